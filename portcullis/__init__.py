@@ -1,0 +1,1 @@
+"""Portcullis: the trust-and-safety layer between a platform and its image generator."""
