@@ -1,0 +1,95 @@
+"""Finds a model file by URI and proves by its sha256 that it is the one that was meant."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import url2pathname, urlopen
+
+from platformdirs import user_cache_path
+
+from services.core.errors import ConfigurationError
+
+# The models that ship with the house, beside the `services` package.
+MODELS = Path(__file__).resolve().parents[2] / "models"
+_DOWNLOAD_TIMEOUT = 60.0
+
+
+def load_artifact(uri: str, sha256: str = "") -> Path:
+    """The local path of the file at `uri`, after its digest was found to be `sha256` (64 hex digits).
+
+    `uri` is `models/<name>/<file>` (ships with the house; an empty `sha256` takes the one in `models/MANIFEST.json`),
+    a file path, a `file://` or an `https://` URL (kept in the user's cache folder under its digest). Raises
+    ConfigurationError where the file is missing, unreachable or another one than was meant.
+    """
+    expected = (sha256 or _shipped_sha256(uri)).lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", expected):
+        raise ConfigurationError(f"model {uri}: its sha256 must be 64 hex digits; set it beside the URI")
+    path = _download(uri, expected) if uri.startswith("https://") else _local(uri)
+    if not path.is_file():
+        raise ConfigurationError(f"model {uri}: there is no file at {path}")
+    if (actual := file_sha256(path)) != expected:
+        raise ConfigurationError(
+            f"model {uri}: its sha256 is {actual}, expected {expected}; restore the file or correct the setting",
+            reason="MODEL_DIGEST_MISMATCH",
+        )
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _shipped_sha256(uri: str) -> str:
+    """The digest that the manifest names for a model of the house; empty for any other URI."""
+    if not uri.startswith("models/"):
+        return ""
+    manifest: dict[str, str] = json.loads((MODELS / "MANIFEST.json").read_text(encoding="utf-8"))
+    name = uri.removeprefix("models/")
+    if name not in manifest:
+        raise ConfigurationError(f"model {uri}: not in models/MANIFEST.json, which names {', '.join(sorted(manifest))}")
+    return manifest[name]
+
+
+def _local(uri: str) -> Path:
+    """The path that a `models/…`, `file://` or plain path means."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    if parts.scheme:
+        raise ConfigurationError(f"model {uri}: use models/…, a file path, file:// or https://")
+    if not uri.startswith("models/"):
+        return Path(uri)
+    path = (MODELS.parent / uri).resolve()
+    if not path.is_relative_to(MODELS):
+        raise ConfigurationError(f"model {uri}: leads out of the models folder; give a file path instead")
+    return path
+
+
+def _download(uri: str, sha256: str) -> Path:
+    """Fetches `uri` into the cache unless it is there; whole or not at all."""
+    folder = user_cache_path("portcullis") / "models" / sha256
+    target = folder / (Path(urlsplit(uri).path).name or "model")
+    if target.is_file() and file_sha256(target) == sha256:
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+        try:
+            with urlopen(f"https://{uri.removeprefix('https://')}", timeout=_DOWNLOAD_TIMEOUT) as answer:
+                shutil.copyfileobj(answer, part)
+            part.flush()
+            os.fsync(part.fileno())
+            Path(part.name).replace(target)
+        except (URLError, OSError) as error:
+            Path(part.name).unlink(missing_ok=True)
+            raise ConfigurationError(f"model {uri}: could not be fetched ({error})") from error
+    return target
