@@ -1,0 +1,113 @@
+"""The client of a platform's backend, for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Self, TypeVar, Unpack
+from uuid import uuid4
+
+import grpc
+
+from portcullis.calls import Caller, Event, Rendering, SizedRendering, event_of
+from portcullis.channel import OPTIONS, gateway_credentials
+from portcullis.errors import from_rpc_error
+from portcullis.profile import Profile, load_profile
+from portcullis.v1.gateway_pb2 import (
+    CheckPairRequest,
+    CheckPairResponse,
+    CheckPromptRequest,
+    CheckPromptResponse,
+    CheckUploadRequest,
+    CheckUploadResponse,
+    CreateImagesRequest,
+    EditImagesRequest,
+    GetDecisionRequest,
+    GetDecisionResponse,
+    InspectImageRequest,
+    VaryImagesRequest,
+)
+from portcullis.v1.gateway_pb2_grpc import GatewayServiceStub
+from portcullis.v1.provenance_pb2 import Inspection
+
+_Response = TypeVar("_Response")
+
+
+class AsyncClient:
+    """Talks to one gateway; call for call the same as Client.
+
+    >>> async with AsyncClient() as client:
+    ...     async for event in client.create_images("a red circle", account="user-1"):
+    ...         print(event)
+    """
+
+    def __init__(self, profile: Profile | None = None, *, deadline: float = 120.0) -> None:
+        """Connects as `profile` says, or as this environment does; `deadline` is in seconds, at most 120."""
+        profile = profile or load_profile()
+        self._deadline = deadline
+        self._channel = grpc.aio.secure_channel(profile.address, gateway_credentials(profile), OPTIONS)
+        self._stub = GatewayServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connection; running calls are cancelled."""
+        await self._channel.close(None)
+
+    async def check_prompt(self, prompt: str, **who: Unpack[Caller]) -> CheckPromptResponse:
+        """The verdict on a prompt of 1 … 4,000 characters."""
+        who.setdefault("request_id", str(uuid4()))
+        return await self._ask(self._stub.CheckPrompt, CheckPromptRequest(prompt=prompt, **who))
+
+    async def check_upload(self, image: bytes, **who: Unpack[Caller]) -> CheckUploadResponse:
+        """The verdict on a picture as an upload."""
+        who.setdefault("request_id", str(uuid4()))
+        return await self._ask(self._stub.CheckUpload, CheckUploadRequest(image=image, **who))
+
+    async def check_pair(self, prompt: str, image: bytes, mask: bytes, **who: Unpack[Caller]) -> CheckPairResponse:
+        """The verdicts on a prompt and a picture, alone and together; `mask` is white where it may change."""
+        who.setdefault("request_id", str(uuid4()))
+        return await self._ask(self._stub.CheckPair, CheckPairRequest(prompt=prompt, image=image, mask=mask, **who))
+
+    def create_images(self, prompt: str, **how: Unpack[SizedRendering]) -> AsyncIterator[Event]:
+        """Makes up to 4 pictures of a text; ends with Done, Held or the Refused of the whole request."""
+        how.setdefault("request_id", str(uuid4()))
+        return self._watch(self._stub.CreateImages, CreateImagesRequest(prompt=prompt, **how))
+
+    def edit_images(self, prompt: str, image: bytes, mask: bytes, **how: Unpack[Rendering]) -> AsyncIterator[Event]:
+        """Changes the masked part of a picture, in up to 3 ways; ends as create_images does."""
+        how.setdefault("request_id", str(uuid4()))
+        return self._watch(self._stub.EditImages, EditImagesRequest(prompt=prompt, image=image, mask=mask, **how))
+
+    def vary_images(self, image: bytes, **how: Unpack[Rendering]) -> AsyncIterator[Event]:
+        """Makes up to 3 pictures like a picture; ends as create_images does."""
+        how.setdefault("request_id", str(uuid4()))
+        return self._watch(self._stub.VaryImages, VaryImagesRequest(image=image, **how))
+
+    async def inspect_image(self, image: bytes) -> Inspection:
+        """Says whether a picture was made here, by every layer."""
+        return (await self._ask(self._stub.InspectImage, InspectImageRequest(image=image))).inspection
+
+    async def get_decision(self, decision_id: str) -> GetDecisionResponse:
+        """What was decided, by the id that the answer or the Accepted event gave."""
+        return await self._ask(self._stub.GetDecision, GetDecisionRequest(decision_id=decision_id))
+
+    async def _ask(self, call: Callable[..., Awaitable[_Response]], request: object) -> _Response:
+        try:
+            return await call(request, timeout=self._deadline)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    async def _watch(self, call: Callable[..., Any], request: object) -> AsyncIterator[Event]:
+        stream = call(request, timeout=self._deadline)
+        try:
+            async for response in stream:
+                if event := event_of(response):
+                    yield event
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        finally:
+            stream.cancel()
