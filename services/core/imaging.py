@@ -1,0 +1,227 @@
+"""The one safe way to decode and encode an image.
+
+`sanitise` takes what a stranger sent and gives back what all later steps use: the same picture, re-encoded. Checks on
+the bytes come first, then a separate process decodes under limits of memory and time (`imaging_worker`); only its
+raw pixels and fresh PNG come back. Metadata, hidden chunks and whatever stood under full transparency are gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import os
+import queue
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from io import BytesIO
+from multiprocessing.connection import Connection
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from services.core.errors import InvalidInput, Unavailable
+from services.core.imaging_formats import ALLOWED, ImageFormat, Malformed, recognise, require_whole
+from services.core.imaging_worker import Task
+
+Rgb = NDArray[np.uint8]
+OutputFormat = Literal["PNG", "JPEG", "WEBP"]
+
+_QUALITY = 95
+_START_SECONDS = 30.0
+_GRACE_SECONDS = 5.0  # beyond the worker's own alarm: for a worker that was stopped or starts on a busy machine
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is accepted: bytes of the file, pixels a side and in all, seconds of decoding and re-encoding."""
+
+    max_bytes: int = 16 * 1024 * 1024
+    min_side: int = 8
+    max_side: int = 8192
+    max_pixels: int = 33_554_432
+    seconds: float = 5.0
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Sanitised:
+    """A picture that is safe to hand on: `png` is sRGB, 8 bits, upright, without metadata.
+
+    `rgb` holds the same pixels, (height, width, 3) uint8, read-only; `sha256` is that of `png`, in hex;
+    `format` is what the sender used.
+    """
+
+    png: bytes
+    rgb: Rgb
+    width: int
+    height: int
+    sha256: str
+    format: ImageFormat
+
+
+def sanitise(data: bytes, limits: Limits = LIMITS, field: str = "image") -> Sanitised:
+    """Decode and re-encode an untrusted picture; InvalidInput on `field` says what is wrong and what is allowed.
+
+    Blocks for as long as the decoding takes: call it from a thread. Unavailable where no decoder can be started.
+    """
+    try:
+        kind = _admit(data, limits)
+        png, pixels, width, height = _decode_apart(data, kind, limits)
+    except Malformed as error:
+        raise InvalidInput(field, str(error)) from error
+    rgb = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+    return Sanitised(png, rgb, width, height, hashlib.sha256(png).hexdigest(), kind)
+
+
+def sanitise_mask(data: bytes, width: int, height: int) -> bytes:
+    """A mask as PNG of one channel, 255 where the pixel may change (the sender's white), else 0.
+
+    InvalidInput where it is no picture, not `width` × `height` pixels, or marks nothing.
+    """
+    picture = sanitise(data, field="mask")
+    if (picture.width, picture.height) != (width, height):
+        raise InvalidInput(
+            "mask", f"is {picture.width} × {picture.height} pixels; the image's size, {width} × {height}, is needed"
+        )
+    marked = picture.rgb.mean(axis=2) >= 128
+    if not marked.any():
+        raise InvalidInput("mask", "marks nothing; at least one white pixel says what may change")
+    png = BytesIO()
+    Image.fromarray(marked.astype(np.uint8) * 255).save(png, "PNG")
+    return png.getvalue()
+
+
+def decode_rgb(png: bytes) -> Rgb:
+    """The pixels, (height, width, 3) uint8, of a PNG that this house made itself; never of a stranger's file."""
+    with Image.open(BytesIO(png), formats=["PNG"]) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def encode(rgb: Rgb, kind: OutputFormat = "PNG") -> bytes:
+    """Pixels, (height, width, 3) uint8, as a file without metadata; JPEG and WebP at quality 95."""
+    file = BytesIO()
+    options = {"compress_level": 6} if kind == "PNG" else {"quality": _QUALITY}
+    Image.fromarray(rgb).save(file, kind, **options)
+    return file.getvalue()
+
+
+def _admit(data: bytes, limits: Limits) -> ImageFormat:
+    if not data:
+        raise Malformed(f"is empty; {ALLOWED}")
+    if len(data) > limits.max_bytes:
+        raise Malformed(f"has {len(data)} bytes; at most {limits.max_bytes} are allowed")
+    kind = recognise(data)
+    require_whole(data, kind)
+    return kind
+
+
+class _Decoder:
+    """A worker process and the socket to it."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.core.imaging_worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # No secrets of ours: a decoder that is taken over finds nothing in its environment.
+                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+            )
+        self._connection = Connection(ours.detach())
+        try:
+            self._receive(_START_SECONDS)
+        except (EOFError, OSError):
+            self.end()
+            raise
+
+    def decode(self, task: Task, data: bytes) -> list[bytes]:
+        """The worker's frames; OSError or EOFError where it died, TimeoutError where it does not answer."""
+        self._connection.send_bytes(json.dumps(task._asdict()).encode())
+        self._connection.send_bytes(data)
+        head = self._receive(task.seconds + _GRACE_SECONDS)
+        if "error" in json.loads(head):
+            return [head]
+        room = task.max_pixels * 4 + (1 << 20)  # incompressible pixels grow a little as PNG
+        return [head, self._connection.recv_bytes(room), self._connection.recv_bytes(room)]
+
+    def _receive(self, seconds: float) -> bytes:
+        if not self._connection.poll(seconds):
+            raise TimeoutError
+        return self._connection.recv_bytes(1 << 16)
+
+    def end(self) -> None:
+        """Stop the process for good and leave no zombie."""
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class _Pool:
+    """Warm decoders, started when first needed; as many at once as there are processors, four at most."""
+
+    def __init__(self) -> None:
+        self._slots: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
+        self._size = min(4, os.cpu_count() or 1)
+        for _ in range(self._size):
+            self._slots.put(None)
+
+    def decode(self, task: Task, data: bytes) -> list[bytes]:
+        """Hand one picture to a decoder; one that dies or hangs is ended, and its picture is refused."""
+        decoder = self._slots.get()
+        try:
+            decoder = decoder or _start()
+            return decoder.decode(task, data)
+        except (EOFError, OSError) as error:
+            if decoder:
+                decoder.end()
+                decoder = None
+            raise Malformed("cannot be decoded within the limits of time and memory") from error
+        finally:
+            self._slots.put(decoder)
+
+    def close(self) -> None:
+        """End the idle decoders; a busy one ends by itself when this process does."""
+        for _ in range(self._size):
+            with contextlib.suppress(queue.Empty):
+                if decoder := self._slots.get_nowait():
+                    decoder.end()
+
+
+def _start() -> _Decoder:
+    try:
+        return _Decoder()
+    except (EOFError, OSError) as error:
+        raise Unavailable("no process for decoding images could be started") from error
+
+
+_pool = _Pool()
+atexit.register(lambda: _pool.close())
+
+
+def _renew_pool() -> None:
+    """After a fork the sockets belong to the parent; the child starts decoders of its own."""
+    global _pool
+    _pool = _Pool()
+
+
+os.register_at_fork(after_in_child=_renew_pool)
+
+
+def _decode_apart(data: bytes, kind: ImageFormat, limits: Limits) -> tuple[bytes, bytes, int, int]:
+    """PNG, raw RGB, width, height."""
+    task = Task(kind, limits.seconds, limits.min_side, limits.max_side, limits.max_pixels)
+    head, *frames = _pool.decode(task, data)
+    answer = json.loads(head)
+    if "error" in answer:
+        raise Malformed(answer["error"])
+    png, pixels = frames
+    return png, pixels, answer["width"], answer["height"]

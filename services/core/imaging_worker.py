@@ -1,0 +1,131 @@
+"""The process in which untrusted pictures are decoded: `python -m services.core.imaging_worker FD`.
+
+It holds no secrets, may write no file, and has little memory. Each request runs under an alarm whose default action
+ends the process even in the middle of native code, so a decoder that hangs or crashes costs one request.
+Requests and answers are length-prefixed frames over one socket: JSON, then bytes; never pickles.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+import warnings
+from io import BytesIO
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from PIL import Image, ImageCms, ImageOps
+
+from services.core.imaging_formats import ImageFormat, Malformed
+
+MEMORY_BYTES = 768 << 20
+PNG_LEVEL = 1
+
+
+class Task(NamedTuple):
+    """One request's head: the format that the first bytes announced, seconds allowed, sizes allowed in pixels."""
+
+    kind: ImageFormat
+    seconds: float
+    min_side: int
+    max_side: int
+    max_pixels: int
+
+
+def decode(data: bytes, task: Task) -> Image.Image:
+    """The picture as people see it: upright, sRGB, 8 bits, opaque (on white); Malformed where it may not be opened."""
+    with Image.open(BytesIO(data), formats=[task.kind]) as image:
+        _require_size(image, task)
+        if getattr(image, "n_frames", 1) > 1:
+            raise Malformed("animated pictures are not allowed; send one frame")
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    return _flatten(upright, upright.info.get("icc_profile"))
+
+
+def _require_size(image: Image.Image, task: Task) -> None:
+    short, long = sorted(image.size)
+    if short < task.min_side or long > task.max_side or short * long > task.max_pixels:
+        raise Malformed(
+            f"the picture is {image.width} × {image.height} pixels; {task.min_side} to {task.max_side} a side "
+            f"and at most {task.max_pixels} in all are allowed"
+        )
+
+
+def _flatten(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB from any mode: 16-bit grey rescaled, palettes and CMYK converted, transparency put on white."""
+    if image.mode.startswith("I"):
+        image = image.point(lambda value: value * (1 / 257)).convert("L")
+        image.info.pop("transparency", None)  # a 16-bit key colour means nothing among 8-bit values
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+    colours = _to_srgb(image, profile)
+    if alpha is None:
+        return colours
+    white = Image.new("RGB", colours.size, "white")
+    white.paste(colours, mask=alpha)
+    return white
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Through the embedded profile; a profile that cannot be used counts as none, as it does in browsers."""
+    if not profile:
+        return image.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image.convert("RGB")
+    return converted if converted is not None else image.convert("RGB")
+
+
+def answer(task: Task, data: bytes) -> list[bytes]:
+    """The frames that answer one request: a JSON head, then PNG and raw RGB where the picture was fine."""
+    try:
+        picture = decode(data, task)
+        png = BytesIO()
+        picture.save(png, "PNG", compress_level=PNG_LEVEL)
+        head = {"width": picture.width, "height": picture.height}
+        return [json.dumps(head).encode(), png.getvalue(), picture.tobytes()]
+    except Malformed as error:
+        return [json.dumps({"error": str(error)}).encode()]
+    except MemoryError:
+        return [json.dumps({"error": "the picture needs more memory to decode than is allowed"}).encode()]
+    except Image.DecompressionBombError:
+        return [json.dumps({"error": "the picture has too many pixels"}).encode()]
+    except Exception:  # hostile bytes make decoders raise anything; each is a refusal
+        return [json.dumps({"error": f"the {task.kind} file is damaged and cannot be decoded"}).encode()]
+
+
+def confine() -> None:
+    """Limit this process: address space, no files written, no core dumps."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    """Answer requests until the other side hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it hangs up when it is done
+    confine()
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the exact cap is _require_size
+    connection = Connection(int(sys.argv[1]))
+    try:
+        connection.send_bytes(b"ready")
+        while True:
+            task = Task(**json.loads(connection.recv_bytes()))
+            data = connection.recv_bytes()
+            signal.setitimer(signal.ITIMER_REAL, task.seconds)
+            frames = answer(task, data)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for frame in frames:
+                connection.send_bytes(frame)
+    except (EOFError, ConnectionError):
+        return
+
+
+if __name__ == "__main__":
+    main()
