@@ -1,0 +1,1 @@
+"""The way in and out of every service: TLS identity, server, interceptors, statuses, conversions."""

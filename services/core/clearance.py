@@ -1,0 +1,221 @@
+"""Clearances: signed, short-lived proof that these very bytes passed a check.
+
+A clearance is a JWT (RFC 7519) signed with Ed25519 (RFC 8037), `typ: clearance+jwt`. Verifiers accept one algorithm,
+keys of a JWKS file (RFC 7517) in which every key names the one issuer that may use it, and only the stages that this
+issuer may speak for.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from services.core.errors import ConfigurationError, PermissionDenied
+from services.core.policy.categories import Stage
+from services.core.secret_files import write_secret
+
+ALGORITHM = "EdDSA"
+JWT_TYP = "clearance+jwt"
+REQUIRED_CLAIMS = ["iss", "aud", "jti", "iat", "exp", "tenant", "account", "stage", "digests", "policy"]
+LEEWAY_SECONDS = 5
+
+# Which stages an issuer may clear. The review service speaks for a person who released what was held.
+ISSUERS: Mapping[str, frozenset[Stage]] = {
+    "prompt_filter": frozenset({"prompt"}),
+    "image_filter": frozenset({"upload", "output"}),
+    "combo_filter": frozenset({"pair"}),
+    "review": frozenset({"prompt", "upload", "pair", "output"}),
+}
+# Who may accept a clearance of a stage.
+AUDIENCES: Mapping[Stage, tuple[str, ...]] = {
+    "prompt": ("combo_filter", "generator"),
+    "upload": ("combo_filter", "generator"),
+    "pair": ("generator",),
+    "output": ("provenance",),
+}
+
+
+def digest(data: bytes) -> str:
+    """sha256 as lower-case hex."""
+    return sha256(data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a clearance says.
+
+    `digests` names what is bound ("prompt", "image", "mask", "request"), each a sha256 in hex; `signals` is the digest
+    of the signals behind the verdict, so that a later check can trust them without measuring again.
+    """
+
+    tenant: str
+    account: str
+    stage: Stage
+    digests: Mapping[str, str]
+    policy: str
+    models: tuple[str, ...] = ()
+    signals: str = ""
+    clearance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+def create_keys(folder: Path) -> None:
+    """Makes one Ed25519 key per issuer and the JWKS of their public halves; keeps what exists."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys: list[dict[str, str]] = []
+    for issuer in ISSUERS:
+        path = folder / f"{issuer}.pem"
+        if not path.exists():
+            pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            write_secret(path, pem)
+        public = _load_private(path).public_key()
+        entry: dict[str, str] = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(public))
+        keys.append({**entry, "kid": _key_id(public), "use": "sig", "alg": ALGORITHM, "iss": issuer})
+    (folder / "jwks.json").write_text(json.dumps({"keys": keys}, indent=2) + "\n")
+
+
+def _load_private(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"no usable clearance key at {path}: start `portcullis up` once to make one"
+        ) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(f"the clearance key at {path} is not an Ed25519 key")
+    return key
+
+
+def _key_id(key: Ed25519PublicKey) -> str:
+    return sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+class ClearanceSigner:
+    """Issues the clearances of one service."""
+
+    def __init__(self, issuer: str, key: Ed25519PrivateKey, lifetime: timedelta) -> None:
+        self._issuer = issuer
+        self._key = key
+        self._lifetime = lifetime
+        self._key_id = _key_id(key.public_key())
+
+    @classmethod
+    def load(cls, folder: Path, issuer: str, lifetime: timedelta) -> ClearanceSigner:
+        """Reads `<folder>/<issuer>.pem`; raises ConfigurationError where it cannot."""
+        return cls(issuer, _load_private(folder / f"{issuer}.pem"), lifetime)
+
+    def issue(self, claim: Claim, now: datetime | None = None) -> str:
+        """Signs `claim`; `now` is the time of issue (UTC)."""
+        if claim.stage not in ISSUERS[self._issuer]:
+            raise PermissionDenied(f"{self._issuer} may not clear stage {claim.stage}", reason="CLEARANCE_STAGE")
+        issued = now or datetime.now(UTC)
+        payload: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": list(AUDIENCES[claim.stage]),
+            "jti": claim.clearance_id,
+            "iat": issued,
+            "exp": issued + self._lifetime,
+            "tenant": claim.tenant,
+            "account": claim.account,
+            "stage": claim.stage,
+            "digests": dict(claim.digests),
+            "policy": claim.policy,
+            "models": list(claim.models),
+            "signals": claim.signals,
+        }
+        return jwt.encode(payload, self._key, ALGORITHM, headers={"kid": self._key_id, "typ": JWT_TYP})
+
+
+class ClearanceVerifier:
+    """Accepts clearances on behalf of one audience."""
+
+    def __init__(self, keys: Mapping[str, tuple[str, Ed25519PublicKey]], audience: str) -> None:
+        """`keys` maps key id to (issuer, public key)."""
+        self._keys = keys
+        self._audience = audience
+
+    @classmethod
+    def load(cls, jwks: Path, audience: str) -> ClearanceVerifier:
+        """Reads a JWKS file; raises ConfigurationError where it cannot."""
+        try:
+            entries: list[dict[str, str]] = json.loads(jwks.read_text())["keys"]
+            keys = {entry["kid"]: (entry["iss"], _public_key(entry)) for entry in entries}
+        except (OSError, ValueError, KeyError, TypeError, jwt.InvalidKeyError) as error:
+            raise ConfigurationError(f"no usable clearance keys at {jwks}: start `portcullis up` once") from error
+        return cls(keys, audience)
+
+    def verify(self, token: str, *, stage: Stage, tenant: str, account: str, digests: Mapping[str, str]) -> Claim:
+        """Returns the claim if `token` clears exactly `digests` at `stage` for this account, else PermissionDenied.
+
+        The error's `reason` is one of CLEARANCE_MISSING, _INVALID, _EXPIRED, _STAGE, _SUBJECT, _DIGEST.
+        """
+        if not token:
+            raise PermissionDenied(f"a clearance of stage {stage} is needed", reason="CLEARANCE_MISSING")
+        payload = self._decode(token)
+        if payload["stage"] != stage or stage not in ISSUERS.get(payload["iss"], frozenset()):
+            raise PermissionDenied(f"the clearance is not one of stage {stage}", reason="CLEARANCE_STAGE")
+        if not _same({"tenant": tenant, "account": account}, {key: payload[key] for key in ("tenant", "account")}):
+            raise PermissionDenied("the clearance was given to another account", reason="CLEARANCE_SUBJECT")
+        if not _same(digests, payload["digests"]):
+            raise PermissionDenied("the clearance was given for other content", reason="CLEARANCE_DIGEST")
+        return Claim(
+            tenant=tenant,
+            account=account,
+            stage=stage,
+            digests=dict(digests),
+            policy=payload["policy"],
+            models=tuple(payload.get("models", ())),
+            signals=payload.get("signals", ""),
+            clearance_id=payload["jti"],
+        )
+
+    def _decode(self, token: str) -> dict[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != JWT_TYP:
+                raise jwt.InvalidTokenError("typ")
+            issuer, key = self._keys[header["kid"]]
+            payload: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                issuer=issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": REQUIRED_CLAIMS},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise PermissionDenied("the clearance has expired", reason="CLEARANCE_EXPIRED") from error
+        except (jwt.InvalidTokenError, KeyError, TypeError) as error:
+            raise PermissionDenied("the clearance is not valid here", reason="CLEARANCE_INVALID") from error
+        return payload
+
+
+def _public_key(entry: dict[str, str]) -> Ed25519PublicKey:
+    key = jwt.algorithms.OKPAlgorithm.from_jwk(json.dumps(entry))
+    if not isinstance(key, Ed25519PublicKey):
+        raise jwt.InvalidKeyError("not an Ed25519 public key")
+    return key
+
+
+def _same(expected: Mapping[str, str], actual: object) -> bool:
+    """Compares the two mappings whole, in constant time for equal sizes."""
+    mine = json.dumps(dict(expected), sort_keys=True).encode()
+    theirs = json.dumps(actual, sort_keys=True).encode()
+    return hmac.compare_digest(mine, theirs)

@@ -1,0 +1,75 @@
+"""Settings that every process of the house shares. Each room adds a `RoomSettings` of its own in `settings.py`.
+
+Every value is read from the environment; `portcullis config` prints them all with their meaning.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOMS = ("gateway", "prompt_filter", "image_filter", "combo_filter", "generator", "provenance", "review")
+FIRST_PORT = 7400
+METRICS_OFFSET = 100
+
+
+def default_home() -> Path:
+    """The data home of the user; root's lies outside its own home, which Postgres' user could not enter."""
+    return Path("/var/lib/portcullis") if os.geteuid() == 0 else user_data_path("portcullis")
+
+
+class HouseSettings(BaseSettings):
+    """What all processes share."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTCULLIS_")
+
+    home: Path = Field(default_factory=default_home, description="Data home: keys, certificates, evidence, Postgres.")
+    dsn: str = Field("", description="Postgres DSN; empty means the embedded Postgres in the data home.")
+    broker_url: str = Field("", description="Celery broker URL; empty means pgmq on the same Postgres.")
+    bind: str = Field("127.0.0.1", description="Interface that every server listens on.")
+    port_base: int = Field(FIRST_PORT, ge=1024, le=65_000, description="First port; the rooms follow in order.")
+    hosts: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        description='Where rooms are reached when not on this machine, as JSON: {"generator": "dns:///generator:7404"}.',
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+    otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty turns tracing off.")
+    clearance_seconds: int = Field(300, ge=5, le=3600, description="Life of a clearance in seconds.")
+    drain_seconds: float = Field(20.0, ge=0, le=600, description="Seconds a stopping server lets running calls finish.")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    def port(self, room: str) -> int:
+        """The port that `room` listens on."""
+        return self.port_base + ROOMS.index(room)
+
+    def target(self, room: str) -> str:
+        """The gRPC target under which other rooms reach `room`."""
+        return self.hosts.get(room) or f"127.0.0.1:{self.port(room)}"
+
+    def database(self) -> str:
+        """The DSN in use; the embedded Postgres writes its own into the data home when it starts."""
+        if self.dsn:
+            return self.dsn
+        written = self.home / "postgres.dsn"
+        return written.read_text().strip() if written.exists() else ""
+
+
+class RoomSettings(BaseSettings):
+    """What every room can be told apart from its own matters."""
+
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics; unset: the gRPC port plus 100; 0: any free one.",
+    )
+    max_concurrent: int = Field(64, ge=1, le=10_000, description="Calls served at once; more are refused.")

@@ -1,0 +1,218 @@
+"""The door of every server, one interceptor in Boulder's order: metrics, authorisation, then deadline and metadata.
+
+Deny by default: a method that the service's table of callers does not name is refused to everyone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import structlog
+
+from services.core import telemetry
+from services.core.errors import (
+    Exhausted,
+    InvalidInput,
+    PermissionDenied,
+    PortcullisError,
+    Unauthenticated,
+)
+from services.core.rpc.status import abort
+from services.core.rpc.tls import TRUST_DOMAIN
+
+MAX_DEADLINE_SECONDS = 120.0
+HEALTH = "/grpc.health.v1.Health/"
+
+if TYPE_CHECKING:
+    Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:  # generic in the stubs alone
+    Interceptor = grpc.aio.ServerInterceptor
+
+Context = grpc.aio.ServicerContext[Any, Any]
+# Turns an API key into the identity that it stands for ("tenant/acme"), or raises Unauthenticated.
+KeyCheck = Callable[[str], Awaitable[str]]
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: "gateway", "analyst/alice", "tenant/acme"."""
+
+    identity: str
+
+    @property
+    def kind(self) -> str:
+        """The part before the slash."""
+        return self.identity.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The part after the slash, empty for services."""
+        return self.identity.partition("/")[2]
+
+
+def current_caller() -> Caller:
+    """The caller of the running call."""
+    return _caller.get()
+
+
+class Door(Interceptor):
+    """Lets known callers in, under a deadline, counted; turns our errors into statuses."""
+
+    def __init__(
+        self,
+        service: str,
+        callers: Mapping[str, frozenset[str]],
+        max_concurrent: int,
+        check_key: KeyCheck | None,
+    ) -> None:
+        self._prefix = f"/{service}/"
+        self._callers = callers
+        self._free = max_concurrent
+        self._check_key = check_key
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """Wraps the method's handler; health is open, everything else needs an identity."""
+        handler = await continuation(details)
+        path = str(details.method)
+        if handler is None or path.startswith(HEALTH):
+            return handler
+        if path.startswith(self._prefix):
+            return self._guarded(handler, path.removeprefix(self._prefix), details)
+        # Reflection: over mTLS the handshake has proved who calls; at the key door a key is needed.
+        if self._check_key is not None:
+            try:
+                await self._check_key(_bearer(details))
+            except PortcullisError as error:
+                return _refusing(error)
+        return handler
+
+    def _guarded(self, handler: Any, method: str, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        async def unary(request: Any, context: Context) -> Any:
+            async with self._admitted(method, request, context, details):
+                return await handler.unary_unary(request, context)
+
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self._admitted(method, request, context, details):
+                async for response in handler.unary_stream(request, context):
+                    yield response
+
+        codec = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(cast("Any", stream), **codec)
+        return grpc.unary_unary_rpc_method_handler(cast("Any", unary), **codec)
+
+    @asynccontextmanager
+    async def _admitted(
+        self, method: str, request: Any, context: Context, details: grpc.HandlerCallDetails
+    ) -> AsyncIterator[None]:
+        started = time.perf_counter()
+        code = "OK"
+        structlog.contextvars.clear_contextvars()
+        try:
+            with telemetry.IN_FLIGHT.track_inprogress(), self._slot():
+                _caller.set(await self._authorise(method, context, details))
+                structlog.contextvars.bind_contextvars(method=method, request_id=_request_id(request))
+                async with asyncio.timeout(_deadline(context)):
+                    yield
+        except TimeoutError:
+            code = "DEADLINE_EXCEEDED"
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "not done within the deadline; nothing was let out")
+        except PortcullisError as error:
+            code = error.code
+            if error.reason.startswith("CLEARANCE_"):
+                telemetry.CLEARANCE_REFUSALS.labels(error.reason).inc()
+            log.info("refused", code=error.code, reason=error.reason)
+            await abort(context, error)
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except grpc.aio.AbortError:
+            code = "ABORTED"
+            raise
+        except Exception as error:
+            code = "INTERNAL"
+            # The message may hold content, so only the place and the kind of the error are told.
+            log.error("failed", error=type(error).__name__, at=_place(error))
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error; nothing was let through")
+        finally:
+            telemetry.CALLS.labels(method, code).inc()
+            telemetry.CALL_SECONDS.labels(method).observe(time.perf_counter() - started)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if self._free <= 0:
+            raise Exhausted("too many calls at once; try again", reason="CONCURRENCY", retry_after=1.0)
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+    async def _authorise(self, method: str, context: Context, details: grpc.HandlerCallDetails) -> Caller:
+        if self._check_key is not None:
+            caller = Caller(await self._check_key(_bearer(details)))
+        else:
+            caller = Caller(_certificate_identity(context))
+        allowed = self._callers.get(method, frozenset())
+        if caller.identity not in allowed and caller.kind not in allowed:
+            raise PermissionDenied(f"{caller.kind} may not call {method}", reason="CALLER_NOT_ALLOWED")
+        return caller
+
+
+def _bearer(details: grpc.HandlerCallDetails) -> str:
+    metadata = cast("Iterable[tuple[str, str | bytes]]", details.invocation_metadata or ())
+    for key, value in metadata:
+        if key == "authorization" and isinstance(value, str) and value.startswith("Bearer "):
+            return value.removeprefix("Bearer ")
+    raise Unauthenticated("an API key is needed: metadata `authorization: Bearer pk_…`", reason="API_KEY_MISSING")
+
+
+def _certificate_identity(context: Context) -> str:
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    for name in names:
+        text = name.decode() if isinstance(name, bytes) else str(name)
+        if text.startswith(TRUST_DOMAIN):
+            return text.removeprefix(TRUST_DOMAIN)
+    raise Unauthenticated("a client certificate of this house is needed", reason="CERTIFICATE_MISSING")
+
+
+def _deadline(context: Context) -> float:
+    remaining = context.time_remaining()
+    if remaining is None:
+        raise InvalidInput("deadline", f"every call needs a deadline of at most {MAX_DEADLINE_SECONDS:.0f} seconds")
+    return min(float(remaining), MAX_DEADLINE_SECONDS)
+
+
+def _request_id(request: Any) -> str:
+    return str(getattr(getattr(request, "subject", request), "request_id", ""))[:64]
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+
+
+def _refusing(error: PortcullisError) -> grpc.RpcMethodHandler[Any, Any]:
+    async def refuse(_requests: Any, context: Context) -> None:
+        await abort(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(cast("Any", refuse))

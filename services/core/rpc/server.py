@@ -1,0 +1,168 @@
+"""Starts a service: settings, identity, door, health, metrics; drains and closes it on SIGTERM.
+
+A server cannot be built without TLS and without naming who may call each method, and it is not serving until its own
+readiness check has said otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from google.protobuf import descriptor_pool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
+from grpc_reflection.v1alpha import reflection
+
+from services.core import telemetry
+from services.core.config import METRICS_OFFSET, HouseSettings, RoomSettings
+from services.core.errors import ConfigurationError, PortcullisError
+from services.core.rpc import tls
+from services.core.rpc.door import Door, Interceptor, KeyCheck
+
+EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: starting again will not help
+READY_EVERY_SECONDS = 1.0
+READY_TIMEOUT_SECONDS = 5.0
+ROOM_RECEIVE_BYTES = 256 * 2**20  # a sanitised 33-megapixel PNG can be 100 MB
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A service ready to be served.
+
+    `service` is the full proto name; `callers` names for every method the identities ("gateway") or kinds of identity
+    ("analyst") that may call it; `background` runs for the life of the service and its failure ends it; `ready` raises
+    PortcullisError while the service must not be used. With `check_key` callers show an API key, not a certificate.
+    """
+
+    service: str
+    register: Callable[[grpc.aio.Server], None]
+    callers: Mapping[str, frozenset[str]]
+    settings: RoomSettings
+    background: Sequence[Callable[[], Awaitable[None]]] = ()
+    ready: Callable[[], Awaitable[None]] | None = None
+    close: Callable[[], Awaitable[None]] | None = None
+    check_key: KeyCheck | None = None
+    receive_bytes: int = ROOM_RECEIVE_BYTES
+
+
+Build = Callable[[HouseSettings], Awaitable[App]]
+
+
+def run(name: str, build: Build) -> None:
+    """Runs the service `name` (its certificate's identity) until SIGTERM or Ctrl-C; exits 78 on a bad set-up."""
+    house = HouseSettings()
+    telemetry.configure_logging(name, house.log_level)
+    try:
+        asyncio.run(serve(name, build, house))
+    except ConfigurationError as error:
+        log.error("cannot start", reason=error.reason, mend=error.message)
+        sys.exit(EXIT_CONFIGURATION)
+
+
+async def serve(name: str, build: Build, house: HouseSettings) -> None:
+    """Builds and serves; returns after a clean drain, raises what ended a background task."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    app = await build(house)
+    _check_table(app)
+    server, servicer = _server(name, app, house)
+    await server.start()
+    metrics_port = _metrics_port(name, app, house)
+    log.info("listening", port=house.port(name), metrics=telemetry.serve_metrics(house.bind, metrics_port))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(_forever(work)) for work in app.background]
+            running.append(tasks.create_task(_report_readiness(app, servicer)))
+            await stopping.wait()
+            log.info("draining", seconds=house.drain_seconds)
+            await servicer.enter_graceful_shutdown()
+            await server.stop(house.drain_seconds)
+            for task in running:
+                task.cancel()
+    finally:
+        await server.stop(0)
+        if app.close is not None:
+            await app.close()
+    log.info("stopped")
+
+
+def _server(name: str, app: App, house: HouseSettings) -> tuple[grpc.aio.Server, HealthServicer]:
+    interceptors: list[Interceptor] = [Door(app.service, app.callers, app.settings.max_concurrent, app.check_key)]
+    if house.otlp_endpoint:
+        from opentelemetry.instrumentation.grpc import aio_server_interceptor
+
+        telemetry.configure_tracing(name, house.otlp_endpoint)
+        interceptors.insert(0, aio_server_interceptor())
+    server = grpc.aio.server(
+        interceptors=interceptors,
+        options=[
+            ("grpc.max_receive_message_length", app.receive_bytes),
+            ("grpc.max_send_message_length", ROOM_RECEIVE_BYTES),
+            ("grpc.so_reuseport", 0),  # so that a port in use is an error
+        ],
+    )
+    app.register(server)
+    servicer = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    reflection.enable_server_reflection(
+        [app.service, HEALTH_SERVICE, reflection.SERVICE_NAME], server, descriptor_pool.Default()
+    )
+    credentials = tls.server_credentials(house.home / "tls", name, require_client=app.check_key is None)
+    address = f"{house.bind}:{house.port(name)}"
+    try:
+        server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{address} cannot be listened on: another program uses it; stop that or set PORTCULLIS_PORT_BASE",
+            reason="PORT_IN_USE",
+        ) from error
+    return server, servicer
+
+
+def _metrics_port(name: str, app: App, house: HouseSettings) -> int:
+    chosen = app.settings.metrics_port
+    return house.port(name) + METRICS_OFFSET if chosen is None else chosen
+
+
+def _check_table(app: App) -> None:
+    methods = {method.name for method in descriptor_pool.Default().FindServiceByName(app.service).methods}
+    if methods != set(app.callers):
+        raise ConfigurationError(f"the table of callers of {app.service} must name {sorted(methods)}")
+
+
+async def _forever(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+async def _report_readiness(app: App, servicer: HealthServicer) -> None:
+    """Tells the health server once a second whether the service may be used; not serving until proven ready."""
+    last: health_pb2.HealthCheckResponse.ServingStatus.ValueType | None = None
+    while True:
+        status = await _readiness(app)
+        if status != last:
+            log.info("readiness", serving=status == health_pb2.HealthCheckResponse.SERVING)
+        last = status
+        for service in ("", app.service):
+            await servicer.set(service, status)
+        await asyncio.sleep(READY_EVERY_SECONDS)
+
+
+async def _readiness(app: App) -> health_pb2.HealthCheckResponse.ServingStatus.ValueType:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+            if app.ready is not None:
+                await app.ready()
+    except (PortcullisError, TimeoutError) as error:
+        log.warning("not ready", why=str(error) or "readiness check timed out")
+        return health_pb2.HealthCheckResponse.NOT_SERVING
+    return health_pb2.HealthCheckResponse.SERVING

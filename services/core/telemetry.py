@@ -1,0 +1,98 @@
+"""Metrics, structured logs and traces. Never a user id, a prompt or a pixel in any of them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram, Info, start_http_server
+
+from services.core.signals import ModelVersion
+from services.core.verdicts import Verdict
+
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+CALLS = Counter("portcullis_calls", "Finished gRPC calls.", ["method", "code"])
+CALL_SECONDS = Histogram("portcullis_call_seconds", "Duration of gRPC calls.", ["method"], buckets=LATENCY_BUCKETS)
+IN_FLIGHT = Gauge("portcullis_calls_in_flight", "gRPC calls being served.")
+VERDICTS = Counter(
+    "portcullis_verdicts", "Verdicts by stage and the category that decided.", ["stage", "verdict", "category"]
+)
+STEP_SECONDS = Histogram(
+    "portcullis_step_seconds", "Duration of one step of a check.", ["step"], buckets=LATENCY_BUCKETS
+)
+CLEARANCE_REFUSALS = Counter("portcullis_clearance_refusals", "Clearances that were not accepted.", ["reason"])
+QUEUE_DEPTH = Gauge("portcullis_queue_depth", "Items waiting.", ["queue"])
+QUEUE_AGE = Gauge("portcullis_queue_oldest_seconds", "Age of the oldest waiting item.", ["queue"])
+POLICY = Info("portcullis_policy", "The active policy.")
+MODEL = Gauge("portcullis_model", "Loaded models; always 1.", ["name", "version", "digest"])
+
+
+def count_verdict(stage: str, verdict: Verdict, category: str) -> None:
+    """Counts one verdict with the category that weighed most ("none" with ALLOW)."""
+    VERDICTS.labels(stage, verdict.name, category).inc()
+
+
+def show_models(models: tuple[ModelVersion, ...]) -> None:
+    """Publishes which models are loaded."""
+    for model in models:
+        MODEL.labels(model.name, model.version, model.digest[:16]).set(1)
+
+
+def serve_metrics(bind: str, port: int) -> int:
+    """Serves /metrics on a port of its own; returns the port, which is a free one where `port` is 0."""
+    server, _ = start_http_server(port, addr=bind)
+    return int(server.server_port)
+
+
+def configure_logging(service: str, level: str) -> None:
+    """JSON lines on stderr, for our own loggers and those of libraries alike."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _service_name(service),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _service_name(service: str) -> Any:
+    def add(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {"service": service, **event}
+
+    return add
+
+
+def configure_tracing(service: str, endpoint: str) -> None:
+    """Sends traces to an OTLP collector; needs the extra `portcullis[otel]`."""
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": f"portcullis.{service}"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    trace.set_tracer_provider(provider)
