@@ -28,10 +28,10 @@ class Caller(TypedDict, total=False):
 
 
 class Rendering(Caller, total=False):
-    """How to draw: pictures wanted, seed of the first (random if unset), denoising steps, encoding."""
+    """How to draw: pictures wanted, seed of the first (None for a random one), denoising steps, encoding."""
 
     count: int
-    seed: int
+    seed: int | None
     steps: int
     format: ImageFormat.ValueType
 

@@ -1,0 +1,111 @@
+"""`portcullis check`, `inspect` and `decision`: verdicts without pictures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from portcullis.cli.arguments import DEFAULT_ACCOUNT, Account, Json, Mask, Picture
+from portcullis.cli.output import REFUSED, out, show_check, show_json, show_reasons, verdict_markup
+from portcullis.client import Client
+from portcullis.v1.checks_pb2 import Verdict
+from portcullis.v1.provenance_pb2 import Origin
+
+app = typer.Typer(help="Ask for a verdict; nothing is generated.", no_args_is_help=True)
+
+_ORIGINS = {
+    Origin.ORIGIN_OURS_INTACT: "[bold green]OURS[/], exactly as released",
+    Origin.ORIGIN_OURS_ALTERED: "[bold yellow]OURS, ALTERED[/] since it was released",
+    Origin.ORIGIN_OURS_DERIVED: "[bold yellow]DERIVED[/] from one of ours",
+    Origin.ORIGIN_NOT_FOUND: "[bold]NOT FOUND[/]: no sign that it was made here",
+    Origin.ORIGIN_CONFLICT: "[bold red]CONFLICT[/]: its marks contradict each other",
+}
+
+
+@app.command("prompt")
+def check_prompt(
+    text: Annotated[str, typer.Argument(help="The prompt.")], account: Account = DEFAULT_ACCOUNT, as_json: Json = False
+) -> None:
+    """The verdict on a prompt. Example: portcullis check prompt "a quiet harbour at dawn"."""
+    with Client() as client:
+        answer = client.check_prompt(text, account=account)
+    if as_json:
+        show_json(answer)
+    else:
+        show_check("prompt", answer.check, text)
+    _leave(answer.check.verdict)
+
+
+@app.command("image")
+def check_image(image: Picture, account: Account = DEFAULT_ACCOUNT, as_json: Json = False) -> None:
+    """The verdict on a picture as an upload. Example: portcullis check image photo.jpg."""
+    with Client() as client:
+        answer = client.check_upload(image.read_bytes(), account=account)
+    if as_json:
+        show_json(answer)
+    else:
+        show_check("upload", answer.check)
+    _leave(answer.check.verdict)
+
+
+@app.command("pair")
+def check_pair(
+    text: Annotated[str, typer.Argument(help="The prompt.")],
+    image: Picture,
+    mask: Mask,
+    account: Account = DEFAULT_ACCOUNT,
+    as_json: Json = False,
+) -> None:
+    """The verdicts on a prompt and a picture, alone and together.
+
+    Example: portcullis check pair "a green triangle" scene.png --mask mask.png
+    """
+    with Client() as client:
+        answer = client.check_pair(text, image.read_bytes(), mask.read_bytes(), account=account)
+    if as_json:
+        show_json(answer)
+    else:
+        show_check("prompt", answer.prompt, text)
+        show_check("upload", answer.upload)
+        if answer.HasField("pair"):
+            show_check("together", answer.pair, text)
+    _leave(answer.verdict)
+
+
+def inspect(image: Picture, as_json: Json = False) -> None:
+    """Say whether a picture was made here. Example: portcullis inspect out/1f2e3d4c-0.png."""
+    with Client() as client:
+        inspection = client.inspect_image(image.read_bytes())
+    if as_json:
+        show_json(inspection)
+        return
+    out.print(_ORIGINS.get(inspection.origin, "[bold red]NOT DETERMINED[/]"))
+    for finding in inspection.findings:
+        mark = "[green]✔[/]" if finding.found else "[dim]–[/]"
+        out.print(f"  {mark} [bold]{finding.layer}[/] {escape(finding.message)}")
+    if inspection.decision_id:
+        out.print(f"  image {inspection.provenance.image_id}, decision {inspection.decision_id}", style="dim")
+
+
+def decision(
+    decision_id: Annotated[str, typer.Argument(help="The id that an answer gave.")], as_json: Json = False
+) -> None:
+    """Read what was decided and why. Example: portcullis decision 3f0c…."""
+    with Client() as client:
+        answer = client.get_decision(decision_id)
+    if as_json:
+        show_json(answer)
+        return
+    out.print(f"{verdict_markup(answer.verdict)} for account {escape(answer.account)}")
+    show_reasons(answer.reasons)
+    out.print(f"  policy {answer.policy[:12]}, request {answer.request_id}", style="dim")
+    for item in answer.review_item_ids:
+        out.print(f"  review item {item}")
+    for image in answer.images:
+        out.print(f"  released {image.image_id}, {image.width}×{image.height}, sha256 {image.sha256[:12]}…")
+
+
+def _leave(verdict: Verdict.ValueType) -> None:
+    raise typer.Exit(0 if verdict == Verdict.VERDICT_ALLOW else REFUSED)

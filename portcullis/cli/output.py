@@ -1,0 +1,86 @@
+"""How answers and errors look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from portcullis.errors import PortcullisError
+from portcullis.v1.checks_pb2 import Check, Evidence, Reason, Verdict
+
+REFUSED = 3
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_COLOURS = {Verdict.VERDICT_ALLOW: "green", Verdict.VERDICT_REVIEW: "yellow"}
+_HINTS = {
+    "UNAVAILABLE": "Is the house running? Start it with `portcullis up`, or look at `portcullis doctor`.",
+    "UNAUTHENTICATED": "Is PORTCULLIS_API_KEY the key of this house? `portcullis up` writes one to client.json.",
+    "DEADLINE_EXCEEDED": "The house was too busy. Try again, or ask for fewer pictures.",
+}
+
+
+def show_error(error: PortcullisError) -> None:
+    """What failed, where, and what to do, on stderr."""
+    err.print(f"[bold red]error[/] [bold]{error.code}[/] {escape(error.message)}")
+    for violation in error.violations:
+        err.print(f"  [bold]{escape(violation.field)}[/]: {escape(violation.description)}")
+    if error.reason:
+        err.print(f"  reason: {error.reason}", style="dim")
+    if error.retry_after is not None:
+        err.print(f"  try again in {error.retry_after:.0f} s", style="dim")
+    if hint := _HINTS.get(error.code):
+        err.print(f"  {hint}", style="dim")
+
+
+def show_json(message: Message) -> None:
+    """A message as JSON, for other programs."""
+    out.out(MessageToJson(message, preserving_proto_field_name=True, ensure_ascii=False))
+
+
+def verdict_markup(verdict: Verdict.ValueType) -> str:
+    """ALLOW, REVIEW or BLOCK in its colour; not decided is BLOCK."""
+    name = Verdict.Name(verdict or Verdict.VERDICT_BLOCK).removeprefix("VERDICT_")
+    return f"[bold {_COLOURS.get(verdict, 'red')}]{name}[/]"
+
+
+def show_check(title: str, check: Check, prompt: str = "") -> None:
+    """One check: the verdict and why; `prompt` lets spans be shown as words."""
+    out.print(f"{title}: {verdict_markup(check.verdict)}")
+    show_reasons(check.reasons, prompt)
+    highest = sorted(check.scores.items(), key=lambda item: -item[1])[:3]
+    out.print("  highest scores: " + ", ".join(f"{name} {score:.2f}" for name, score in highest), style="dim")
+    if check.capabilities:
+        out.print("  more cautious because: " + ", ".join(check.capabilities), style="dim")
+
+
+def show_reasons(reasons: Iterable[Reason], prompt: str = "") -> None:
+    """Everything that fired, with what it points to."""
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for reason in reasons:
+        limit = f"rule {reason.rule}" if reason.rule else f"{reason.score:.2f} ≥ {reason.threshold:.2f}"
+        places = ", ".join(place for place in (describe(e, prompt) for e in reason.evidence) if place)
+        table.add_row("", f"[bold]{escape(reason.category)}[/]", limit, escape(reason.message), escape(places))
+    if table.row_count:
+        out.print(table)
+
+
+def describe(evidence: Evidence, prompt: str = "") -> str:
+    """What a piece of evidence points to, in words."""
+    match evidence.WhichOneof("kind"):
+        case "span":
+            span = evidence.span
+            words = prompt.encode()[span.start : span.end].decode(errors="replace")
+            return f"“{words}”" if words else f"bytes {span.start}–{span.end}"
+        case "box":
+            return f"{evidence.box.w}×{evidence.box.h} at ({evidence.box.x}, {evidence.box.y})"
+        case "match":
+            return f"{evidence.match.bank}/{evidence.match.entry}, distance {evidence.match.distance}"
+        case "lineage":
+            return f"generation {evidence.lineage.depth}"
+    return ""
