@@ -1,0 +1,132 @@
+"""The way to Postgres: a pool that survives a restart of the server, and the migrations that make the tables."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from yoyo import read_migrations
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import DatabaseURI
+
+from services.core.errors import ConfigurationError, Unavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 0x706F7274  # "port"
+MONTHS_AHEAD = 2
+
+CONNECT_SECONDS = 5
+# A statement that takes longer is broken; a transaction that idles longer holds locks that others wait for.
+SERVER_LIMITS = "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+def place_of(dsn: str) -> str:
+    """Where a DSN points to, in words fit for a log: host, port and database, never the password.
+
+    Raises ConfigurationError if `dsn` is empty or not a DSN.
+    """
+    if not dsn:
+        raise ConfigurationError(
+            "no database: set PORTCULLIS_DSN, or run `python -m services.core.store.embedded`",
+            reason="NO_DATABASE",
+        )
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError("PORTCULLIS_DSN is not a Postgres DSN", reason="BAD_DSN") from error
+    return f"{parts.get('dbname', 'postgres')} at {parts.get('host', 'localhost')}:{parts.get('port', 5432)}"
+
+
+class Database:
+    """A pool of connections; open it with `Database.open`, close it with `close`."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection], place: str) -> None:
+        self._pool = pool
+        self._place = place
+
+    @classmethod
+    async def open(cls, dsn: str, max_size: int = 10) -> Database:
+        """Connects to a database that `migrate` has prepared, with at most `max_size` connections.
+
+        Raises Unavailable if the server does not answer, ConfigurationError if `dsn` is no DSN.
+        """
+        place = place_of(dsn)
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn,
+            kwargs={"connect_timeout": CONNECT_SECONDS, "options": SERVER_LIMITS, "application_name": "portcullis"},
+            min_size=1,
+            max_size=max_size,
+            timeout=CONNECT_SECONDS,
+            max_waiting=20 * max_size,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+        )
+        try:
+            await pool.open(wait=True, timeout=2 * CONNECT_SECONDS)
+        except PoolTimeout as error:
+            await pool.close()
+            raise _unavailable(place) from error
+        return cls(pool, place)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back by any exception.
+
+        Raises Unavailable if Postgres is not there, goes away meanwhile, or is too busy.
+        """
+        try:
+            async with self._pool.connection() as conn:
+                yield conn
+        except (psycopg.OperationalError, PoolTimeout, TooManyRequests, PoolClosed) as error:
+            raise _unavailable(self._place) from error
+
+    async def ping(self) -> None:
+        """Raises Unavailable unless Postgres answers."""
+        async with self.transaction() as conn:
+            await conn.execute("SELECT 1")
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._pool.close()
+
+
+def migrate(dsn: str) -> list[str]:
+    """Brings the schema up to date and returns the ids of the migrations that it applied; blocking.
+
+    Several processes may call it at once: one works, the others wait. Raises Unavailable if Postgres is not there.
+    """
+    place = place_of(dsn)
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS) as lock:
+            lock.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+            applied = _apply(dsn)
+            lock.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
+    except psycopg.OperationalError as error:
+        raise _unavailable(place) from error
+    return applied
+
+
+def _apply(dsn: str) -> list[str]:
+    parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
+    database = parts.pop("dbname", "postgres")
+    with PostgresqlPsycopgBackend(
+        DatabaseURI("postgresql+psycopg", None, None, None, None, database, parts), "_yoyo_migration"
+    ) as backend:
+        if "yoyo_lock" not in backend.list_tables():
+            backend.init_database()
+        backend.break_lock()  # a row that a killed process left behind; the caller's lock is the true one
+        pending = backend.to_apply(read_migrations(str(MIGRATIONS)))
+        backend.apply_migrations(pending)
+        return [migration.id for migration in pending]
+
+
+def _unavailable(place: str) -> Unavailable:
+    return Unavailable(f"Postgres does not answer ({place})", reason="DATABASE_UNAVAILABLE")

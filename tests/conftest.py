@@ -1,0 +1,45 @@
+"""Fixtures that every room's tests share: a real Postgres, and fresh databases in it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from services.core.store import embedded
+from services.core.store.database import Database, migrate
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The DSN of one migrated database on a server for this run; copied by `database`, so leave it as it is."""
+    with embedded.running(tmp_path_factory.mktemp("pg"), {"fsync": "off", "full_page_writes": "off"}) as server:
+        migrate(server.dsn)
+        yield server.dsn
+
+
+@pytest.fixture
+def database(postgres_dsn: str) -> str:
+    """The DSN of a fresh, migrated, empty database."""
+    name = f"test{next(_numbers)}"
+    with psycopg.connect(make_conninfo(postgres_dsn, dbname="postgres"), autocommit=True) as conn:
+        conn.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(embedded.DATABASE)
+            )
+        )
+    return make_conninfo(postgres_dsn, dbname=name)
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[Database]:
+    """An open pool on a fresh database."""
+    pool = await Database.open(database)
+    yield pool
+    await pool.close()

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from services.core.errors import ConfigurationError, Unavailable
+from services.core.store.database import MIGRATIONS, Database, migrate, place_of
+
+
+def test_a_second_migration_finds_nothing_to_do(database: str) -> None:
+    assert migrate(database) == []
+
+
+def test_services_that_start_together_migrate_once(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("DROP SCHEMA public CASCADE")
+        conn.execute("CREATE SCHEMA public")
+
+    with ThreadPoolExecutor() as threads:
+        applied = list(threads.map(migrate, [database] * 4))
+
+    assert sorted(map(len, applied)) == [0, 0, 0, len(list(MIGRATIONS.glob("*.sql")))]
+
+
+def test_an_unreachable_server_is_unavailable_and_named() -> None:
+    with pytest.raises(Unavailable, match="portcullis at 127.0.0.1:9"):
+        migrate("postgresql://someone:hush@127.0.0.1:9/portcullis")
+
+
+async def test_opening_an_unreachable_server_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.core.store.database.CONNECT_SECONDS", 0.2)
+    with pytest.raises(Unavailable):
+        await Database.open("postgresql://127.0.0.1:9/portcullis")
+
+
+def test_a_password_stays_out_of_words() -> None:
+    assert "hush" not in place_of("postgresql://someone:hush@db.example/portcullis")
+
+
+@pytest.mark.parametrize("dsn", ["", "what is this"])
+def test_a_bad_dsn_says_how_to_mend_it(dsn: str) -> None:
+    with pytest.raises(ConfigurationError, match="PORTCULLIS_DSN"):
+        place_of(dsn)
+
+
+async def test_a_transaction_is_rolled_back_by_an_error(db: Database) -> None:
+    with pytest.raises(ValueError, match="stop"):
+        async with db.transaction() as conn:
+            await conn.execute("INSERT INTO tenants (tenant) VALUES ('acme')")
+            raise ValueError("stop")
+
+    async with db.transaction() as conn:
+        rows = await (await conn.execute("SELECT * FROM tenants")).fetchall()
+    assert rows == []
+
+
+async def test_the_pool_outlives_its_connections(db: Database, database: str) -> None:
+    await db.ping()
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'portcullis'")
+
+    await db.ping()
+
+
+async def test_a_connection_lost_in_a_transaction_is_unavailable(db: Database, database: str) -> None:
+    with pytest.raises(Unavailable):
+        async with db.transaction() as conn:
+            with psycopg.connect(database, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", [conn.info.backend_pid])
+            await conn.execute("SELECT 1")
