@@ -1,0 +1,1 @@
+"""The one door for platform backends: admit, check, generate, screen, mark, record."""

@@ -49,7 +49,7 @@ def verdict_to_proto(value: Verdict) -> pb.Verdict.ValueType:
 def stage_of(number: pb.Stage.ValueType, allowed: Sequence[Stage]) -> Stage:
     """The stage's name; raises InvalidInput unless it is one of `allowed`."""
     name = STAGES.get(number)
-    if name not in allowed:
+    if name is None or name not in allowed:
         raise InvalidInput("stage", f"must be one of {', '.join(allowed)}")
     return name
 

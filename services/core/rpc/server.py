@@ -62,17 +62,21 @@ def run(name: str, build: Build) -> None:
     house = HouseSettings()
     telemetry.configure_logging(name, house.log_level)
     try:
-        asyncio.run(serve(name, build, house))
+        asyncio.run(_until_signalled(name, build, house))
     except ConfigurationError as error:
         log.error("cannot start", reason=error.reason, mend=error.message)
         sys.exit(EXIT_CONFIGURATION)
 
 
-async def serve(name: str, build: Build, house: HouseSettings) -> None:
-    """Builds and serves; returns after a clean drain, raises what ended a background task."""
+async def _until_signalled(name: str, build: Build, house: HouseSettings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await serve(name, build, house, stopping)
+
+
+async def serve(name: str, build: Build, house: HouseSettings, stopping: asyncio.Event) -> None:
+    """Builds and serves until `stopping`, then drains; raises what ended a background task."""
     app = await build(house)
     _check_table(app)
     server, servicer = _server(name, app, house)

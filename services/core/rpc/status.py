@@ -18,9 +18,7 @@ from services.core.errors import (
     FailedPrecondition,
     InvalidInput,
     NotFound,
-    PermissionDenied,
     PortcullisError,
-    Unauthenticated,
     Unavailable,
 )
 
@@ -57,6 +55,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError, room: str) -> PortcullisError:
     """What a failed call to another room means to our caller.
 
     Anything but a clear answer about the caller's own input counts as "the room is not there": the gate stays closed.
+    That a room does not trust us is ours to mend, so it counts as that too.
     """
     status = _status_of(error)
     info, violation, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), None
@@ -75,18 +74,16 @@ def from_rpc_error(error: grpc.aio.AioRpcError, room: str) -> PortcullisError:
         return _PASSED_ON[code](status.message, reason=info.reason)
     return Unavailable(
         f"the {room} is not available, so nothing was let through; try again",
-        reason=f"{room.upper()}_UNAVAILABLE",
+        reason="_".join([*room.upper().split(), "UNAVAILABLE"]),
         retry_after=retry or 1.0,
     )
 
 
 _PASSED_ON: dict[grpc.StatusCode, type[PortcullisError]] = {
-    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
     grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
     grpc.StatusCode.ABORTED: Aborted,
-    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
 }
 
 

@@ -1,0 +1,203 @@
+"""The way of one creating request: check, generate, screen, mark. Free of SQL; the rooms are handed in.
+
+What comes out is a list of stops (one for each check) and of releases (pictures that may leave), for the record and
+for the answer. Anything that fails on the way raises, and then nothing has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from portcullis.v1 import checks_pb2 as pb
+from portcullis.v1 import (
+    combo_filter_pb2,
+    gateway_pb2,
+    generator_pb2,
+    image_filter_pb2,
+    provenance_pb2,
+)
+from services.core.errors import Unavailable
+from services.gateway.order import Order
+from services.gateway.rooms import Rooms
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One check on the way, with the content that a person would need to judge it."""
+
+    stage: pb.Stage.ValueType
+    check: pb.Check
+    index: int = 0
+    prompt: str = ""
+    image: bytes = b""
+    mask: bytes = b""
+
+    @property
+    def open(self) -> bool:
+        """Whether the content may go on: only a check that gave a clearance opens the gate."""
+        return bool(self.check.clearance) and self.check.verdict in (pb.VERDICT_ALLOW, pb.VERDICT_REVIEW)
+
+    @property
+    def held(self) -> bool:
+        """Whether a person may still let it through."""
+        return not self.open and self.check.verdict == pb.VERDICT_REVIEW
+
+
+@dataclass(slots=True)
+class Journey:
+    """One request on its way."""
+
+    rooms: Rooms
+    subject: pb.Subject
+    decision_id: str
+    order: Order
+    stops: list[Stop] = field(default_factory=list[Stop])
+    releases: list[gateway_pb2.Image] = field(default_factory=list[gateway_pb2.Image])
+    parents: list[str] = field(default_factory=list[str])
+    timings: dict[str, float] = field(default_factory=dict[str, float])
+
+    async def travel(self) -> AsyncIterator[gateway_pb2.Progress]:
+        """Goes the whole way, telling where it is; stops early where a check does not open the gate."""
+        yield gateway_pb2.Progress(stage="check")
+        started = perf_counter()
+        await self._check_halves()
+        if self.open and self.order.operation == pb.OPERATION_EDIT:
+            self.stops.append(await self._check_pair())
+        if self.open and self.order.image:
+            self.parents = await self._parents()
+        self.timings["check"] = (perf_counter() - started) * 1000
+        if not self.open:
+            return
+        rendered: list[generator_pb2.RenderedImage] = []
+        started = perf_counter()
+        async for event in self.rooms.generate(self._rendering()):
+            if event.WhichOneof("event") == "image":
+                rendered.append(event.image)
+            else:
+                yield _progress(event.progress)
+        self.timings["render"] = (perf_counter() - started) * 1000
+        if sorted(image.index for image in rendered) != list(range(self.order.count)):
+            raise Unavailable("the generator returned fewer pictures than asked", reason="GENERATOR_INCOMPLETE")
+        yield gateway_pb2.Progress(stage="screen")
+        started = perf_counter()
+        screened = await asyncio.gather(*(self._screen(image) for image in rendered))
+        self.timings["screen"] = (perf_counter() - started) * 1000
+        self.stops.extend(stop for stop, _ in screened)
+        yield gateway_pb2.Progress(stage="mark")
+        started = perf_counter()
+        self.releases = list(
+            await asyncio.gather(*(self._mark(stop, image) for stop, image in screened if stop.open))
+        )
+        self.timings["mark"] = (perf_counter() - started) * 1000
+
+    @property
+    def open(self) -> bool:
+        """Whether every check of the request itself (not of single outputs) opened the gate."""
+        return all(stop.open for stop in self.stops if stop.stage != pb.STAGE_OUTPUT)
+
+    async def _check_halves(self) -> None:
+        halves = []
+        if self.order.prompt:
+            halves.append(self._check_prompt())
+        if self.order.image:
+            halves.append(self._check_upload())
+        self.stops.extend(await asyncio.gather(*halves))
+
+    async def _check_prompt(self) -> Stop:
+        check = await self.rooms.check_prompt(self.subject, self.order.prompt)
+        return Stop(pb.STAGE_PROMPT, check, prompt=self.order.prompt)
+
+    async def _check_upload(self) -> Stop:
+        request = image_filter_pb2.CheckImageRequest(
+            subject=self.subject, stage=pb.STAGE_UPLOAD, image=self.order.image, mask=self.order.mask
+        )
+        response = await self.rooms.check_image(request)
+        return Stop(pb.STAGE_UPLOAD, response.check, image=response.image, mask=response.mask)
+
+    async def _check_pair(self) -> Stop:
+        prompt, upload = self._stop(pb.STAGE_PROMPT), self._stop(pb.STAGE_UPLOAD)
+        check = await self.rooms.check_pair(pair_request(self.subject, self.order.operation, prompt, upload))
+        return Stop(pb.STAGE_PAIR, check, prompt=prompt.prompt, image=upload.image, mask=upload.mask)
+
+    async def _parents(self) -> list[str]:
+        """The image id of the upload, where it is one of this tenant's own."""
+        inspection = await self.rooms.inspect(self.subject, self._stop(pb.STAGE_UPLOAD).image)
+        return [inspection.provenance.image_id] if inspection.provenance.image_id else []
+
+    async def _screen(self, image: generator_pb2.RenderedImage) -> tuple[Stop, generator_pb2.RenderedImage]:
+        request = image_filter_pb2.CheckImageRequest(
+            subject=self.subject, stage=pb.STAGE_OUTPUT, image=image.image, request_digest=image.request_digest
+        )
+        response = await self.rooms.check_image(request)
+        return Stop(pb.STAGE_OUTPUT, response.check, image.index, self.order.prompt, response.image), image
+
+    async def _mark(self, stop: Stop, image: generator_pb2.RenderedImage) -> gateway_pb2.Image:
+        parent = b"" if self.order.operation == pb.OPERATION_CREATE else self._stop(pb.STAGE_UPLOAD).image
+        request = provenance_pb2.MarkImageRequest(
+            subject=self.subject,
+            image=stop.image,
+            clearance=stop.check.clearance,
+            request_digest=image.request_digest,
+            decision_id=self.decision_id,
+            operation=self.order.operation,
+            parents=self.parents,
+            model=image.model,
+            format=self.order.format,
+            parent_image=parent,
+        )
+        marked = await self.rooms.mark(request)
+        return gateway_pb2.Image(
+            index=image.index,
+            data=marked.image,
+            format=self.order.format,
+            seed=image.seed,
+            provenance=marked.provenance,
+            substitutions=image.substitutions,
+        )
+
+    def _rendering(self) -> generator_pb2.GenerateRequest:
+        upload = None if self.order.operation == pb.OPERATION_CREATE else self._stop(pb.STAGE_UPLOAD)
+        return generator_pb2.GenerateRequest(
+            subject=self.subject,
+            operation=self.order.operation,
+            prompt=self.order.prompt,
+            image=upload.image if upload else b"",
+            mask=upload.mask if upload else b"",
+            count=self.order.count,
+            size=self.order.size,
+            steps=self.order.steps,
+            seed=self.order.seed,
+            clearances=[stop.check.clearance for stop in self.stops],
+        )
+
+    def _stop(self, stage: pb.Stage.ValueType) -> Stop:
+        return next(stop for stop in self.stops if stop.stage == stage)
+
+
+def pair_request(
+    subject: pb.Subject, operation: pb.Operation.ValueType, prompt: Stop, upload: Stop
+) -> combo_filter_pb2.ComboFilterServiceCheckPairRequest:
+    """What the combo filter needs of two cleared halves."""
+    return combo_filter_pb2.ComboFilterServiceCheckPairRequest(
+        subject=subject,
+        operation=operation,
+        prompt=prompt.prompt,
+        image=upload.image,
+        mask=upload.mask,
+        prompt_clearance=prompt.check.clearance,
+        upload_clearance=upload.check.clearance,
+        prompt_signals=prompt.check.signals,
+        upload_signals=upload.check.signals,
+    )
+
+
+def _progress(progress: generator_pb2.RenderProgress) -> gateway_pb2.Progress:
+    return gateway_pb2.Progress(
+        stage="render" if progress.steps else "queue",
+        queue_position=progress.queue_position,
+        step=progress.step,
+        steps=progress.steps,
+    )

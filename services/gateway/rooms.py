@@ -1,0 +1,79 @@
+"""The other rooms as the gateway sees them: one method a call, under a deadline, with errors that mean something."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+
+from portcullis.v1 import (
+    checks_pb2,
+    combo_filter_pb2,
+    combo_filter_pb2_grpc,
+    generator_pb2,
+    generator_pb2_grpc,
+    image_filter_pb2,
+    image_filter_pb2_grpc,
+    prompt_filter_pb2,
+    prompt_filter_pb2_grpc,
+    provenance_pb2,
+    provenance_pb2_grpc,
+)
+from services.core.config import HouseSettings
+from services.core.rpc.channel import answer, answers, connect
+from services.core.rpc.door import MAX_DEADLINE_SECONDS
+
+IDENTITY = "gateway"
+
+
+class Rooms:
+    """Channels to every room that the gateway calls."""
+
+    def __init__(self, house: HouseSettings, check_seconds: float) -> None:
+        """`check_seconds` bounds every call but rendering, which the caller's own deadline bounds."""
+        self._timeout = check_seconds
+        self._channels: list[grpc.aio.Channel] = []
+
+        def channel(room: str) -> grpc.aio.Channel:
+            self._channels.append(connect(house, IDENTITY, room))
+            return self._channels[-1]
+
+        self._prompts = prompt_filter_pb2_grpc.PromptFilterServiceStub(channel("prompt_filter"))
+        self._images = image_filter_pb2_grpc.ImageFilterServiceStub(channel("image_filter"))
+        self._pairs = combo_filter_pb2_grpc.ComboFilterServiceStub(channel("combo_filter"))
+        self._generator = generator_pb2_grpc.GeneratorServiceStub(channel("generator"))
+        self._provenance = provenance_pb2_grpc.ProvenanceServiceStub(channel("provenance"))
+
+    async def close(self) -> None:
+        """Closes all channels."""
+        for channel in self._channels:
+            await channel.close()
+
+    async def check_prompt(self, subject: checks_pb2.Subject, prompt: str) -> checks_pb2.Check:
+        """Asks the prompt filter."""
+        request = prompt_filter_pb2.PromptFilterServiceCheckPromptRequest(subject=subject, prompt=prompt)
+        response = await answer(self._prompts.CheckPrompt(request, timeout=self._timeout), "prompt filter")
+        return response.check
+
+    async def check_image(self, request: image_filter_pb2.CheckImageRequest) -> image_filter_pb2.CheckImageResponse:
+        """Asks the image filter."""
+        return await answer(self._images.CheckImage(request, timeout=self._timeout), "image filter")
+
+    async def check_pair(self, request: combo_filter_pb2.ComboFilterServiceCheckPairRequest) -> checks_pb2.Check:
+        """Asks the combo filter."""
+        response = await answer(self._pairs.CheckPair(request, timeout=self._timeout), "combo filter")
+        return response.check
+
+    def generate(self, request: generator_pb2.GenerateRequest) -> AsyncIterator[generator_pb2.GenerateResponse]:
+        """Renders; leaving the iterator cancels the rendering."""
+        return answers(self._generator.Generate(request, timeout=MAX_DEADLINE_SECONDS), "generator")
+
+    async def mark(self, request: provenance_pb2.MarkImageRequest) -> provenance_pb2.MarkImageResponse:
+        """Signs, watermarks, registers."""
+        return await answer(self._provenance.MarkImage(request, timeout=self._timeout), "provenance service")
+
+    async def inspect(self, subject: checks_pb2.Subject, image: bytes) -> provenance_pb2.Inspection:
+        """Asks whether a picture is ours."""
+        request = provenance_pb2.ProvenanceServiceInspectImageRequest(subject=subject, image=image)
+        response = await answer(self._provenance.InspectImage(request, timeout=self._timeout), "provenance service")
+        return response.inspection

@@ -1,0 +1,17 @@
+"""What can be set at the gateway."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.core.config import RoomSettings
+
+
+class GatewaySettings(RoomSettings):
+    """Settings of the gateway."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTCULLIS_GATEWAY_")
+
+    check_seconds: float = Field(20.0, gt=0, le=120, description="Longest that one check or mark may take, in seconds.")
+    evidence_days: int = Field(30, ge=1, le=365, description="Days that content under review is kept, encrypted.")
