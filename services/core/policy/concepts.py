@@ -1,0 +1,57 @@
+"""Measurements that no threshold judges: what rules and the combo filter may ask by name, beside the categories."""
+
+from __future__ import annotations
+
+from services.core.policy.categories import CATEGORIES
+
+PREFIX = "concept."
+
+# name -> what a score of 1 says. Filters may emit others; a rule may name only these, so that a slip of the pen is
+# refused when the policy is loaded and does not become a rule that never fires.
+CONCEPTS: dict[str, str] = {
+    # of the picture, by the image filter or by a joint encoder
+    "concept.photo": "the picture looks like a photograph",
+    "concept.face": "a face is in the picture",
+    "concept.person": "a person is in the picture",
+    "concept.bathroom": "the picture shows a bathroom or a shower",
+    "concept.bedroom": "the picture shows a bed or a bedroom",
+    "concept.building": "the picture shows a building, a street or a city",
+    "concept.crowd": "the picture shows a crowd or a protest",
+    "concept.document": "the picture shows a document, a sign or a screen with text",
+    "concept.disaster": "the picture shows fire, smoke, rubble or an accident",
+    "concept.prison": "the picture shows a prison, a cell or an arrest",
+    "concept.faith_place": "the picture shows a place or a dress of a faith",
+    "concept.weapon": "the picture shows a weapon",
+    # of the prompt, by the combo filter
+    "concept.add_person": "the prompt puts a person into the picture, or names one",
+    "concept.change_person": "the prompt changes a person of the picture",
+    "concept.undress": "the prompt takes clothes off or shows bare skin",
+    "concept.change_clothes": "the prompt changes what a person wears",
+    "concept.name_clothes": "the prompt names a piece of clothing and nobody who wears it",
+    "concept.faith_sign": "the prompt puts a sign of faith on a person, or takes one off",
+    "concept.swap_face": "the prompt exchanges a person's face or identity",
+    "concept.compromise": "the prompt puts a person where it harms them: in handcuffs, behind bars, with drugs",
+    "concept.stage_event": "the prompt stages an event: fire, smoke, explosion, crash, flood, rubble, riot",
+    "concept.stage_crowd": "the prompt stages a crowd, a protest or a rally",
+    "concept.change_text": "the prompt writes or changes words on a sign, a document, a screen or a shirt",
+    "concept.add_weapon": "the prompt puts a weapon into the picture",
+    "concept.style": "the prompt changes light, season, weather, colour or style",
+    # of the mask and the request, by the combo filter
+    "concept.operation.edit": "the request is an edit",
+    "concept.operation.variation": "the request is a variation",
+    "concept.mask.share": "share of the picture that the mask opens",
+    "concept.mask.person": "largest share of a face's or a person's box that the mask opens",
+}
+
+
+def is_concept(category: str) -> bool:
+    """Whether a signal of `category` is a measurement for rules only."""
+    return category.startswith(PREFIX)
+
+
+def _halves() -> frozenset[str]:
+    """The scores of both halves as a pair's rules see them: `concept.prompt.sexual`, `concept.upload.violence` …"""
+    return frozenset(f"{PREFIX}{half}.{category}" for half in ("prompt", "upload") for category in CATEGORIES)
+
+
+RULE_NAMES: frozenset[str] = frozenset(CATEGORIES) | frozenset(CONCEPTS) | _halves()

@@ -1,0 +1,141 @@
+"""What a policy document may say: its fields, their types and ranges."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
+
+from services.core.policy.categories import CATEGORIES, Stage
+from services.core.policy.floors import MAX_THRESHOLD
+
+NEVER = math.inf
+
+Action = Literal["hold", "release"]
+
+
+def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
+    """The sentence for a name that nobody knows, with the nearest ones that exist."""
+    near = difflib.get_close_matches(name, list(allowed), n=3)
+    hint = f": did you mean {' or '.join(repr(word) for word in near)}?" if near else ""
+    return f"unknown {what} {name!r}{hint}"
+
+
+def _category(name: str) -> str:
+    if name not in CATEGORIES:
+        raise ValueError(unknown("category", name, CATEGORIES))
+    return name
+
+
+def _threshold(value: float) -> float:
+    if not 0 < value <= MAX_THRESHOLD:
+        raise ValueError(f"threshold {value:g} is out of range: above 0, at most {MAX_THRESHOLD}")
+    return value
+
+
+def _never_to_infinity(value: object) -> object:
+    if isinstance(value, float) and math.isinf(value):
+        raise ValueError(f"threshold is out of range: above 0, at most {MAX_THRESHOLD}, or never")
+    return NEVER if value == "never" else value
+
+
+def _threshold_or_never(value: float) -> float:
+    return value if value == NEVER else _threshold(value)
+
+
+def _infinity_to_never(value: float) -> float | str:
+    return "never" if value == NEVER else value
+
+
+CategoryName = Annotated[str, AfterValidator(_category)]
+ReviewAt = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_threshold)]
+BlockAt = Annotated[
+    float,
+    BeforeValidator(_never_to_infinity),
+    AfterValidator(_threshold_or_never),
+    PlainSerializer(_infinity_to_never),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _same_for_all(value: object) -> object:
+    """A bare number holds for every tier; a tier that is left out gets what `new` gets."""
+    if not isinstance(value, dict):
+        return {"new": value, "trusted": value, "red_team": value}
+    rest = {tier: value["new"] for tier in ("trusted", "red_team") if tier not in value and "new" in value}
+    return {**value, **rest}
+
+
+class ReviewTiers(_Strict):
+    """The score from which a person looks, by tier of trust."""
+
+    new: ReviewAt
+    trusted: ReviewAt
+    red_team: ReviewAt
+
+
+class BlockTiers(_Strict):
+    """The score from which content is refused, by tier; `never` leaves it to people (and demands `hold`)."""
+
+    new: BlockAt
+    trusted: BlockAt
+    red_team: BlockAt
+
+
+class Limits(_Strict):
+    """What may be said for a category, and again for one stage of it; what is left out is inherited."""
+
+    review: Annotated[ReviewTiers, BeforeValidator(_same_for_all)] | None = None
+    block: Annotated[BlockTiers, BeforeValidator(_same_for_all)] | None = None
+    action: Action | None = None
+    show: bool | None = None
+
+
+class CategoryLimits(Limits):
+    """Limits of one category, with exceptions by stage."""
+
+    stages: dict[Stage, Limits] = {}
+
+
+class Defaults(_Strict):
+    """What holds where neither a category nor its parent says anything."""
+
+    review: Annotated[ReviewTiers, BeforeValidator(_same_for_all)]
+    block: Annotated[BlockTiers, BeforeValidator(_same_for_all)]
+    action: Action = "hold"
+    show: bool = True
+
+
+class Rule(_Strict):
+    """A named CEL expression over the scores of one request; it can refuse or call a person, never allow."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    when: str = Field(min_length=1, max_length=2000)
+    category: CategoryName
+    verdict: Literal["REVIEW", "BLOCK"]
+    message: str = Field(min_length=1, max_length=300)
+    action: Action = "hold"
+    stages: list[Stage] = Field(default=["prompt", "upload", "pair", "output"], min_length=1)
+
+
+class PolicyDocument(_Strict):
+    """The whole document."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    description: str = Field(default="", max_length=2000)
+    defaults: Defaults
+    categories: dict[CategoryName, CategoryLimits] = {}
+    rules: list[Rule] = Field(default=[], max_length=200)

@@ -1,0 +1,67 @@
+"""Policies in Postgres: immutable documents, and the append-only record of which was in force from when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from psycopg.rows import class_row
+
+from services.core.errors import NotFound
+from services.core.policy.document import Policy, load_policy
+from services.core.store.database import Connection
+
+# Serialises first activations, so that two services starting at once record one.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('policy_activations'))"
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """The policy in force: its id and YAML text, who activated it, and when (UTC)."""
+
+    policy_id: str
+    source: str
+    activated_by: str
+    activated_at: datetime
+
+
+async def put(connection: Connection, policy: Policy, who: str) -> None:
+    """Stores a policy under its id; one that is there already stays as it is."""
+    await connection.execute(
+        "INSERT INTO policies (policy_id, name, source, created_by) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (policy.id, policy.document.name, policy.text, who),
+    )
+
+
+async def activate(connection: Connection, policy_id: str, who: str, when: datetime) -> None:
+    """Puts a stored policy in force from the end of the transaction on; NotFound where it is not stored."""
+    cursor = await connection.execute(
+        "INSERT INTO policy_activations (policy_id, activated_by, activated_at)"
+        " SELECT policy_id, %s, %s FROM policies WHERE policy_id = %s",
+        (who, when, policy_id),
+    )
+    if cursor.rowcount != 1:
+        raise NotFound(f"policy {policy_id} is not stored", reason="POLICY_UNKNOWN")
+
+
+async def active(connection: Connection) -> Activation | None:
+    """The policy in force: the latest activation; None before the first."""
+    async with connection.cursor(row_factory=class_row(Activation)) as cursor:
+        await cursor.execute(
+            "SELECT policy_id, source, activated_by, activated_at FROM policy_activations JOIN policies"
+            " USING (policy_id) ORDER BY activation_id DESC LIMIT 1"
+        )
+        return await cursor.fetchone()
+
+
+async def ensure_default(connection: Connection, yaml_text: str, who: str) -> Activation:
+    """Activates `yaml_text` if no policy was ever activated; returns what is in force. Needs a transaction."""
+    await connection.execute(_LOCK)
+    current = await active(connection)
+    if current is not None:
+        return current
+    policy = load_policy(yaml_text, "default policy")
+    activation = Activation(policy.id, policy.text, who, datetime.now(UTC))
+    await put(connection, policy, who)
+    await activate(connection, policy.id, who, activation.activated_at)
+    return activation
