@@ -1,0 +1,102 @@
+"""`portcullis config`: every variable that can be set, with its value here and its meaning."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from portcullis.profile import Profile
+from services.core.config import ROOMS, HouseSettings
+
+HEADER = """# Configuration
+
+Every process reads its settings from the environment. This page is written by `portcullis config --markdown`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One setting: its environment variable, type, default (as text) and meaning."""
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+
+
+def config(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/configuration.md.")] = False,
+) -> None:
+    """List every variable of every part: name, type, default, meaning.
+
+    Example: PORTCULLIS_GATEWAY_MAX_CONCURRENT=8 portcullis up
+    """
+    if markdown:
+        typer.echo(as_markdown(), nl=False)
+        return
+    console = Console(highlight=False)
+    for title, settings in all_settings():
+        table = Table("variable", "type", "default", "meaning", title=title, title_justify="left", box=None)
+        for variable in variables(settings):
+            table.add_row(
+                f"[bold]{variable.name}[/]", *map(escape, (variable.kind, variable.default, variable.meaning))
+            )
+        console.print(table, "")
+
+
+def as_markdown() -> str:
+    """docs/configuration.md."""
+    pages = [HEADER]
+    for title, settings in all_settings():
+        pages.append(f"\n## {title}\n\n| variable | type | default | meaning |\n|---|---|---|---|\n")
+        for v in variables(settings):
+            cells = (f"`{v.name}`", v.kind, v.default and f"`{v.default}`", v.meaning)
+            pages.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+    return "".join(pages)
+
+
+def all_settings() -> Iterator[tuple[str, type[BaseSettings]]]:
+    """Every settings class with a title: the house's, each room's, the client's."""
+    yield "Every process", HouseSettings
+    for room in ROOMS:
+        module = importlib.import_module(f"services.{room}.settings")
+        for _, settings in inspect.getmembers(module, inspect.isclass):
+            if issubclass(settings, BaseSettings) and settings.__module__ == module.__name__:
+                yield room, settings
+    yield "Clients and the command line", Profile
+
+
+def variables(settings: type[BaseSettings]) -> list[Variable]:
+    """The variables of one class, in the order in which it declares them."""
+    prefix = settings.model_config.get("env_prefix", "")
+    return [
+        Variable(f"{prefix}{name}".upper(), _kind(field.annotation), _default(name, field), field.description or "")
+        for name, field in settings.model_fields.items()
+    ]
+
+
+def _kind(annotation: Any) -> str:
+    return inspect.formatannotation(annotation).replace("typing.", "").replace("pathlib.", "")
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name == "home":  # differs from user to user
+        return "the user's data folder; for root /var/lib/portcullis"
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "(must be set)"
+    if value is None or value == "" or isinstance(value, SecretStr):
+        return ""
+    return str(value)

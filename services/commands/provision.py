@@ -1,0 +1,81 @@
+"""Furnishes a data home so that every service can start: keys, certificates, a first tenant and the default policy.
+
+Everything is made once and kept: running it again changes only what is missing, expired or no longer true.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from services.core import clearance
+from services.core.config import ROOMS, HouseSettings
+from services.core.evidence import create_evidence_key
+from services.core.rpc import tls
+from services.core.store import policies, tenants
+from services.core.store.database import Connection, Database
+
+DEFAULT_POLICY = Path(__file__).resolve().parents[2] / "policies" / "default.yaml"
+TENANT = "demo"
+ANALYST = "analyst/demo"
+OPERATOR = "portcullis up"
+
+
+async def provision(house: HouseSettings) -> list[str]:
+    """Makes what the data home lacks and returns what was done, a line each.
+
+    Raises Unavailable without Postgres, PolicyError if the default policy is broken.
+    """
+    _make_keys(house.home)
+    database = await Database.open(house.database(), max_size=1)
+    try:
+        async with database.transaction() as connection:
+            await tenants.create_tenant(connection, TENANT)
+            policy = await policies.ensure_default(connection, DEFAULT_POLICY.read_text(encoding="utf-8"), OPERATOR)
+            made_key = await _keep_profile(connection, house)
+    finally:
+        await database.close()
+    lines = [f"policy {policy.policy_id[:12]} in force since {policy.activated_at:%Y-%m-%d %H:%M}"]
+    if made_key:
+        lines.append(f"made an API key for the tenant {TENANT!r}; it is in {house.home / 'client.json'}")
+    return lines
+
+
+def _make_keys(home: Path) -> None:
+    tls.create_ca(home / "tls")
+    for identity in (*ROOMS, ANALYST):
+        tls.issue_certificate(home / "tls", identity)
+    clearance.create_keys(home / "keys" / "clearance")
+    create_evidence_key(home / "keys" / "evidence.key")
+
+
+async def _keep_profile(connection: Connection, house: HouseSettings) -> bool:
+    """Writes client.json where it is missing or no longer true; returns whether it needed a new API key."""
+    path = house.home / "client.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    key = str(known.get("api_key", ""))
+    made_key = not key or await tenants.authenticate(connection, key) is None
+    if made_key:
+        key = await tenants.create_api_key(connection, TENANT)
+    certificate = tls.certificate_path(house.home / "tls", ANALYST)
+    profile = {
+        "address": house.target("gateway"),
+        "api_key": key,
+        "ca": str(house.home / "tls" / "ca.pem"),
+        "review_address": house.target("review"),
+        "analyst_cert": str(certificate),
+        "analyst_key": str(certificate.with_suffix(".key")),
+    }
+    if profile != known:
+        _replace_secret(path, json.dumps(profile, indent=2) + "\n")
+    return made_key
+
+
+def _replace_secret(path: Path, text: str) -> None:
+    """Puts a file of mode 0600 in the place of another at once."""
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.rename(path)

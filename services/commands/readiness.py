@@ -1,0 +1,39 @@
+"""Whether a part of the house may be used: rooms by gRPC health, Postgres by a query."""
+
+from __future__ import annotations
+
+import grpc
+import psycopg
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.core.config import HouseSettings
+from services.core.rpc import tls
+
+PROBE_SECONDS = 2.0
+
+
+async def is_serving(house: HouseSettings, room: str) -> bool:
+    """Asks the room's health service over mTLS, as the room itself; False while it does not answer."""
+    folder = house.home / "tls"
+    options = [("grpc.ssl_target_name_override", room.replace("_", "-"))]
+    credentials = tls.channel_credentials(folder, room)
+    async with grpc.aio.secure_channel(house.target(room), credentials, options) as channel:
+        try:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=PROBE_SECONDS
+            )
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def database_answers(house: HouseSettings) -> bool:
+    """Whether the house's Postgres accepts a connection."""
+    if not (dsn := house.database()):
+        return False
+    try:
+        async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=int(PROBE_SECONDS)) as connection:
+            await connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
