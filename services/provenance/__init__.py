@@ -1,0 +1,1 @@
+"""Marks what is released, and says later whether a picture is ours."""

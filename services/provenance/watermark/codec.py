@@ -1,0 +1,91 @@
+"""The invisible mark: writes up to 64 bits into a picture, and finds them again in a changed copy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from services.provenance.watermark.code import Bits, Floats
+from services.provenance.watermark.lattice import Pose, poses, undo
+from services.provenance.watermark.mask import visibility_mask
+from services.provenance.watermark.payload import CHECK_BITS, PayloadCode
+from services.provenance.watermark.residual import fold, luma, residual
+from services.provenance.watermark.search import PLACES, locks
+from services.provenance.watermark.tile import SIZE, load_tile
+
+DEVELOPMENT_KEY = b"portcullis development watermark"
+_PSNR = 42.0
+# Below this peak no payload was ever read under any attack; clean pictures reach 4.8.
+_LEAST_PEAK = 6.5
+_LOCKS = 2
+_POSES = 8
+# Longest sides that pictures are made in: a copy resized as a whole is tried at each.
+_HOUSE_SIDES = (256, 512, 1024)
+
+
+class Detection(TypedDict):
+    """What was read.
+
+    `bits`: uint8 0 and 1, shape (nbits,), zeros where nothing was found. `ok`: the keyed check agreed. `z`: the highest
+    synchronisation peak, in standard deviations. `false_positive`: an upper bound on the probability that a picture
+    without our mark is read so; 1 where `ok` is false.
+    """
+
+    bits: Bits
+    ok: bool
+    z: float
+    false_positive: float
+
+
+class Codec:
+    """Writes and reads marks under one key. Holds no state that changes; safe to share between threads."""
+
+    def __init__(self, nbits: int = 64, key: bytes = DEVELOPMENT_KEY) -> None:
+        """`nbits` a multiple of 8, at most 64; `key` 16 … 64 bytes, secret."""
+        self._payload = PayloadCode(nbits, key)
+        self._tile = load_tile(key, self._payload.length)
+
+    def embed(self, rgb: NDArray[np.uint8], bits: ArrayLike) -> NDArray[np.uint8]:
+        """A copy of an H × W × 3 sRGB picture that carries `bits` (0 and 1, shape (nbits,)); PSNR 42 dB or better."""
+        signs = self._payload.encode(np.asarray(bits, np.uint8))
+        tile = self._tile.picture(self._tile.spectrum(signs))
+        height, width = rgb.shape[:2]
+        pattern = np.tile(tile, (-(-height // SIZE), -(-width // SIZE)))[:height, :width]
+        strength = np.float32(255.0 / 10 ** (_PSNR / 20))
+        change = strength * visibility_mask(luma(rgb)) * pattern
+        marked: NDArray[np.uint8] = np.clip(np.rint(rgb + change[..., None]), 0, 255).astype(np.uint8)
+        return marked
+
+    def detect(self, rgb: NDArray[np.uint8]) -> Detection:
+        """Look for a mark in an H × W × 3 sRGB picture: as it lies first, then with scale and rotation undone."""
+        highest = 0.0
+        for views, plane in enumerate(_views(luma(rgb)), start=1):
+            for lock in locks(fold(residual(plane), SIZE), self._tile, _LOCKS):
+                highest = max(highest, lock.z)
+                if lock.z < _LEAST_PEAK:
+                    break
+                bits, ok = self._payload.decode(self._tile.soft(lock.values))
+                if ok:
+                    return Detection(bits=bits, ok=True, z=lock.z, false_positive=_false_positive(views, lock.z))
+        return Detection(bits=np.zeros(self._payload.nbits, np.uint8), ok=False, z=highest, false_positive=1.0)
+
+
+def _views(grey: Floats) -> Iterator[Floats]:
+    """The picture as it lies, then every guess at how it lay before, cheapest and likeliest first."""
+    yield grey
+    longest = max(grey.shape)
+    for side in _HOUSE_SIDES:
+        if side != longest:
+            yield undo(grey, Pose(scale=longest / side, angle=0.0))
+    for pose in poses(grey, _POSES):
+        yield undo(grey, pose)
+
+
+def _false_positive(views: int, z: float) -> float:
+    """A union bound: noise must reach the peak somewhere in some view, and then pass a check of 24 bits."""
+    peak = min(1.0, views * PLACES * 0.5 * math.erfc(z / math.sqrt(2.0)))
+    return peak * min(1.0, views * _LOCKS * 2.0**-CHECK_BITS)

@@ -1,0 +1,73 @@
+"""Finding the tile in a folded picture: its orientation, its shift, and the coefficients once both are undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from services.provenance.watermark.code import Floats
+from services.provenance.watermark.tile import SIZE, Spectrum, Tile
+
+PLACES = 8 * SIZE * SIZE
+_CLIP = 1.8
+_RING = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A place where the synchronisation part was found. `z` is its peak in standard deviations over all shifts."""
+
+    z: float
+    values: Spectrum
+
+
+def locks(folded: Floats, tile: Tile, best: int) -> list[Lock]:
+    """The `best` places of the tile over all shifts and orientations, highest peak first, one for each orientation."""
+    found = []
+    for plane in _orientations(folded):
+        values = _whiten(fft.fft2(plane)[tile.rows, tile.columns])
+        grid = np.zeros((SIZE, SIZE), np.complex64)
+        grid[tile.rows[tile.sync], tile.columns[tile.sync]] = values[tile.sync] * np.conj(tile.sync_values)
+        surface = fft.ifft2(grid).real
+        row, column = (int(index) for index in np.unravel_index(int(surface.argmax()), surface.shape))
+        z = float(surface[row, column] / (surface.std() + 1e-12))
+        found.append(Lock(z, _unshift(values, tile, *_vertex(surface, row, column))))
+    return sorted(found, key=lambda lock: -lock.z)[:best]
+
+
+def _orientations(folded: Floats) -> Iterator[Floats]:
+    """The eight ways in which a square can lie: four turns, each plain and mirrored."""
+    for plane in (folded, folded[:, ::-1]):
+        for turns in range(4):
+            yield np.rot90(plane, turns)
+
+
+def _whiten(values: Spectrum) -> Spectrum:
+    """Even out radius-sorted coefficients: each is divided by the level of its ring, and outliers are held down."""
+    power = np.pad(np.abs(values) ** 2, _RING, mode="reflect")
+    level = np.sqrt(np.convolve(power, np.full(2 * _RING + 1, 1 / (2 * _RING + 1)), "valid"))
+    even = values / (level + 1e-9)
+    held: Spectrum = (even / np.maximum(1.0, np.abs(even) / _CLIP)).astype(np.complex64)
+    return held
+
+
+def _vertex(surface: Floats, row: int, column: int) -> tuple[float, float]:
+    """The peak between pixels: the vertices of parabolas through its neighbours on both axes."""
+
+    def vertex(before: float, at: float, after: float) -> float:
+        bend = before - 2 * at + after
+        return 0.0 if bend >= 0 else 0.5 * (before - after) / bend
+
+    rows = surface[[row - 1, row, (row + 1) % SIZE], column]
+    columns = surface[row, [column - 1, column, (column + 1) % SIZE]]
+    return row + vertex(*rows.tolist()), column + vertex(*columns.tolist())
+
+
+def _unshift(values: Spectrum, tile: Tile, dy: float, dx: float) -> Spectrum:
+    v = np.where(tile.rows > SIZE // 2, tile.rows - SIZE, tile.rows)
+    u = np.where(tile.columns > SIZE // 2, tile.columns - SIZE, tile.columns)
+    back: Spectrum = (values * np.exp(2j * np.pi * (v * dy + u * dx) / SIZE)).astype(np.complex64)
+    return back
