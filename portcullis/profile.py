@@ -16,7 +16,7 @@ from portcullis.errors import PortcullisError
 def default_home() -> Path:
     """The data home where PORTCULLIS_HOME names none: the user's data folder, for root /var/lib/portcullis."""
     if configured := os.environ.get("PORTCULLIS_HOME"):
-        return Path(configured)
+        return Path(configured).expanduser().absolute()
     return Path("/var/lib/portcullis") if os.geteuid() == 0 else user_data_path("portcullis")
 
 

@@ -31,7 +31,7 @@ def up(
 
     if port_base is not None:
         os.environ["PORTCULLIS_PORT_BASE"] = str(port_base)
-    with told_plainly(HouseSettings):
+    with told_plainly():
         house = HouseSettings()
         parts = parts_for(only or ())
         view = LogView(Console(stderr=True, highlight=False), [part.name for part in (POSTGRES, *parts)])

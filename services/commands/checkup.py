@@ -1,0 +1,94 @@
+"""A look at the house on this machine: its models, its data home, its database, its ports and processes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from services.commands.findings import Finding, Level
+from services.commands.readiness import database_answers, is_serving
+from services.core.artifacts import MODELS, load_artifact
+from services.core.config import ROOMS, HouseSettings
+from services.core.errors import ConfigurationError
+
+SECRETS = ("client.json", "keys/**/*.key", "keys/**/*.pem", "tls/*.key")
+# Public halves among the secrets' folders.
+PUBLIC = frozenset({"ca.pem", "chain.pem"})
+
+
+def models() -> Iterator[Finding]:
+    """Whether every shipped model is there and is the one that was meant."""
+    manifest = MODELS / "MANIFEST.json"
+    if not manifest.exists():
+        yield Finding(Level.BAD, "models", f"{manifest} is missing", "restore it from the repository")
+        return
+    for name in sorted(json.loads(manifest.read_text(encoding="utf-8"))):
+        try:
+            load_artifact(f"models/{name}")
+        except ConfigurationError as error:
+            yield Finding(Level.BAD, name, error.message, "restore it from the repository")
+        else:
+            yield Finding(Level.GOOD, name, "is there, with the right sha256")
+
+
+def home() -> Iterator[Finding]:
+    """Whether the data home exists and keeps its secrets to its owner."""
+    folder = HouseSettings().home
+    if not folder.exists():
+        yield Finding(Level.NOTE, "home", f"{folder} does not exist yet", "portcullis up makes it")
+        return
+    exposed = [path for path in (folder, *_secrets(folder)) if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+    for path in exposed:
+        mode = "0700" if path.is_dir() else "0600"
+        yield Finding(Level.BAD, "home", f"others can reach {path}", f"chmod {mode} {path}")
+    if not exposed:
+        yield Finding(Level.GOOD, "home", f"{folder}, its secrets readable by their owner alone")
+
+
+async def running() -> list[Finding]:
+    """Whether the database and the rooms answer, and whether the ports of those that do not are free."""
+    house = HouseSettings()
+    findings = [await _database(house)]
+    for room in ROOMS:
+        if (house.home / "tls" / f"{room}.pem").exists() and await is_serving(house, room):
+            findings.append(Finding(Level.GOOD, room, f"serves at {house.target(room)}"))
+        elif _is_free(house.bind, house.port(room)):
+            findings.append(Finding(Level.NOTE, room, f"does not run; its port {house.port(room)} is free"))
+        else:
+            findings.append(
+                Finding(
+                    Level.BAD,
+                    room,
+                    f"its port {house.port(room)} is used by another program",
+                    "stop that, or set PORTCULLIS_PORT_BASE",
+                )
+            )
+    return findings
+
+
+async def _database(house: HouseSettings) -> Finding:
+    if await database_answers(house):
+        return Finding(Level.GOOD, "database", "answers")
+    if house.dsn:
+        return Finding(
+            Level.BAD, "database", "PORTCULLIS_DSN names one that does not answer", "start it, or correct it"
+        )
+    return Finding(Level.NOTE, "database", "the embedded Postgres does not run", "portcullis up starts it")
+
+
+def _secrets(folder: Path) -> list[Path]:
+    return [path for pattern in SECRETS for path in folder.glob(pattern) if path.name not in PUBLIC]
+
+
+def _is_free(interface: str, port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((interface, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,77 @@
+"""`portcullis doctor`: what this machine lacks, and how to get it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from importlib.metadata import distributions, metadata
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from portcullis.cli.extras import PACKAGE, missing, pip_command
+from services.commands.findings import Finding, Level
+
+MARKS = {Level.GOOD: "[green]✔[/]", Level.NOTE: "[yellow]•[/]", Level.BAD: "[bold red]✘[/]"}
+# Wanted on purpose only: never counted as missing.
+OPTIONAL_EXTRAS = frozenset({"dev", "nudenet", "otel", "training", "tour"})
+
+
+def doctor() -> None:
+    """Say what is missing on this machine and how to get it; exits with 1 if something here cannot work.
+
+    Example: portcullis doctor
+    """
+    console = Console(highlight=False)
+    worst = Level.GOOD
+    for finding in examine():
+        worst = max(worst, finding.level)
+        console.print(f"{MARKS[finding.level]} [bold]{escape(finding.subject)}[/] {escape(finding.message)}")
+        if finding.mend:
+            console.print(f"    → {escape(finding.mend)}", style="dim")
+    raise typer.Exit(1 if worst is Level.BAD else 0)
+
+
+def examine() -> Iterator[Finding]:
+    """Every finding, the most basic first; what needs the core is looked at only where the core is installed."""
+    yield _python()
+    yield from _extras()
+    yield from _packages_at_odds()
+    if missing("core"):
+        return
+    from services.commands import checkup
+    from services.commands.plain import told_plainly
+
+    with told_plainly():
+        yield from checkup.models()
+        yield from checkup.home()
+        yield from asyncio.run(checkup.running())
+
+
+def _python() -> Finding:
+    return Finding(Level.GOOD, "python", f"{sys.version.split()[0]} at {sys.executable}")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra in sorted(metadata(PACKAGE).get_all("Provides-Extra") or []):
+        lacking = missing(extra)
+        if not lacking:
+            yield Finding(Level.GOOD, f"[{extra}]", "installed")
+        else:
+            level = Level.NOTE if extra in OPTIONAL_EXTRAS else Level.BAD
+            yield Finding(level, f"[{extra}]", f"lacks {', '.join(lacking)}", pip_command([extra]))
+
+
+def _packages_at_odds() -> Iterator[Finding]:
+    """Packages of which one alone may be installed, because their files overwrite each other's."""
+    installed = {str(distribution.metadata["Name"]).lower() for distribution in distributions()}
+    for family in ("opencv-python", "onnxruntime"):
+        found = sorted(name for name in installed if name == family or name.startswith(f"{family}-"))
+        if family == "opencv-python":
+            found = sorted({*found, *(name for name in installed if name.startswith("opencv-"))})
+        if len(found) > 1:
+            yield Finding(
+                Level.BAD, family, f"installed more than once: {', '.join(found)}", f"pip uninstall {' '.join(found)}"
+            )
