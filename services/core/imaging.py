@@ -10,21 +10,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
-import json
 import os
 import queue
-import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from io import BytesIO
-from multiprocessing.connection import Connection
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from services.core.apart import Apart, Message
 from services.core.errors import InvalidInput, Unavailable
 from services.core.imaging_formats import ALLOWED, ImageFormat, Malformed, recognise, require_whole
 from services.core.imaging_worker import Task
@@ -33,7 +29,6 @@ Rgb = NDArray[np.uint8]
 OutputFormat = Literal["PNG", "JPEG", "WEBP"]
 
 _QUALITY = 95
-_START_SECONDS = 30.0
 _GRACE_SECONDS = 5.0  # beyond the worker's own alarm: for a worker that was stopped or starts on a busy machine
 
 
@@ -123,63 +118,21 @@ def _admit(data: bytes, limits: Limits) -> ImageFormat:
     return kind
 
 
-class _Decoder:
-    """A worker process and the socket to it."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.core.imaging_worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                # No secrets of ours: a decoder that is taken over finds nothing in its environment.
-                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
-            )
-        self._connection = Connection(ours.detach())
-        try:
-            self._receive(_START_SECONDS)
-        except (EOFError, OSError):
-            self.end()
-            raise
-
-    def decode(self, task: Task, data: bytes) -> list[bytes]:
-        """The worker's frames; OSError or EOFError where it died, TimeoutError where it does not answer."""
-        self._connection.send_bytes(json.dumps(task._asdict()).encode())
-        self._connection.send_bytes(data)
-        head = self._receive(task.seconds + _GRACE_SECONDS)
-        if "error" in json.loads(head):
-            return [head]
-        room = task.max_pixels * 4 + (1 << 20)  # incompressible pixels grow a little as PNG
-        return [head, self._connection.recv_bytes(room), self._connection.recv_bytes(room)]
-
-    def _receive(self, seconds: float) -> bytes:
-        if not self._connection.poll(seconds):
-            raise TimeoutError
-        return self._connection.recv_bytes(1 << 16)
-
-    def end(self) -> None:
-        """Stop the process for good and leave no zombie."""
-        self._connection.close()
-        self._process.kill()
-        self._process.wait()
-
-
 class _Pool:
     """Warm decoders, started when first needed; as many at once as there are processors, four at most."""
 
     def __init__(self) -> None:
-        self._slots: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
+        self._slots: queue.LifoQueue[Apart | None] = queue.LifoQueue()
         self._size = min(4, os.cpu_count() or 1)
         for _ in range(self._size):
             self._slots.put(None)
 
-    def decode(self, task: Task, data: bytes) -> list[bytes]:
+    def decode(self, task: Task, data: bytes) -> Message:
         """Hand one picture to a decoder; one that dies or hangs is ended, and its picture is refused."""
         decoder = self._slots.get()
         try:
             decoder = decoder or _start()
-            return decoder.decode(task, data)
+            return decoder.ask(task._asdict(), [data], task.seconds + _GRACE_SECONDS)
         except (EOFError, OSError) as error:
             if decoder:
                 decoder.end()
@@ -196,9 +149,9 @@ class _Pool:
                     decoder.end()
 
 
-def _start() -> _Decoder:
+def _start() -> Apart:
     try:
-        return _Decoder()
+        return Apart("services.core.imaging_worker")
     except (EOFError, OSError) as error:
         raise Unavailable("no process for decoding images could be started") from error
 
@@ -219,9 +172,8 @@ os.register_at_fork(after_in_child=_renew_pool)
 def _decode_apart(data: bytes, kind: ImageFormat, limits: Limits) -> tuple[bytes, bytes, int, int]:
     """PNG, raw RGB, width, height."""
     task = Task(kind, limits.seconds, limits.min_side, limits.max_side, limits.max_pixels)
-    head, *frames = _pool.decode(task, data)
-    answer = json.loads(head)
-    if "error" in answer:
-        raise Malformed(answer["error"])
-    png, pixels = frames
-    return png, pixels, answer["width"], answer["height"]
+    head, bodies = _pool.decode(task, data)
+    if "error" in head:
+        raise Malformed(head["error"])
+    png, pixels = bodies
+    return png, pixels, head["width"], head["height"]

@@ -1,23 +1,21 @@
-"""The process in which untrusted pictures are decoded: `python -m services.core.imaging_worker FD`.
+"""The process in which untrusted pictures are decoded: `imaging` starts it, `apart` carries the messages.
 
 It holds no secrets, may write no file, and has little memory. Each request runs under an alarm whose default action
 ends the process even in the middle of native code, so a decoder that hangs or crashes costs one request.
-Requests and answers are length-prefixed frames over one socket: JSON, then bytes; never pickles.
 """
 
 from __future__ import annotations
 
-import json
 import resource
 import signal
-import sys
 import warnings
+from collections.abc import Sequence
 from io import BytesIO
-from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageCms, ImageOps
 
+from services.core.apart import Message, serve
 from services.core.imaging_formats import ImageFormat, Malformed
 
 MEMORY_BYTES = 768 << 20
@@ -82,22 +80,25 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return converted if converted is not None else image.convert("RGB")
 
 
-def answer(task: Task, data: bytes) -> list[bytes]:
-    """The frames that answer one request: a JSON head, then PNG and raw RGB where the picture was fine."""
+def answer(head: dict[str, Any], bodies: Sequence[bytes]) -> Message:
+    """Width and height with PNG and raw RGB, or an error that is fit for the sender."""
+    task = Task(**head)
+    signal.setitimer(signal.ITIMER_REAL, task.seconds)
     try:
-        picture = decode(data, task)
+        picture = decode(bodies[0], task)
         png = BytesIO()
         picture.save(png, "PNG", compress_level=PNG_LEVEL)
-        head = {"width": picture.width, "height": picture.height}
-        return [json.dumps(head).encode(), png.getvalue(), picture.tobytes()]
+        return {"width": picture.width, "height": picture.height}, [png.getvalue(), picture.tobytes()]
     except Malformed as error:
-        return [json.dumps({"error": str(error)}).encode()]
+        return {"error": str(error)}, []
     except MemoryError:
-        return [json.dumps({"error": "the picture needs more memory to decode than is allowed"}).encode()]
+        return {"error": "the picture needs more memory to decode than is allowed"}, []
     except Image.DecompressionBombError:
-        return [json.dumps({"error": "the picture has too many pixels"}).encode()]
+        return {"error": "the picture has too many pixels"}, []
     except Exception:  # hostile bytes make decoders raise anything; each is a refusal
-        return [json.dumps({"error": f"the {task.kind} file is damaged and cannot be decoded"}).encode()]
+        return {"error": f"the {task.kind} file is damaged and cannot be decoded"}, []
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def confine() -> None:
@@ -107,25 +108,7 @@ def confine() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def main() -> None:
-    """Answer requests until the other side hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it hangs up when it is done
+if __name__ == "__main__":
     confine()
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the exact cap is _require_size
-    connection = Connection(int(sys.argv[1]))
-    try:
-        connection.send_bytes(b"ready")
-        while True:
-            task = Task(**json.loads(connection.recv_bytes()))
-            data = connection.recv_bytes()
-            signal.setitimer(signal.ITIMER_REAL, task.seconds)
-            frames = answer(task, data)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            for frame in frames:
-                connection.send_bytes(frame)
-    except (EOFError, ConnectionError):
-        return
-
-
-if __name__ == "__main__":
-    main()
+    serve(answer, hello={})
