@@ -41,6 +41,11 @@ def _places(document: PolicyDocument, category: str, stage: Stage) -> Iterator[t
     yield ("defaults",), document.defaults
 
 
+def _specificity(path: Path) -> tuple[bool, int, int]:
+    """Sorts places by how near to the case they are: what was written last is there, and so is the mistake."""
+    return path[0] == "categories", str(path[1]).count("."), len(path)
+
+
 def _value(document: PolicyDocument, category: str, stage: Stage, field: str) -> tuple[Path, object]:
     """The first place that says `field`, and what it says; the defaults say every field."""
     places = ((path, getattr(place, field)) for path, place in _places(document, category, stage))
@@ -63,9 +68,10 @@ def _limit(document: PolicyDocument, category: str, stage: Stage, tier: Tier) ->
         ]
         lowest = min(review, block, floor)
         return Limit(lowest, lowest, held=True, show=False), mistakes
-    mistakes, where = [], f"({category}, {stage}, {tier})"
+    mistakes, where = [], f"({category}, {stage})"
     if review > block:
-        mistakes.append(((*review_at, tier), f"review {review:g} is above block {block:g} {where}"))
+        nearest = max(review_at, block_at, key=_specificity)
+        mistakes.append(((*nearest, tier), f"review {review:g} is above block {block:g} {where}"))
     if block == NEVER and not held:
         mistakes.append(((*block_at, tier), f"block: never needs action: hold {where}, or nobody looks"))
     return Limit(review, block, held, show), mistakes

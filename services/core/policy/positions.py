@@ -33,7 +33,9 @@ class PolicyError(InvalidInput):
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
-        self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.column, problem.message)))
+        self.problems = tuple(
+            sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.message))
+        )
         super().__init__("policy", "\n".join(problem.render(source) for problem in self.problems))
 
 

@@ -21,9 +21,11 @@ log = structlog.get_logger()
 class ActivePolicy:
     """The policy in force; while Postgres is away the last good one holds, and `ready` tells when it grew too old."""
 
-    def __init__(self, database: Database, policy: Policy, stale_seconds: float) -> None:
+    def __init__(self, database: Database, activated: str, policy: Policy, stale_seconds: float) -> None:
+        """`activated` is the id in the record, which an older version of the house may have computed otherwise."""
         self._database = database
         self._stale_seconds = stale_seconds
+        self._activated = activated
         self._current = policy
         self._seen = time.monotonic()
         self._fresh = True
@@ -31,7 +33,7 @@ class ActivePolicy:
 
     @classmethod
     async def load(cls, database: Database, stale_seconds: float) -> ActivePolicy:
-        """Reads the policy in force.
+        """Reads the policy in force; `stale_seconds` is how long it may go unconfirmed before `ready` raises.
 
         Raises Unavailable while Postgres does not answer, ConfigurationError if none was ever activated or this
         version of the house does not accept the one that was.
@@ -43,9 +45,10 @@ class ActivePolicy:
                 "no policy is in force: run `portcullis policy activate policies/default.yaml`", reason="NO_POLICY"
             )
         try:
-            return cls(database, load_policy(activation.source, activation.policy_id), stale_seconds)
+            policy = load_policy(activation.source, activation.policy_id)
         except PolicyError as error:
             raise ConfigurationError(f"the policy in force is not valid: {error}", reason="POLICY_INVALID") from error
+        return cls(database, activation.policy_id, policy, stale_seconds)
 
     @property
     def current(self) -> Policy:
@@ -76,8 +79,9 @@ class ActivePolicy:
             activation = await policies.active(connection)
         if activation is None:
             raise Unavailable("the record of activations is gone", reason="NO_POLICY")
-        if activation.policy_id != self._current.id:
+        if activation.policy_id != self._activated:
             self._current = load_policy(activation.source, activation.policy_id)
+            self._activated = activation.policy_id
             log.info("policy activated", policy=self._current.id, name=self._current.document.name)
             _show(self._current)
         self._seen = time.monotonic()

@@ -1,0 +1,117 @@
+"""`portcullis policy`: check a policy file, read what it says, put it in force."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from services.commands.plain import told_plainly
+from services.core.config import HouseSettings
+from services.core.errors import NotFound
+from services.core.policy.categories import CATEGORIES, STAGES, possible_at
+from services.core.policy.document import Policy, PolicyError, load_policy
+from services.core.policy.limits import Limit
+from services.core.policy.schema import NEVER
+from services.core.store import policies
+from services.core.store.database import Database
+from services.core.verdicts import Tier
+
+app = typer.Typer(help="Check, read and activate policies.", no_args_is_help=True)
+out = Console(highlight=False)
+
+PolicyFile = Annotated[Path, typer.Argument(help="A policy in YAML.", exists=True, dir_okay=False, readable=True)]
+
+
+def _read(path: Path) -> Policy:
+    """The policy in a file; prints every mistake as `file:line:column: …` and exits with 1 where it is none."""
+    try:
+        return load_policy(path.read_text(encoding="utf-8"), str(path))
+    except PolicyError as error:
+        for problem in error.problems:
+            typer.echo(problem.render(error.source), err=True)
+    except UnicodeDecodeError as error:
+        typer.echo(f"{path}:1:1: not UTF-8 (byte {error.start})", err=True)
+    raise typer.Exit(1)
+
+
+async def _in_force() -> Policy:
+    database = await Database.open(HouseSettings().database(), 1)
+    try:
+        async with database.transaction() as connection:
+            activation = await policies.active(connection)
+    finally:
+        await database.close()
+    if activation is None:
+        raise NotFound("no policy was ever activated: `portcullis policy activate FILE`", reason="NO_POLICY")
+    out.print(f"in force since {activation.activated_at:%Y-%m-%d %H:%M:%S} UTC, by {escape(activation.activated_by)}")
+    return load_policy(activation.source, activation.policy_id)
+
+
+async def _activate(policy: Policy, who: str) -> None:
+    database = await Database.open(HouseSettings().database(), 1)
+    try:
+        async with database.transaction() as connection:
+            await policies.put(connection, policy, who)
+            await policies.activate(connection, policy.id, who, datetime.now(UTC))
+    finally:
+        await database.close()
+
+
+@app.command()
+def validate(file: PolicyFile) -> None:
+    """Check a policy; every mistake is named with its line and column."""
+    policy = _read(file)
+    out.print(f"[green]valid[/] {escape(policy.document.name)} {policy.id}")
+
+
+@app.command()
+def show(
+    file: Annotated[Path | None, typer.Argument(help="A policy in YAML; without it, the one in force.")] = None,
+    tier: Annotated[str, typer.Option(help="new, trusted or red_team.")] = "new",
+) -> None:
+    """Show what a policy comes to: every threshold, with inheritance and floors applied, and every rule."""
+    tiers: dict[str, Tier] = {"new": "new", "trusted": "trusted", "red_team": "red_team"}
+    if tier not in tiers:
+        raise typer.BadParameter("must be new, trusted or red_team", param_hint="--tier")
+    with told_plainly(HouseSettings):
+        policy = _read(file) if file else asyncio.run(_in_force())
+    out.print(f"[bold]{escape(policy.document.name)}[/] {policy.id}\n{escape(policy.document.description)}")
+    out.print(_thresholds(policy, tiers[tier]))
+    for rule in policy.document.rules:
+        out.print(f"[bold]{rule.name}[/] {', '.join(rule.stages)} → {rule.verdict} {rule.category}")
+        out.print(f"  {escape(rule.message)}\n  [dim]{escape(' '.join(rule.when.split()))}[/]")
+
+
+@app.command()
+def activate(
+    file: PolicyFile,
+    by: Annotated[str, typer.Option(help="Who answers for it; recorded.")] = "",
+) -> None:
+    """Put a policy in force; running services follow within seconds."""
+    policy = _read(file)
+    with told_plainly(HouseSettings):
+        asyncio.run(_activate(policy, by or getpass.getuser()))
+    out.print(f"[green]in force[/] {escape(policy.document.name)} {policy.id}")
+
+
+def _thresholds(policy: Policy, tier: Tier) -> Table:
+    table = Table("category", *STAGES, title=f"review / block, tier {tier}")
+    for category in CATEGORIES:
+        cells = (policy.limits[category, stage, tier] if possible_at(category, stage) else None for stage in STAGES)
+        table.add_row(category, *(_cell(limit) for limit in cells))
+    return table
+
+
+def _cell(limit: Limit | None) -> str:
+    if limit is None:
+        return ""
+    block = "never" if limit.block == NEVER else f"{limit.block:g}"
+    return f"{limit.review:g} / {block}{'' if limit.held else ' (release)'}"
