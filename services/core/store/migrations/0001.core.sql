@@ -140,7 +140,11 @@ CREATE TABLE review_items (
     CHECK ((state = 'decided') = (resolution IS NOT NULL))
 );
 
-CREATE INDEX review_items_waiting ON review_items (queue, priority, created_at, item_id) WHERE state = 'queued';
+CREATE INDEX review_items_waiting ON review_items (sealed, priority, created_at, item_id) WHERE state = 'queued';
+CREATE INDEX review_items_in_queue ON review_items (queue, priority, created_at, item_id) WHERE state = 'queued';
+CREATE INDEX review_items_open_prompt ON review_items (prompt) WHERE state <> 'decided';
+CREATE INDEX review_items_open_image ON review_items (image) WHERE state <> 'decided';
+CREATE INDEX review_items_open_mask ON review_items (mask) WHERE state <> 'decided';
 CREATE INDEX review_items_pending ON review_items (created_at) WHERE state = 'pending';
 CREATE INDEX review_items_claimed ON review_items (claim_expires_at) WHERE state = 'claimed';
 CREATE INDEX review_items_in_order ON review_items (priority, created_at, item_id);

@@ -1,0 +1,46 @@
+"""Accounts: the platforms' end users under opaque ids, with the tier and standing that we give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from psycopg.rows import class_row
+
+from services.core.store.database import Connection
+from services.core.verdicts import Tier
+
+Standing = Literal["good", "suspended"]
+
+READ = "SELECT tenant, account, tier, standing, standing_until FROM accounts WHERE tenant = %s AND account = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An end user; a suspension ends at `standing_until`, or never where that is None."""
+
+    tenant: str
+    account: str
+    tier: Tier
+    standing: Standing
+    standing_until: datetime | None
+
+
+async def get_or_create(conn: Connection, tenant: str, account: str) -> Account:
+    """The account, made as new and in good standing where it is not known; `account` is 1 … 128 characters."""
+    async with conn.cursor(row_factory=class_row(Account)) as cursor:
+        known = await (await cursor.execute(READ, [tenant, account])).fetchone()
+        if known is not None:
+            return known
+        await cursor.execute(
+            "INSERT INTO accounts (tenant, account) VALUES (%s, %s) ON CONFLICT DO NOTHING", [tenant, account]
+        )
+        made = await (await cursor.execute(READ, [tenant, account])).fetchone()
+        assert made is not None, "a row that was just inserted is there"
+        return made
+
+
+async def set_tier(conn: Connection, tenant: str, account: str, tier: Tier) -> None:
+    """Moves a known account to another tier."""
+    await conn.execute("UPDATE accounts SET tier = %s WHERE tenant = %s AND account = %s", [tier, tenant, account])

@@ -1,0 +1,182 @@
+"""A claim: one analyst's lease on a review item, proved by a token of which the table holds only the sha256.
+
+An item has one claimant at most: every step locks its row, checks token, holder and clock there, and writes an event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.core.errors import Aborted, FailedPrecondition, NotFound
+from services.core.store import review_events, review_items
+from services.core.store.database import Connection
+from services.core.store.review_items import Resolution, ReviewItem
+
+SYSTEM = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Analyst:
+    """A person at the desk, "analyst/alice" or "sealed/bob"; only the sealed role knows of sealed items."""
+
+    identity: str
+    sealed: bool
+
+    def sees(self) -> list[bool]:
+        """The values of an item's `sealed` that this person may see."""
+        return [False, True] if self.sealed else [False]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An item on lease; `token` proves it in later calls and is shown only here."""
+
+    item: ReviewItem
+    token: str
+
+
+async def claim(conn: Connection, item_id: UUID, analyst: Analyst, lease_seconds: float) -> Claim:
+    """Takes one item. Raises NotFound where it does not exist for this analyst, Aborted where another holds it,
+    FailedPrecondition where it is decided or not in a queue yet.
+    """
+    cursor = await conn.execute(
+        "SELECT state, claim_expires_at < now() FROM review_items WHERE item_id = %s AND sealed = ANY(%s) FOR UPDATE",
+        [item_id, analyst.sees()],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise _no_such_item()
+    state, lapsed = row
+    if state == "claimed" and not lapsed:
+        raise Aborted("another analyst holds this item", reason="ITEM_CLAIMED")
+    if state == "decided":
+        raise _decided()
+    if state == "pending":
+        raise FailedPrecondition("this item is on its way to a queue; try again in a moment", reason="ITEM_PENDING")
+    return await _take(conn, item_id, analyst, lease_seconds)
+
+
+async def claim_next(conn: Connection, queue: str | None, analyst: Analyst, lease_seconds: float) -> Claim | None:
+    """Takes the first waiting item of `queue` (None: of any) that the analyst may see; None where none waits."""
+    cursor = await conn.execute(
+        "SELECT item_id FROM review_items WHERE state = 'queued' AND sealed = ANY(%(sealed)s)"
+        " AND (%(queue)s::text IS NULL OR queue = %(queue)s)"
+        " ORDER BY priority, created_at, item_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        {"sealed": analyst.sees(), "queue": queue},
+    )
+    row = await cursor.fetchone()
+    return await _take(conn, row[0], analyst, lease_seconds) if row is not None else None
+
+
+async def _take(conn: Connection, item_id: UUID, analyst: Analyst, lease_seconds: float) -> Claim:
+    token = secrets.token_urlsafe(32)
+    await conn.execute(
+        "UPDATE review_items SET state = 'claimed', claimed_by = %s, claim_token_sha256 = %s,"
+        " claim_expires_at = now() + make_interval(secs => %s) WHERE item_id = %s",
+        [analyst.identity, _sha256(token), lease_seconds, item_id],
+    )
+    await review_events.append(conn, item_id, "claimed", analyst.identity)
+    return Claim(await _item(conn, item_id), token)
+
+
+async def renew(conn: Connection, item_id: UUID, analyst: Analyst, token: str, lease_seconds: float) -> datetime:
+    """Extends a lease and returns its new end; raises as `_hold` does."""
+    await _hold(conn, item_id, analyst, token)
+    cursor = await conn.execute(
+        "UPDATE review_items SET claim_expires_at = now() + make_interval(secs => %s) WHERE item_id = %s"
+        " RETURNING claim_expires_at",
+        [lease_seconds, item_id],
+    )
+    row = await cursor.fetchone()
+    assert row is not None, "the row is locked by us"
+    await review_events.append(conn, item_id, "renewed", analyst.identity)
+    expires: datetime = row[0]
+    return expires
+
+
+async def release(conn: Connection, item_id: UUID, analyst: Analyst, token: str, reason: str) -> None:
+    """Gives an item back to its queue; raises as `_hold` does."""
+    await _hold(conn, item_id, analyst, token)
+    await _requeue(conn, item_id)
+    await review_events.append(conn, item_id, "released", analyst.identity, reason=reason)
+
+
+async def decide(
+    conn: Connection, item_id: UUID, analyst: Analyst, token: str, resolution: Resolution, comment: str
+) -> ReviewItem:
+    """Decides a claimed item and returns it; raises as `_hold` does."""
+    await _hold(conn, item_id, analyst, token)
+    await conn.execute(
+        "UPDATE review_items SET state = 'decided', resolution = %s, decided_by = %s, decided_at = now(),"
+        " claimed_by = NULL, claim_token_sha256 = NULL, claim_expires_at = NULL WHERE item_id = %s",
+        [resolution, analyst.identity, item_id],
+    )
+    await review_events.append(conn, item_id, "decided", analyst.identity, resolution=resolution, comment=comment)
+    return await _item(conn, item_id)
+
+
+async def lapse(conn: Connection, limit: int) -> int:
+    """Puts up to `limit` items whose lease has ended back into their queues, and returns how many."""
+    cursor = await conn.execute(
+        "SELECT item_id, claimed_by FROM review_items WHERE state = 'claimed' AND claim_expires_at < now()"
+        " LIMIT %s FOR UPDATE SKIP LOCKED",
+        [limit],
+    )
+    ended = await cursor.fetchall()
+    for item_id, holder in ended:
+        await _requeue(conn, item_id)
+        await review_events.append(conn, item_id, "lapsed", SYSTEM, holder=holder)
+    return len(ended)
+
+
+async def _requeue(conn: Connection, item_id: UUID) -> None:
+    await conn.execute(
+        "UPDATE review_items SET state = 'queued', claimed_by = NULL, claim_token_sha256 = NULL,"
+        " claim_expires_at = NULL WHERE item_id = %s",
+        [item_id],
+    )
+
+
+async def _hold(conn: Connection, item_id: UUID, analyst: Analyst, token: str) -> None:
+    """Locks the item if this analyst holds it with this token.
+
+    Raises NotFound where it does not exist for them, FailedPrecondition where it is decided, Aborted where the lease
+    is another's, ended, or never was.
+    """
+    cursor = await conn.execute(
+        "SELECT state, claimed_by, claim_token_sha256, claim_expires_at >= now() FROM review_items"
+        " WHERE item_id = %s AND sealed = ANY(%s) FOR UPDATE",
+        [item_id, analyst.sees()],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise _no_such_item()
+    state, holder, stored, alive = row
+    if state == "decided":
+        raise _decided()
+    good = state == "claimed" and alive and holder == analyst.identity and hmac.compare_digest(stored, _sha256(token))
+    if not good:
+        raise Aborted("you do not hold this item (any more); claim it again", reason="CLAIM_LOST")
+
+
+async def _item(conn: Connection, item_id: UUID) -> ReviewItem:
+    item = await review_items.get(conn, item_id)
+    assert item is not None, "the row is locked by us"
+    return item
+
+
+def _sha256(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _no_such_item() -> NotFound:
+    return NotFound("there is no such item", reason="ITEM_UNKNOWN")
+
+
+def _decided() -> FailedPrecondition:
+    return FailedPrecondition("this item is decided already", reason="ITEM_DECIDED")

@@ -1,0 +1,73 @@
+"""The outbox: what must be told to the broker, written in the transaction that made it true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from services.core.store.database import Connection
+
+CHANNEL = "outbox"
+ROUTE_ITEM = "review.route_item"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing to tell: the task's name and the id that it is about."""
+
+    id: int
+    topic: str
+    subject: UUID
+
+
+async def add(conn: Connection, topic: str, subjects: Sequence[UUID]) -> None:
+    """Writes one message for each subject; listeners of `CHANNEL` are woken by the commit."""
+    await conn.cursor().executemany(
+        "INSERT INTO outbox (topic, subject) VALUES (%s, %s)", [(topic, subject) for subject in subjects]
+    )
+
+
+async def claim(conn: Connection, limit: int) -> list[Message]:
+    """Up to `limit` unpublished messages, oldest first, locked against other relays until the transaction ends."""
+    async with conn.cursor(row_factory=class_row(Message)) as cursor:
+        await cursor.execute(
+            "SELECT id, topic, subject FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT %s"
+            " FOR UPDATE SKIP LOCKED",
+            [limit],
+        )
+        return await cursor.fetchall()
+
+
+async def mark_published(conn: Connection, messages: Sequence[Message]) -> None:
+    """Records that the broker has taken them; call it in the transaction of `claim`."""
+    await conn.execute(
+        "UPDATE outbox SET published_at = now() WHERE id = ANY(%s)", [[message.id for message in messages]]
+    )
+
+
+async def revive_stalled(conn: Connection, seconds: float) -> int:
+    """Unpublishes messages of items that are pending `seconds` after their message left, and returns how many.
+
+    Whatever the broker lost is thereby told again; routing an item twice changes nothing.
+    """
+    cursor = await conn.execute(
+        "UPDATE outbox SET published_at = NULL FROM review_items"
+        " WHERE outbox.topic = %s AND outbox.subject = review_items.item_id AND review_items.state = 'pending'"
+        " AND outbox.published_at < now() - make_interval(secs => %s)",
+        [ROUTE_ITEM, seconds],
+    )
+    return cursor.rowcount
+
+
+async def forget_published(conn: Connection, seconds: float) -> int:
+    """Deletes messages published longer than `seconds` ago whose item has moved, and returns how many."""
+    cursor = await conn.execute(
+        "DELETE FROM outbox USING review_items"
+        " WHERE outbox.subject = review_items.item_id AND review_items.state <> 'pending'"
+        " AND outbox.published_at < now() - make_interval(secs => %s)",
+        [seconds],
+    )
+    return cursor.rowcount

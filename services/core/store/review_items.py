@@ -1,0 +1,211 @@
+"""Review items: the cases for people. Their steps from a claim on are in `claims`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
+
+from services.core.policy.categories import Stage
+from services.core.store import outbox, review_events
+from services.core.store.database import Connection
+from services.core.verdicts import Reason, Verdict
+
+State = Literal["pending", "queued", "claimed", "decided"]
+Resolution = Literal["release", "uphold"]
+
+# An item with one of these categories exists for the sealed role alone, from its first moment.
+SEALED_CATEGORIES = frozenset({"sexual.minors"})
+
+REASONS: TypeAdapter[tuple[Reason, ...]] = TypeAdapter(tuple[Reason, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class NewReviewItem:
+    """A case to open; `held`: nothing leaves until it is decided. The last three are evidence ids."""
+
+    item_id: UUID
+    stage: Stage
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    held: bool
+    prompt: UUID | None = None
+    image: UUID | None = None
+    mask: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewItem:
+    """A case as it stands. `queue` is empty and `due_at` None while pending."""
+
+    item_id: UUID
+    decision_id: UUID
+    tenant: str
+    account: str
+    stage: Stage
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    held: bool
+    sealed: bool
+    prompt: UUID | None
+    image: UUID | None
+    mask: UUID | None
+    state: State
+    queue: str
+    priority: int
+    created_at: datetime
+    due_at: datetime | None
+    claimed_by: str | None
+    claim_expires_at: datetime | None
+    resolution: Resolution | None
+    decided_by: str | None
+    decided_at: datetime | None
+
+    def __post_init__(self) -> None:
+        """Turns what Postgres returns into our own types."""
+        object.__setattr__(self, "verdict", Verdict(self.verdict))
+        object.__setattr__(self, "reasons", REASONS.validate_python(self.reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Where an item waits: queue, priority 0 (first) … 9, and when a decision is due."""
+
+    queue: str
+    priority: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the order of items: where a page ended."""
+
+    priority: int
+    created_at: datetime
+    item_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """How many items wait in a queue, and how long the oldest has, in seconds."""
+
+    queue: str
+    depth: int
+    oldest_seconds: float
+
+
+COLUMNS = sql.SQL(", ").join(sql.Identifier(column.name) for column in fields(ReviewItem))
+
+
+def place_of(item: ReviewItem) -> Place:
+    """Where an item stands in the order."""
+    return Place(item.priority, item.created_at, item.item_id)
+
+
+def is_sealed(reasons: Sequence[Reason]) -> bool:
+    """Whether these reasons seal an item."""
+    return any(reason.category in SEALED_CATEGORIES for reason in reasons)
+
+
+async def open_items(
+    conn: Connection, decision_id: UUID, tenant: str, account: str, items: Sequence[NewReviewItem]
+) -> None:
+    """Writes items as pending, each with its first event and its outbox message, in the caller's transaction."""
+    for item in items:
+        await conn.execute(
+            "INSERT INTO review_items (item_id, decision_id, tenant, account, stage, verdict, reasons, held, sealed,"
+            " prompt, image, mask) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                item.item_id,
+                decision_id,
+                tenant,
+                account,
+                item.stage,
+                int(item.verdict),
+                Jsonb(REASONS.dump_python(item.reasons, mode="json")),
+                item.held,
+                is_sealed(item.reasons),
+                item.prompt,
+                item.image,
+                item.mask,
+            ],
+        )
+        await review_events.append(conn, item.item_id, "opened", "gateway")
+    await outbox.add(conn, outbox.ROUTE_ITEM, [item.item_id for item in items])
+
+
+async def get(conn: Connection, item_id: UUID) -> ReviewItem | None:
+    """One item, None where there is none."""
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(sql.SQL("SELECT {} FROM review_items WHERE item_id = %s").format(COLUMNS), [item_id])
+        return await cursor.fetchone()
+
+
+async def of_decision(conn: Connection, decision_id: UUID) -> list[UUID]:
+    """The ids of a decision's items, oldest first."""
+    cursor = await conn.execute(
+        "SELECT item_id FROM review_items WHERE decision_id = %s ORDER BY created_at, item_id", [decision_id]
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def list_items(
+    conn: Connection,
+    *,
+    queue: str | None,
+    state: State | None,
+    sealed: Collection[bool],
+    after: Place | None,
+    limit: int,
+) -> list[ReviewItem]:
+    """A page of items, first priority first and oldest first within; `sealed` says which of both kinds to show."""
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(
+            sql.SQL(
+                "SELECT {} FROM review_items WHERE sealed = ANY(%(sealed)s)"
+                " AND (%(queue)s::text IS NULL OR queue = %(queue)s) AND (%(state)s::text IS NULL OR state = %(state)s)"
+                " AND (%(id)s::uuid IS NULL OR (priority, created_at, item_id) > (%(priority)s, %(created)s, %(id)s))"
+                " ORDER BY priority, created_at, item_id LIMIT %(limit)s"
+            ).format(COLUMNS),
+            {
+                "sealed": list(sealed),
+                "queue": queue,
+                "state": state,
+                "id": after and after.item_id,
+                "priority": after and after.priority,
+                "created": after and after.created_at,
+                "limit": limit,
+            },
+        )
+        return await cursor.fetchall()
+
+
+async def route(conn: Connection, item_id: UUID, routing: Routing, actor: str) -> bool:
+    """Puts a pending item into its queue; False, and nothing done, where it is not pending (any more)."""
+    cursor = await conn.execute(
+        "UPDATE review_items SET state = 'queued', queue = %s, priority = %s, due_at = %s"
+        " WHERE item_id = %s AND state = 'pending'",
+        [routing.queue, routing.priority, routing.due_at, item_id],
+    )
+    if cursor.rowcount == 0:
+        return False
+    await review_events.append(conn, item_id, "queued", actor, queue=routing.queue, priority=str(routing.priority))
+    return True
+
+
+async def figures(conn: Connection) -> list[QueueFigures]:
+    """What waits, by queue; items that are not routed yet count as the queue "pending"."""
+    async with conn.cursor(row_factory=class_row(QueueFigures)) as cursor:
+        await cursor.execute(
+            "SELECT CASE state WHEN 'pending' THEN 'pending' ELSE queue END AS queue, count(*) AS depth,"
+            " extract(epoch FROM now() - min(created_at))::float8 AS oldest_seconds"
+            " FROM review_items WHERE state IN ('pending', 'queued') GROUP BY 1"
+        )
+        return await cursor.fetchall()

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.core.errors import ConfigurationError, NotFound, Unavailable
+from services.core.evidence import EvidenceStore, create_evidence_key
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EvidenceStore:
+    create_evidence_key(tmp_path / "keys" / "evidence.key")
+    return EvidenceStore(tmp_path / "evidence", tmp_path / "keys" / "evidence.key")
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary())
+def test_what_was_put_comes_back(store: EvidenceStore, data: bytes) -> None:
+    assert store.get(store.put(data).id) == data
+
+
+def test_the_disk_holds_no_plain_text(store: EvidenceStore, tmp_path: Path) -> None:
+    store.put(b"what a user wrote")
+    files = [path for path in (tmp_path / "evidence").rglob("*") if path.is_file()]
+    assert [b"user" in path.read_bytes() for path in files] == [False]
+
+
+def test_two_puts_of_the_same_look_different(store: EvidenceStore) -> None:
+    assert store.put(b"same").sha256 != store.put(b"same").sha256
+
+
+def test_a_changed_file_is_not_read(store: EvidenceStore, tmp_path: Path) -> None:
+    blob = store.put(b"original")
+    path = next((tmp_path / "evidence").rglob("*.aead"))
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(Unavailable):
+        store.get(blob.id)
+
+
+def test_a_file_in_anothers_place_is_not_read(store: EvidenceStore) -> None:
+    one, two = store.put(b"one"), store.put(b"two")
+    store._path(one.id).write_bytes(store._path(two.id).read_bytes())
+    with pytest.raises(Unavailable):
+        store.get(one.id)
+
+
+def test_what_was_deleted_is_not_found(store: EvidenceStore) -> None:
+    blob = store.put(b"gone")
+    store.delete(blob.id)
+    with pytest.raises(NotFound):
+        store.get(blob.id)
+
+
+def test_deleting_what_is_not_there_is_no_error(store: EvidenceStore) -> None:
+    store.delete(uuid4())
+
+
+def test_old_blobs_are_told(store: EvidenceStore) -> None:
+    blob = store.put(b"old")
+    assert list(store.older_than(-1)) == [blob.id]
+    assert list(store.older_than(60)) == []
+
+
+def test_the_key_is_made_once_and_private(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.key"
+    create_evidence_key(path)
+    first = path.read_bytes()
+    create_evidence_key(path)
+    assert path.read_bytes() == first
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("key", [None, b"", b"short"])
+def test_without_a_good_key_nothing_starts(tmp_path: Path, key: bytes | None) -> None:
+    path = tmp_path / "evidence.key"
+    if key is not None:
+        path.write_bytes(key)
+    with pytest.raises(ConfigurationError):
+        EvidenceStore(tmp_path / "evidence", path)
