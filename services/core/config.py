@@ -40,6 +40,9 @@ class HouseSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty turns tracing off.")
     clearance_seconds: int = Field(300, ge=5, le=3600, description="Life of a clearance in seconds.")
+    policy_stale_seconds: float = Field(
+        60.0, ge=5, le=3600, description="Seconds without word from Postgres on the policy before a room is not ready."
+    )
     drain_seconds: float = Field(20.0, ge=0, le=600, description="Seconds a stopping server lets running calls finish.")
 
     @field_validator("home")

@@ -88,9 +88,7 @@ class Journey:
         self.stops.extend(stop for stop, _ in screened)
         yield gateway_pb2.Progress(stage="mark")
         started = perf_counter()
-        self.releases = list(
-            await asyncio.gather(*(self._mark(stop, image) for stop, image in screened if stop.open))
-        )
+        self.releases = list(await asyncio.gather(*(self._mark(stop, image) for stop, image in screened if stop.open)))
         self.timings["mark"] = (perf_counter() - started) * 1000
 
     @property

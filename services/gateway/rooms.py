@@ -47,7 +47,7 @@ class Rooms:
     async def close(self) -> None:
         """Closes all channels."""
         for channel in self._channels:
-            await channel.close()
+            await channel.close(None)
 
     async def check_prompt(self, subject: checks_pb2.Subject, prompt: str) -> checks_pb2.Check:
         """Asks the prompt filter."""

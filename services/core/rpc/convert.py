@@ -117,6 +117,25 @@ def reason_to_proto(reason: Reason) -> pb.Reason:
     )
 
 
+def reason_from_proto(message: pb.Reason) -> Reason:
+    """One reason as a value."""
+    evidence = (evidence_from_proto(item) for item in message.evidence)
+    return Reason(
+        category=message.category,
+        message=message.message,
+        score=message.score,
+        threshold=message.threshold,
+        verdict=verdict(message.verdict),
+        rule=message.rule,
+        evidence=tuple(item for item in evidence if item is not None),
+    )
+
+
+def model_from_proto(message: pb.ModelVersion) -> ModelVersion:
+    """One model as a value."""
+    return ModelVersion(message.name, message.version, message.digest)
+
+
 def model_to_proto(model: ModelVersion) -> pb.ModelVersion:
     """One model as a message."""
     return pb.ModelVersion(name=model.name, version=model.version, digest=model.digest)

@@ -1,0 +1,249 @@
+"""The gateway's books: who asks, whether it was asked before, and the one transaction that records an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from io import BytesIO
+from uuid import UUID, uuid4
+
+from google.protobuf.message import Message
+from google.protobuf.proto import parse_length_prefixed, serialize_length_prefixed
+from google.protobuf.wrappers_pb2 import BytesValue
+
+from portcullis.v1 import checks_pb2 as pb
+from services.core.clearance import digest
+from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
+from services.core.evidence import Blob, EvidenceStore
+from services.core.rpc import convert
+from services.core.store import accounts, decisions, evidence_rows, images, requests, review_items, tenants
+from services.core.store.database import Database
+from services.core.store.decisions import Decision
+from services.core.store.review_items import NewReviewItem, is_sealed
+from services.core.verdicts import Reason, Verdict
+from services.gateway.answer import worst
+from services.gateway.journey import Stop
+
+ANSWER_LIFE = timedelta(seconds=requests.LIFE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request that was admitted: for whom, and under which decision. `attempt` fences off a gateway that died."""
+
+    subject: pb.Subject
+    request_id: UUID
+    decision_id: UUID
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request came to. `answer` makes the answer's messages, given the review item of each stop that has one.
+
+    Advice decides about nothing that could be released, so that only what is sealed opens a case.
+    """
+
+    operation: str
+    stops: Sequence[Stop]
+    answer: Callable[[Mapping[int, UUID]], Sequence[Message]]
+    advice: bool = False
+
+    def needs_person(self, stop: Stop) -> bool:
+        """Whether a case must be opened: for what is sealed always, else for every REVIEW."""
+        if is_sealed(_reasons(stop)):
+            return True
+        return not self.advice and convert.verdict(stop.check.verdict) is Verdict.REVIEW
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision as it stands in the books."""
+
+    decision: Decision
+    items: Sequence[UUID]
+    images: Sequence[RegisteredImage]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A request that was answered before, and the answer's messages as they were sent."""
+
+    messages: tuple[bytes, ...]
+
+
+class Desk:
+    """Admits requests and records their answers."""
+
+    def __init__(self, database: Database, evidence: EvidenceStore, evidence_life: timedelta) -> None:
+        self._database = database
+        self._evidence = evidence
+        self._evidence_life = evidence_life
+
+    async def check_key(self, key: str) -> str:
+        """The identity behind an API key ("tenant/acme"); raises Unauthenticated."""
+        async with self._database.transaction() as conn:
+            tenant = await tenants.authenticate(conn, key)
+        if tenant is None:
+            raise Unauthenticated("this API key is not known, or was revoked", reason="API_KEY_INVALID")
+        return f"tenant/{tenant.tenant}"
+
+    async def admit(self, tenant: str, account: str, request_id: UUID, content: bytes) -> Case | Replay:
+        """Opens a case for this request, or returns what it was answered before.
+
+        `content` is everything that decides the answer. Raises FailedPrecondition for a suspended account, Aborted
+        while the same request runs, AlreadyExists where the id was used for other content.
+        """
+        async with self._database.transaction() as conn:
+            known = await accounts.get_or_create(conn, tenant, account)
+            if known.standing != "good":
+                until = known.standing_until.isoformat(timespec="minutes") if known.standing_until else "further notice"
+                raise FailedPrecondition(f"this account is suspended until {until}", reason="ACCOUNT_SUSPENDED")
+            begun = await requests.begin(conn, tenant, request_id, sha256(content).digest(), uuid4())
+        match begun:
+            case requests.Running():
+                raise Aborted(
+                    "the same request is being worked on", reason="REQUEST_RUNNING", retry_after=min(begun.seconds, 5)
+                )
+            case requests.Answered():
+                return Replay(await asyncio.to_thread(self._read_answer, begun.answer))
+            case requests.Begun():
+                subject = pb.Subject(
+                    tenant=tenant, account=account, tier=convert.TIERS[known.tier], request_id=str(request_id)
+                )
+                return Case(subject, request_id, begun.decision_id, begun.attempt)
+
+    async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
+        """Writes decision, items, outbox rows and the answer in one transaction; returns the answer's messages."""
+        items = {place: uuid4() for place, stop in enumerate(outcome.stops) if outcome.needs_person(stop)}
+        messages = outcome.answer(items)
+        written = await asyncio.to_thread(self._write, outcome.stops, items, messages)
+        async with self._database.transaction() as conn:
+            for kind, blob in written.blobs:
+                life = ANSWER_LIFE if kind == "answer" else self._evidence_life
+                await evidence_rows.record(conn, case.subject.tenant, kind, blob, life)
+            await decisions.record(conn, _decision(case, outcome), written.items)
+            await requests.answer(conn, case.subject.tenant, case.request_id, case.attempt, written.answer)
+        return messages
+
+    async def give_up(self, case: Case) -> None:
+        """Forgets a case that failed before its decision, so that the request may be sent again."""
+        async with self._database.transaction() as conn:
+            await requests.give_up(conn, case.subject.tenant, case.request_id, case.attempt)
+
+    async def decision(self, tenant: str, decision_id: UUID) -> Recorded:
+        """A decision of this tenant with its cases and pictures; raises NotFound, also for another tenant's."""
+        async with self._database.transaction() as conn:
+            decision = await decisions.get(conn, tenant, decision_id)
+            if decision is None:
+                raise NotFound("no such decision, or not decided yet", reason="DECISION_UNKNOWN")
+            return Recorded(
+                decision,
+                await review_items.of_decision(conn, decision_id),
+                await images.by_decision(conn, tenant, decision_id),
+            )
+
+    async def ready(self) -> None:
+        """Raises Unavailable while Postgres does not answer."""
+        await self._database.ping()
+
+    def _read_answer(self, blob_id: UUID) -> tuple[bytes, ...]:
+        return tuple(_unpack(self._evidence.get(blob_id)))
+
+    def _write(self, stops: Sequence[Stop], items: Mapping[int, UUID], messages: Sequence[Message]) -> _Written:
+        """Encrypts the answer and the content of the cases onto the disk; what no row names later is swept away."""
+        answered = self._evidence.put(_pack(messages))
+        blobs: list[tuple[evidence_rows.Kind, Blob]] = [("answer", answered)]
+        opened: list[NewReviewItem] = []
+        for place, item_id in items.items():
+            stop = stops[place]
+            kept: dict[evidence_rows.Kind, UUID] = {}
+            content: Mapping[evidence_rows.Kind, bytes] = {
+                "prompt": stop.prompt.encode(),
+                "image": stop.image,
+                "mask": stop.mask,
+            }
+            for kind, data in content.items():
+                if data:
+                    blob = self._evidence.put(data)
+                    blobs.append((kind, blob))
+                    kept[kind] = blob.id
+            opened.append(_item(item_id, stop, kept))
+        return _Written(answered.id, tuple(blobs), tuple(opened))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What lies encrypted on the disk before the transaction that names it."""
+
+    answer: UUID
+    blobs: tuple[tuple[evidence_rows.Kind, Blob], ...]
+    items: tuple[NewReviewItem, ...]
+
+
+def _item(item_id: UUID, stop: Stop, kept: Mapping[evidence_rows.Kind, UUID]) -> NewReviewItem:
+    return NewReviewItem(
+        item_id=item_id,
+        stage=convert.STAGES[stop.stage],
+        verdict=convert.verdict(stop.check.verdict),
+        reasons=_reasons(stop),
+        held=stop.held,
+        prompt=kept.get("prompt"),
+        image=kept.get("image"),
+        mask=kept.get("mask"),
+    )
+
+
+def _decision(case: Case, outcome: Outcome) -> Decision:
+    stops = outcome.stops
+    signals = (convert.signal_from_proto(signal) for stop in stops for signal in stop.check.signals)
+    models = (convert.model_from_proto(model) for stop in stops for model in stop.check.models)
+    reasons = {reason: None for stop in stops for reason in _reasons(stop)}
+    return Decision(
+        decision_id=case.decision_id,
+        request_id=case.request_id,
+        tenant=case.subject.tenant,
+        account=case.subject.account,
+        operation=outcome.operation,
+        verdict=worst(stop.check for stop in stops),
+        reasons=tuple(sorted(reasons, key=lambda reason: -reason.verdict)),
+        signals=tuple(dict.fromkeys(signals)),
+        policy=stops[0].check.policy if stops else "",
+        models=tuple(dict.fromkeys(models)),
+        digests=_digests(stops),
+    )
+
+
+def _reasons(stop: Stop) -> tuple[Reason, ...]:
+    return tuple(convert.reason_from_proto(reason) for reason in stop.check.reasons)
+
+
+def _digests(stops: Sequence[Stop]) -> dict[str, str]:
+    digests: dict[str, str] = {}
+    for stop in stops:
+        if stop.stage == pb.STAGE_OUTPUT:
+            digests[f"output{stop.index}"] = digest(stop.image)
+            continue
+        if stop.prompt:
+            digests["prompt"] = digest(stop.prompt.encode())
+        if stop.image:
+            digests["image"] = digest(stop.image)
+        if stop.mask:
+            digests["mask"] = digest(stop.mask)
+    return digests
+
+
+def _pack(messages: Sequence[Message]) -> bytes:
+    packed = BytesIO()
+    for message in messages:
+        serialize_length_prefixed(BytesValue(value=message.SerializeToString()), packed)
+    return packed.getvalue()
+
+
+def _unpack(packed: bytes) -> Iterator[bytes]:
+    stream = BytesIO(packed)
+    while (message := parse_length_prefixed(BytesValue, stream)) is not None:
+        yield message.value

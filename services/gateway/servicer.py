@@ -1,0 +1,191 @@
+"""gRPC ↔ domain for platforms: translation, and the one rule that a request id is answered once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from google.protobuf.message import Message
+
+from portcullis.v1 import checks_pb2 as pb
+from portcullis.v1 import gateway_pb2 as api
+from portcullis.v1 import gateway_pb2_grpc, image_filter_pb2
+from services.core.errors import InvalidInput
+from services.core.rpc import convert
+from services.core.rpc.door import Context, current_caller
+from services.gateway import order as orders
+from services.gateway.answer import last_events, public, worst
+from services.gateway.desk import Case, Desk, Outcome, Replay
+from services.gateway.journey import Journey, Stop, pair_request
+from services.gateway.order import Order
+from services.gateway.rooms import Rooms
+
+Response = TypeVar("Response", bound=Message)
+
+
+Asked = (
+    api.CheckPromptRequest
+    | api.CheckUploadRequest
+    | api.CheckPairRequest
+    | api.CreateImagesRequest
+    | api.EditImagesRequest
+    | api.VaryImagesRequest
+)
+
+
+class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
+    """The one service that a platform can reach."""
+
+    def __init__(self, rooms: Rooms, desk: Desk) -> None:
+        self._rooms = rooms
+        self._desk = desk
+
+    async def CheckPrompt(self, request: api.CheckPromptRequest, context: Context) -> api.CheckPromptResponse:
+        """Judges a prompt."""
+        prompt = orders.prompt(request.prompt)
+
+        async def work(case: Case) -> Outcome:
+            stop = await self._prompt(case.subject, prompt)
+            response = api.CheckPromptResponse(decision_id=str(case.decision_id), check=public(stop.check))
+            return Outcome("check_prompt", [stop], lambda _items: [response], advice=True)
+
+        return await self._once(request, api.CheckPromptResponse, work)
+
+    async def CheckUpload(self, request: api.CheckUploadRequest, context: Context) -> api.CheckUploadResponse:
+        """Judges a picture as an upload."""
+        picture = orders.picture("image", request.image)
+
+        async def work(case: Case) -> Outcome:
+            stop = await self._upload(case.subject, picture, b"")
+            response = api.CheckUploadResponse(decision_id=str(case.decision_id), check=public(stop.check))
+            return Outcome("check_upload", [stop], lambda _items: [response], advice=True)
+
+        return await self._once(request, api.CheckUploadResponse, work)
+
+    async def CheckPair(self, request: api.CheckPairRequest, context: Context) -> api.CheckPairResponse:
+        """Judges a prompt and a picture, alone and together."""
+        prompt = orders.prompt(request.prompt)
+        picture, mask = orders.picture("image", request.image), orders.picture("mask", request.mask)
+
+        async def work(case: Case) -> Outcome:
+            halves = await asyncio.gather(self._prompt(case.subject, prompt), self._upload(case.subject, picture, mask))
+            stops = list(halves)
+            if all(stop.open for stop in stops):
+                asked = pair_request(case.subject, pb.OPERATION_EDIT, *halves)
+                check = await self._rooms.check_pair(asked)
+                stops.append(Stop(pb.STAGE_PAIR, check, prompt=prompt, image=halves[1].image, mask=halves[1].mask))
+            response = api.CheckPairResponse(
+                decision_id=str(case.decision_id),
+                prompt=public(stops[0].check),
+                upload=public(stops[1].check),
+                pair=public(stops[2].check) if len(stops) > len(halves) else None,
+                verdict=convert.verdict_to_proto(worst(stop.check for stop in stops)),
+            )
+            return Outcome("check_pair", stops, lambda _items: [response], advice=True)
+
+        return await self._once(request, api.CheckPairResponse, work)
+
+    async def CreateImages(
+        self, request: api.CreateImagesRequest, context: Context
+    ) -> AsyncIterator[api.CreateImagesResponse]:
+        """Makes pictures from a text."""
+        async for event in self._make(request, orders.create(request)):
+            yield api.CreateImagesResponse(event=event)
+
+    async def EditImages(
+        self, request: api.EditImagesRequest, context: Context
+    ) -> AsyncIterator[api.EditImagesResponse]:
+        """Changes the masked part of a picture."""
+        async for event in self._make(request, orders.edit(request)):
+            yield api.EditImagesResponse(event=event)
+
+    async def VaryImages(
+        self, request: api.VaryImagesRequest, context: Context
+    ) -> AsyncIterator[api.VaryImagesResponse]:
+        """Makes pictures like a picture."""
+        async for event in self._make(request, orders.vary(request)):
+            yield api.VaryImagesResponse(event=event)
+
+    async def GetDecision(self, request: api.GetDecisionRequest, context: Context) -> api.GetDecisionResponse:
+        """Reads what was decided."""
+        try:
+            decision_id = UUID(request.decision_id)
+        except ValueError:
+            raise InvalidInput("decision_id", "must be the UUID that Accepted gave") from None
+        recorded = await self._desk.decision(current_caller().name, decision_id)
+        decision = recorded.decision
+        response = api.GetDecisionResponse(
+            decision_id=str(decision.decision_id),
+            request_id=str(decision.request_id),
+            account=decision.account,
+            verdict=convert.verdict_to_proto(decision.verdict),
+            reasons=[convert.reason_to_proto(reason) for reason in decision.reasons],
+            policy=decision.policy,
+            models=[convert.model_to_proto(model) for model in decision.models],
+            review_item_ids=[str(item) for item in recorded.items],
+            images=recorded.images,
+        )
+        if decision.created_at is not None:
+            response.created_at.FromDatetime(decision.created_at)
+        return response
+
+    async def InspectImage(self, request: api.InspectImageRequest, context: Context) -> api.InspectImageResponse:
+        """Says whether a picture was made here."""
+        subject = pb.Subject(tenant=current_caller().name)
+        inspection = await self._rooms.inspect(subject, orders.picture("image", request.image))
+        return api.InspectImageResponse(inspection=inspection)
+
+    async def _admit(self, request: Asked) -> Case | Replay:
+        request_id = orders.request_id(request.request_id)
+        account = orders.account(request.account)
+        content = b"\0".join([type(request).__name__.encode(), request.SerializeToString(deterministic=True)])
+        return await self._desk.admit(current_caller().name, account, request_id, content)
+
+    async def _once(
+        self, request: Asked, response: type[Response], work: Callable[[Case], Awaitable[Outcome]]
+    ) -> Response:
+        """Answers a unary request, from the books where it was answered before."""
+        case = await self._admit(request)
+        if isinstance(case, Replay):
+            return response.FromString(case.messages[0])
+        try:
+            (message,) = await self._desk.record(case, await work(case))
+        except BaseException:
+            await asyncio.shield(self._desk.give_up(case))
+            raise
+        assert isinstance(message, response)
+        return message
+
+    async def _make(self, request: Asked, order: Order) -> AsyncIterator[api.Event]:
+        """Answers a creating request, from the books where it was answered before."""
+        case = await self._admit(request)
+        if isinstance(case, Replay):
+            for message in case.messages:
+                yield api.Event.FromString(message)
+            return
+        accepted = api.Event(accepted=api.Accepted(decision_id=str(case.decision_id)))
+        yield accepted
+        journey = Journey(self._rooms, case.subject, str(case.decision_id), order)
+        last: Sequence[Message] = ()
+        try:
+            async for progress in journey.travel():
+                yield api.Event(progress=progress)
+            operation = orders.NAMES[order.operation]
+            outcome = Outcome(operation, journey.stops, lambda items: [accepted, *last_events(journey, items)])
+            last = (await self._desk.record(case, outcome))[1:]
+        except BaseException:
+            await asyncio.shield(self._desk.give_up(case))
+            raise
+        for event in last:
+            assert isinstance(event, api.Event)
+            yield event
+
+    async def _prompt(self, subject: pb.Subject, prompt: str) -> Stop:
+        return Stop(pb.STAGE_PROMPT, await self._rooms.check_prompt(subject, prompt), prompt=prompt)
+
+    async def _upload(self, subject: pb.Subject, image: bytes, mask: bytes) -> Stop:
+        request = image_filter_pb2.CheckImageRequest(subject=subject, stage=pb.STAGE_UPLOAD, image=image, mask=mask)
+        response = await self._rooms.check_image(request)
+        return Stop(pb.STAGE_UPLOAD, response.check, image=response.image, mask=response.mask)
