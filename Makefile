@@ -1,8 +1,73 @@
-.PHONY: proto
+# One word does one thing; `make help` lists them. Everything is installed into .venv, once.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench proto docs constraints clean
+SHELL := /bin/bash
+
+PYTHON ?= python3.11
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet -c constraints/cpu.txt
+READY := $(VENV)/.ready
+# AGPL-3.0; its own process, never part of another extra.
+EXTRAS := all,nudenet,tour,dev
+PROTOS := $(wildcard proto/portcullis/v1/*.proto)
+PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/bin/protoc-gen-mypy \
+	--plugin=protoc-gen-mypy_grpc=$(VENV)/bin/protoc-gen-mypy_grpc
+# Where the generated pages are written: a scratch folder when they are only compared.
+DOCS ?= docs
 
-proto: ## Generate the stubs in portcullis/v1 from proto/
-	$(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/bin/protoc-gen-mypy \
-	  --plugin=protoc-gen-mypy_grpc=$(VENV)/bin/protoc-gen-mypy_grpc \
-	  --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. proto/portcullis/v1/*.proto
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Install everything into .venv (done once, by itself)
+
+$(READY): pyproject.toml constraints/cpu.txt
+	@echo "· set-up: a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "· set-up: torch for the CPU"
+	@$(PIP) 'torch==2.13.0'
+	@echo "· set-up: Portcullis with [$(EXTRAS)]"
+	@echo "  [nudenet] is the NudeNet detector under AGPL-3.0: it runs in a process of its own and is in no other extra;"
+	@echo "  to go without: make EXTRAS=all,tour,dev …"
+	@$(PIP) -e '.[$(EXTRAS)]'
+	@touch $@
+	@echo "· set-up: done"
+
+demo: $(READY) ## Start a house of its own and take the guided tour
+	@$(PY) -m demo.tour
+
+test: check ## Checks, then every test
+	@$(PY) -m pytest -q
+
+check: $(READY) ## Lint, format, types, contract, generated files
+	@echo "· ruff" && $(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
+	@echo "· mypy" && $(VENV)/bin/mypy --no-error-summary
+	@echo "· buf lint" && $(VENV)/bin/buf lint
+	@echo "· generated files are current"
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && mkdir "$$fresh/stubs" "$$fresh/docs" && \
+	  $(PROTOC) --python_out="$$fresh/stubs" --grpc_python_out="$$fresh/stubs" --mypy_out=quiet:"$$fresh/stubs" \
+	    --mypy_grpc_out=quiet:"$$fresh/stubs" $(PROTOS) && \
+	  $(MAKE) --no-print-directory pages DOCS="$$fresh/docs" && \
+	  diff -r -q -x __pycache__ -x __init__.py "$$fresh/stubs/portcullis/v1" portcullis/v1 && \
+	  diff -q "$$fresh/docs/api.md" docs/api.md && diff -q "$$fresh/docs/configuration.md" docs/configuration.md || \
+	  { echo "run make proto docs and commit what changes"; exit 1; }
+
+bench: $(READY) ## Measure what the house promises about speed
+	@set -e; for script in benchmarks/*.py; do echo "· $$script"; $(PY) $$script; done
+
+proto: $(READY) ## Generate the stubs in portcullis/v1 from proto/
+	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
+
+docs: $(READY) pages ## Write docs/api.md and docs/configuration.md
+
+.PHONY: pages
+pages:
+	@$(PY) docs/generate_api.py > $(DOCS)/api.md
+	@$(VENV)/bin/portcullis config --markdown > $(DOCS)/configuration.md
+
+constraints: $(READY) ## Pin in constraints/cpu.txt what is installed now
+	@{ echo "# What every package was when the house last passed its tests; made by make constraints."; \
+	  $(PY) -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints/cpu.txt
+
+clean: ## Remove what was built and measured; the data homes stay
+	rm -rf $(VENV) build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/results
