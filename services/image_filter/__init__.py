@@ -1,0 +1,1 @@
+"""The image filter: pictures in, signals and a verdict out."""

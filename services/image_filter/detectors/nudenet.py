@@ -1,0 +1,99 @@
+"""Explicit content by NudeNet 3.4 (AGPL-3.0), which runs in a process of its own; also faces and persons.
+
+An optional extra: its wheel says MIT, but its licence files and its model's metadata say AGPL-3.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from threading import Lock
+from typing import Any
+
+from services.core.apart import Apart
+from services.core.errors import ConfigurationError, Unavailable
+from services.core.imaging import Rgb
+from services.core.signals import ModelVersion, Signal
+from services.image_filter.detectors import Found
+from services.image_filter.geometry import at_most, scaled_box
+
+_EXPLICIT = frozenset(
+    {
+        "ANUS_EXPOSED",
+        "BUTTOCKS_EXPOSED",
+        "FEMALE_BREAST_EXPOSED",
+        "FEMALE_GENITALIA_EXPOSED",
+        "MALE_GENITALIA_EXPOSED",
+    }
+)
+_FACES = frozenset({"FACE_FEMALE", "FACE_MALE"})
+_SIDE = 640  # the model looks at 320; more would only be copied
+_SECONDS = 20.0
+
+
+class NudeNet:
+    """Exposed parts as `sexual`, faces as `concept.face`, any part of a body as `concept.person`, with boxes.
+
+    Scores are the model's own. ConfigurationError where the package is not installed.
+    """
+
+    licence = "AGPL-3.0"
+    categories = frozenset({"sexual", "concept.face", "concept.person"})
+
+    def __init__(self) -> None:
+        if find_spec("nudenet") is None:
+            raise ConfigurationError(
+                "no detector of explicit content is installed: run pip install 'portcullis[nudenet]' (AGPL-3.0)",
+                reason="NO_EXPLICIT_CONTENT_DETECTOR",
+            )
+        self._one_at_a_time = Lock()
+        self._process: Apart | None = _start()
+        hello = self._process.hello
+        self.model = ModelVersion("nudenet", hello["version"], hello["digest"])
+
+    def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:  # noqa: ARG002
+        """What the other process sees; Unavailable while it is down, and the next call starts it anew."""
+        shrunk = [at_most(picture, _SIDE) for picture in batch]
+        head = {"shapes": [picture.shape[:2] for picture, _ in shrunk]}
+        answer = self._ask(head, [picture.tobytes() for picture, _ in shrunk])
+        return [
+            tuple(signal for part in parts for signal in self._signals(part, factor, picture))
+            for parts, (_, factor), picture in zip(answer["found"], shrunk, batch, strict=True)
+        ]
+
+    def close(self) -> None:
+        """End the process."""
+        with self._one_at_a_time:
+            if self._process:
+                self._process.end()
+                self._process = None
+
+    def _ask(self, head: dict[str, Any], bodies: list[bytes]) -> dict[str, Any]:
+        with self._one_at_a_time:
+            self._process = self._process or _start()
+            try:
+                answer, _ = self._process.ask(head, bodies, _SECONDS)
+            except (EOFError, OSError) as error:
+                self._process.end()
+                self._process = None
+                raise Unavailable("the detector of explicit content does not answer") from error
+            return answer
+
+    def _signals(self, part: dict[str, Any], factor: float, picture: Rgb) -> list[Signal]:
+        """One found part of a body; a face or an exposed part is also a person."""
+        x, y, w, h = part["box"]
+        box = scaled_box((x, y, w, h), factor, picture)
+        categories = ["concept.person"]
+        if part["class"] in _EXPLICIT:
+            categories.append("sexual")
+        if part["class"] in _FACES:
+            categories.append("concept.face")
+        source = f"{self.model.name}/{self.model.version}"
+        return [Signal(category, part["score"], source, box) for category in categories]
+
+
+def _start() -> Apart:
+    try:
+        return Apart("services.image_filter.detectors.nudenet_process")
+    except (EOFError, OSError) as error:
+        raise Unavailable("the detector of explicit content could not be started") from error

@@ -1,0 +1,27 @@
+"""What can be set at the image filter."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.core.config import RoomSettings
+
+
+class ImageFilterSettings(RoomSettings):
+    """Settings of the image filter."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTCULLIS_IMAGE_FILTER_")
+
+    explicit_detector: Literal["nudenet"] = Field(
+        "nudenet", description="Detector of explicit content; nudenet (AGPL-3.0) comes with the extra [nudenet]."
+    )
+    photo_model: str = Field(
+        "models/photo/photo.onnx", description="Photograph-or-drawing network (ONNX); models/… ships with the house."
+    )
+    photo_model_sha256: str = Field("", description="Digest of a photo model that does not ship with the house.")
+    banks_stale_seconds: float = Field(
+        300.0, ge=5, le=86_400, description="Seconds that the banks may go unconfirmed before the room is not ready."
+    )

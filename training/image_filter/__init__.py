@@ -1,0 +1,1 @@
+"""How the photo model is made and measured."""
