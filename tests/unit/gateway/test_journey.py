@@ -1,0 +1,182 @@
+"""The way of one request: every gate stops it, and nothing leaves past a closed one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import cast
+from uuid import UUID
+
+import pytest
+
+from portcullis.v1 import (
+    checks_pb2 as pb,
+)
+from portcullis.v1 import (
+    combo_filter_pb2,
+    gateway_pb2,
+    generator_pb2,
+    image_filter_pb2,
+    provenance_pb2,
+)
+from services.core.errors import Unavailable
+from services.core.verdicts import Verdict
+from services.gateway import answer
+from services.gateway.journey import Journey
+from services.gateway.order import Order
+from services.gateway.rooms import Rooms
+
+ALLOW = pb.Check(verdict=pb.VERDICT_ALLOW, clearance="token")
+BLOCK = pb.Check(verdict=pb.VERDICT_BLOCK, reasons=[pb.Reason(category="hate", verdict=pb.VERDICT_BLOCK)])
+HOLD = pb.Check(verdict=pb.VERDICT_REVIEW, reasons=[pb.Reason(category="political", verdict=pb.VERDICT_REVIEW)])
+LOOK_LATER = pb.Check(verdict=pb.VERDICT_REVIEW, clearance="token")
+ALLOW_WITHOUT_TOKEN = pb.Check(verdict=pb.VERDICT_ALLOW)
+UNDECIDED = pb.Check(clearance="token")
+
+
+class ScriptedRooms:
+    """Answers as the test says and notes what was asked; the edge of a unit test, never used beyond it."""
+
+    def __init__(self, **answers: pb.Check) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+        self.rendering: generator_pb2.GenerateRequest | None = None
+        self.outputs: dict[int, pb.Check] = {}
+        self.rendered = 4
+
+    async def check_prompt(self, subject: pb.Subject, prompt: str) -> pb.Check:
+        self.asked.append("prompt")
+        return self.answers.get("prompt", ALLOW)
+
+    async def check_image(self, request: image_filter_pb2.CheckImageRequest) -> image_filter_pb2.CheckImageResponse:
+        stage = "upload" if request.stage == pb.STAGE_UPLOAD else "output"
+        self.asked.append(stage)
+        check = self.answers.get(stage, ALLOW)
+        if stage == "output":
+            check = self.outputs.get(request.image[0], check)
+        return image_filter_pb2.CheckImageResponse(check=check, image=b"clean" + request.image, mask=request.mask)
+
+    async def check_pair(self, request: combo_filter_pb2.ComboFilterServiceCheckPairRequest) -> pb.Check:
+        self.asked.append("pair")
+        return self.answers.get("pair", ALLOW)
+
+    async def generate(self, request: generator_pb2.GenerateRequest) -> AsyncIterator[generator_pb2.GenerateResponse]:
+        self.asked.append("generate")
+        self.rendering = request
+        yield generator_pb2.GenerateResponse(progress=generator_pb2.RenderProgress(step=1, steps=2))
+        for index in range(min(request.count, self.rendered)):
+            image = generator_pb2.RenderedImage(index=index, image=bytes([index]), request_digest="d")
+            yield generator_pb2.GenerateResponse(image=image)
+
+    async def mark(self, request: provenance_pb2.MarkImageRequest) -> provenance_pb2.MarkImageResponse:
+        self.asked.append("mark")
+        return provenance_pb2.MarkImageResponse(image=b"marked" + request.image)
+
+    async def inspect(self, subject: pb.Subject, image: bytes) -> provenance_pb2.Inspection:
+        self.asked.append("inspect")
+        return provenance_pb2.Inspection(provenance=provenance_pb2.Provenance(image_id="parent"))
+
+
+def journey(rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATION_CREATE) -> Journey:
+    order = Order(
+        operation=operation,
+        count=4 if operation == pb.OPERATION_CREATE else 3,
+        seed=1,
+        size=0,
+        steps=0,
+        format=pb.IMAGE_FORMAT_PNG,
+        prompt="" if operation == pb.OPERATION_VARIATION else "a cat",
+        image=b"" if operation == pb.OPERATION_CREATE else b"upload",
+        mask=b"mask" if operation == pb.OPERATION_EDIT else b"",
+    )
+    return Journey(cast("Rooms", rooms), pb.Subject(tenant="acme"), "decision", order)
+
+
+async def travelled(journey: Journey) -> list[gateway_pb2.Event]:
+    async for _ in journey.travel():
+        pass
+    items = {place: UUID(int=place) for place, stop in enumerate(journey.stops) if stop.held}
+    return answer.last_events(journey, items)
+
+
+def kinds(events: list[gateway_pb2.Event]) -> list[str | None]:
+    return [event.WhichOneof("kind") for event in events]
+
+
+async def test_an_allowed_prompt_goes_the_whole_way() -> None:
+    rooms = ScriptedRooms()
+    events = await travelled(journey(rooms))
+    assert rooms.asked == ["prompt", "generate", *["output"] * 4, *["mark"] * 4]
+    assert kinds(events) == ["image"] * 4 + ["done"]
+
+
+@pytest.mark.parametrize(
+    ("check", "kind"),
+    [
+        (BLOCK, "refused"),
+        (HOLD, "held"),
+        (ALLOW_WITHOUT_TOKEN, "refused"),
+        (UNDECIDED, "refused"),
+        (pb.Check(), "refused"),
+    ],
+)
+async def test_a_prompt_that_is_not_cleared_is_never_rendered(check: pb.Check, kind: str) -> None:
+    rooms = ScriptedRooms(prompt=check)
+    events = await travelled(journey(rooms))
+    assert rooms.asked == ["prompt"]
+    assert kinds(events) == [kind]
+
+
+async def test_release_and_look_goes_on() -> None:
+    events = await travelled(journey(ScriptedRooms(prompt=LOOK_LATER)))
+    assert kinds(events)[-1] == "done"
+
+
+async def test_a_pair_is_refused_though_each_half_is_allowed() -> None:
+    rooms = ScriptedRooms(pair=BLOCK)
+    events = await travelled(journey(rooms, pb.OPERATION_EDIT))
+    assert "generate" not in rooms.asked
+    assert [event.refused.stage for event in events] == [pb.STAGE_PAIR]
+
+
+async def test_the_pair_is_not_asked_where_a_half_is_refused() -> None:
+    rooms = ScriptedRooms(upload=BLOCK)
+    events = await travelled(journey(rooms, pb.OPERATION_EDIT))
+    assert sorted(rooms.asked) == ["prompt", "upload"]
+    assert [event.refused.stage for event in events] == [pb.STAGE_UPLOAD]
+
+
+async def test_only_sanitised_bytes_go_on() -> None:
+    rooms = ScriptedRooms()
+    await travelled(journey(rooms, pb.OPERATION_EDIT))
+    assert rooms.rendering is not None
+    assert rooms.rendering.image == b"cleanupload"
+
+
+async def test_one_bad_output_does_not_sink_the_others() -> None:
+    rooms = ScriptedRooms()
+    rooms.outputs = {2: BLOCK}
+    events = await travelled(journey(rooms))
+    assert [event.image.index for event in events[:3]] == [0, 1, 3]
+    assert (events[3].refused.stage, events[3].refused.index) == (pb.STAGE_OUTPUT, 2)
+    assert (events[4].done.images, events[4].done.refused) == (3, 1)
+
+
+async def test_a_generator_that_returns_too_few_pictures_is_not_believed() -> None:
+    rooms = ScriptedRooms()
+    rooms.rendered = 3
+    with pytest.raises(Unavailable):
+        await travelled(journey(rooms))
+
+
+async def test_a_variation_of_our_own_picture_names_its_parent() -> None:
+    made = journey(ScriptedRooms(), pb.OPERATION_VARIATION)
+    await travelled(made)
+    assert made.parents == ["parent"]
+
+
+def test_nothing_checked_counts_as_blocked() -> None:
+    assert answer.worst([]) is Verdict.BLOCK
+
+
+def test_a_platform_never_sees_a_clearance() -> None:
+    assert answer.public(ALLOW).clearance == ""
