@@ -28,7 +28,10 @@ _ORIGINS = {
 def check_prompt(
     text: Annotated[str, typer.Argument(help="The prompt.")], account: Account = DEFAULT_ACCOUNT, as_json: Json = False
 ) -> None:
-    """The verdict on a prompt. Example: portcullis check prompt "a quiet harbour at dawn"."""
+    """The verdict on a prompt.
+
+    Example: portcullis check prompt "a quiet harbour at dawn"
+    """
     with Client() as client:
         answer = client.check_prompt(text, account=account)
     if as_json:
@@ -40,7 +43,10 @@ def check_prompt(
 
 @app.command("image")
 def check_image(image: Picture, account: Account = DEFAULT_ACCOUNT, as_json: Json = False) -> None:
-    """The verdict on a picture as an upload. Example: portcullis check image photo.jpg."""
+    """The verdict on a picture as an upload.
+
+    Example: portcullis check image photo.jpg
+    """
     with Client() as client:
         answer = client.check_upload(image.read_bytes(), account=account)
     if as_json:
@@ -75,7 +81,10 @@ def check_pair(
 
 
 def inspect(image: Picture, as_json: Json = False) -> None:
-    """Say whether a picture was made here. Example: portcullis inspect out/1f2e3d4c-0.png."""
+    """Say whether a picture was made here.
+
+    Example: portcullis inspect out/1f2e3d4c-0.png
+    """
     with Client() as client:
         inspection = client.inspect_image(image.read_bytes())
     if as_json:
@@ -92,7 +101,10 @@ def inspect(image: Picture, as_json: Json = False) -> None:
 def decision(
     decision_id: Annotated[str, typer.Argument(help="The id that an answer gave.")], as_json: Json = False
 ) -> None:
-    """Read what was decided and why. Example: portcullis decision 3f0c…."""
+    """Read what was decided and why.
+
+    Example: portcullis decision 3f0c…
+    """
     with Client() as client:
         answer = client.get_decision(decision_id)
     if as_json:

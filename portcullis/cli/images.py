@@ -22,7 +22,7 @@ Prompt = Annotated[str, typer.Argument(help="What to draw, 1 … 4,000 character
 Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the pictures; made if missing.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the first picture; random if unset.")]
 Steps = Annotated[int, typer.Option(min=0, max=100, help="Denoising steps; 0 for the model's default.")]
-Format = Annotated[FileFormat, typer.Option(help="How the pictures are encoded.")]
+Format = Annotated[FileFormat, typer.Option("--format", help="How the pictures are encoded.")]
 _SUFFIXES = {
     ImageFormat.IMAGE_FORMAT_PNG: ".png",
     ImageFormat.IMAGE_FORMAT_JPEG: ".jpg",

@@ -45,7 +45,10 @@ class Choice(StrEnum):
 def list_items(
     queue: Queue = "", state: Annotated[State, typer.Option(help="Only items in this state.")] = State.QUEUED
 ) -> None:
-    """List the items, first to look at first. Example: portcullis review list --state any."""
+    """List the items, first to look at first.
+
+    Example: portcullis review list --state any
+    """
     wanted = ItemState.ITEM_STATE_UNSPECIFIED if state is State.ANY else ItemState.Value(f"ITEM_STATE_{state.name}")
     table = Table("item", "queue", "priority", "state", "stage", "categories", "since", box=None, padding=(0, 2))
     with ReviewClient() as desk:
@@ -68,7 +71,10 @@ def claim(
     queue: Queue = "",
     save: Annotated[Path | None, typer.Option(file_okay=False, help="Folder for the case's pictures.")] = None,
 ) -> None:
-    """Take an item on lease and see what it is about. Example: portcullis review claim --save case/."""
+    """Take an item on lease and see what it is about.
+
+    Example: portcullis review claim --save case/
+    """
     with ReviewClient() as desk:
         answer = desk.claim_item(item, queue=queue)
     claims.keep(answer.item.item_id, answer.claim_token)
@@ -88,7 +94,10 @@ def decide(
     choice: Annotated[Choice, typer.Argument(help="release: it is fine; uphold: it stays refused.")],
     comment: Annotated[str, typer.Option(help="Why, up to 2,000 characters.")] = "",
 ) -> None:
-    """Decide a claimed item. Example: portcullis review decide 3f0c… release --comment "a toy, not a weapon"."""
+    """Decide a claimed item.
+
+    Example: portcullis review decide 3f0c… release --comment "a toy, not a weapon"
+    """
     resolution = Resolution.Value(f"RESOLUTION_{choice.name}")
     with ReviewClient() as desk:
         decided = desk.decide_item(item, claims.token_of(item), resolution, comment)
@@ -98,7 +107,10 @@ def decide(
 
 @app.command()
 def release(item: Item, reason: Annotated[str, typer.Option(help="Why, up to 2,000 characters.")] = "") -> None:
-    """Give a claimed item back, undecided. Example: portcullis review release 3f0c… --reason "not my language"."""
+    """Give a claimed item back, undecided.
+
+    Example: portcullis review release 3f0c… --reason "not my language"
+    """
     with ReviewClient() as desk:
         desk.release_claim(item, claims.token_of(item), reason)
     claims.drop(item)
