@@ -41,12 +41,14 @@ def home() -> Iterator[Finding]:
     if not folder.exists():
         yield Finding(Level.NOTE, "home", f"{folder} does not exist yet", "portcullis up makes it")
         return
-    exposed = [path for path in (folder, *_secrets(folder)) if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
-    for path in exposed:
-        mode = "0700" if path.is_dir() else "0600"
-        yield Finding(Level.BAD, "home", f"others can reach {path}", f"chmod {mode} {path}")
-    if not exposed:
-        yield Finding(Level.GOOD, "home", f"{folder}, its secrets readable by their owner alone")
+    findings = [
+        Finding(Level.BAD, "home", f"others can read {path}", f"chmod 0600 {path}")
+        for path in _secrets(folder)
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    ]
+    if folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        findings.append(Finding(Level.BAD, "home", f"others can write to {folder}", f"chmod 0755 {folder}"))
+    yield from findings or [Finding(Level.GOOD, "home", f"{folder}, its secrets readable by their owner alone")]
 
 
 async def running() -> list[Finding]:

@@ -109,7 +109,7 @@ class House:
 @contextmanager
 def locked(home: Path) -> Iterator[None]:
     """Holds the data home for one supervisor; raises ConfigurationError with the other's pid where there is one."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.mkdir(parents=True, exist_ok=True)
     with (home / "up.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

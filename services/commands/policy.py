@@ -81,7 +81,7 @@ def show(
     tiers: dict[str, Tier] = {"new": "new", "trusted": "trusted", "red_team": "red_team"}
     if tier not in tiers:
         raise typer.BadParameter("must be new, trusted or red_team", param_hint="--tier")
-    with told_plainly(HouseSettings):
+    with told_plainly():
         policy = _read(file) if file else asyncio.run(_in_force())
     out.print(f"[bold]{escape(policy.document.name)}[/] {policy.id}\n{escape(policy.document.description)}")
     out.print(_thresholds(policy, tiers[tier]))
@@ -97,7 +97,7 @@ def activate(
 ) -> None:
     """Put a policy in force; running services follow within seconds."""
     policy = _read(file)
-    with told_plainly(HouseSettings):
+    with told_plainly():
         asyncio.run(_activate(policy, by or getpass.getuser()))
     out.print(f"[green]in force[/] {escape(policy.document.name)} {policy.id}")
 

@@ -15,6 +15,7 @@ from services.core.evidence import create_evidence_key
 from services.core.rpc import tls
 from services.core.store import policies, tenants
 from services.core.store.database import Connection, Database
+from services.provenance.authority import create_authority, create_watermark_key
 
 DEFAULT_POLICY = Path(__file__).resolve().parents[2] / "policies" / "default.yaml"
 TENANT = "demo"
@@ -48,6 +49,8 @@ def _make_keys(home: Path) -> None:
         tls.issue_certificate(home / "tls", identity)
     clearance.create_keys(home / "keys" / "clearance")
     create_evidence_key(home / "keys" / "evidence.key")
+    create_authority(home / "keys" / "c2pa")
+    create_watermark_key(home / "keys" / "watermark.key")
 
 
 async def _keep_profile(connection: Connection, house: HouseSettings) -> bool:

@@ -1,0 +1,63 @@
+"""What the doctor finds."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from services.commands import checkup, doctor
+from services.commands.findings import Level
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PORTCULLIS_HOME", str(tmp_path))
+    (tmp_path / "tls").mkdir()
+    for name in ("ca.pem", "gateway.pem", "gateway.key"):
+        (tmp_path / "tls" / name).touch(0o600 if name.endswith(".key") else 0o644)
+    return tmp_path
+
+
+def test_a_good_home_is_good(home):
+    assert [finding.level for finding in checkup.home()] == [Level.GOOD]
+
+
+def test_a_key_that_others_can_read_is_found(home):
+    (home / "tls" / "gateway.key").chmod(0o640)
+    (finding,) = checkup.home()
+    assert (finding.level, finding.mend) == (Level.BAD, f"chmod 0600 {home}/tls/gateway.key")
+
+
+def test_a_home_that_others_can_write_is_found(home):
+    home.chmod(0o777)
+    (finding,) = checkup.home()
+    assert (finding.level, finding.mend) == (Level.BAD, f"chmod 0755 {home}")
+
+
+def test_no_home_yet_is_no_fault(home, monkeypatch):
+    monkeypatch.setenv("PORTCULLIS_HOME", str(home / "none"))
+    assert [finding.level for finding in checkup.home()] == [Level.NOTE]
+
+
+async def test_a_port_in_use_is_found(home, monkeypatch):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setenv("PORTCULLIS_PORT_BASE", str(other.getsockname()[1]))
+        (home / "tls" / "gateway.pem").unlink()
+        findings = {finding.subject: finding for finding in await checkup.running()}
+    assert findings["gateway"].level is Level.BAD
+    assert findings["database"].level is Level.NOTE
+
+
+def test_two_opencvs_are_found(monkeypatch):
+    class Installed:
+        def __init__(self, name: str) -> None:
+            self.metadata = {"Name": name}
+
+    monkeypatch.setattr(
+        doctor, "distributions", lambda: [Installed("opencv-python"), Installed("opencv-python-headless")]
+    )
+    (finding,) = doctor._packages_at_odds()
+    assert (finding.level, finding.subject) == (Level.BAD, "opencv-python")
