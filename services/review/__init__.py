@@ -1,0 +1,1 @@
+"""The review room: doubtful cases reach a person."""

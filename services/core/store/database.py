@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 from yoyo import read_migrations
@@ -24,6 +24,11 @@ MONTHS_AHEAD = 2
 CONNECT_SECONDS = 5
 # A statement that takes longer is broken; a transaction that idles longer holds locks that others wait for.
 SERVER_LIMITS = "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+CONNECTION: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "options": SERVER_LIMITS,
+    "application_name": "portcullis",
+}
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -61,7 +66,7 @@ class Database:
         place = place_of(dsn)
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
-            kwargs={"connect_timeout": CONNECT_SECONDS, "options": SERVER_LIMITS, "application_name": "portcullis"},
+            kwargs=CONNECTION,
             min_size=1,
             max_size=max_size,
             timeout=CONNECT_SECONDS,
@@ -96,6 +101,31 @@ class Database:
     async def close(self) -> None:
         """Closes all connections."""
         await self._pool.close()
+
+
+@asynccontextmanager
+async def single_transaction(dsn: str) -> AsyncIterator[Connection]:
+    """One transaction on a connection of its own, for processes too short-lived for a pool; raises as the pool's."""
+    try:
+        async with await AsyncConnection.connect(dsn, **CONNECTION) as conn:
+            yield conn
+    except psycopg.OperationalError as error:
+        raise _unavailable(place_of(dsn)) from error
+
+
+async def listen(dsn: str, channel: str) -> AsyncIterator[None]:
+    """Yields once at the start and then for each notification on `channel`; raises Unavailable when Postgres goes away.
+
+    The connection is its own: a query on one that waits for notifications would hang.
+    """
+    try:
+        async with await AsyncConnection.connect(dsn, autocommit=True, **CONNECTION) as conn:
+            await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            yield
+            async for _ in conn.notifies():
+                yield
+    except psycopg.OperationalError as error:
+        raise _unavailable(place_of(dsn)) from error
 
 
 def migrate(dsn: str) -> list[str]:

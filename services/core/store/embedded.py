@@ -255,7 +255,7 @@ def _await_ready(server: Server) -> None:
             if time.monotonic() > deadline:
                 server.stop()
                 raise Unavailable("Postgres does not come up", reason="POSTGRES_SLOW") from error
-            time.sleep(0.05)
+            time.sleep(0.1)
 
 
 def _create_database(cluster: Cluster) -> None:

@@ -12,6 +12,7 @@ from services.core.store.database import Connection
 
 CHANNEL = "outbox"
 ROUTE_ITEM = "review.route_item"
+LONGEST_WAIT_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +45,22 @@ async def claim(conn: Connection, limit: int) -> list[Message]:
 async def mark_published(conn: Connection, messages: Sequence[Message]) -> None:
     """Records that the broker has taken them; call it in the transaction of `claim`."""
     await conn.execute(
-        "UPDATE outbox SET published_at = now() WHERE id = ANY(%s)", [[message.id for message in messages]]
+        "UPDATE outbox SET published_at = now(), times = times + 1 WHERE id = ANY(%s)",
+        [[message.id for message in messages]],
     )
 
 
 async def revive_stalled(conn: Connection, seconds: float) -> int:
     """Unpublishes messages of items that are pending `seconds` after their message left, and returns how many.
 
-    Whatever the broker lost is thereby told again; routing an item twice changes nothing.
+    Whatever the broker lost is thereby told again; routing an item twice changes nothing. Each time the wait doubles,
+    up to an hour, so that a long outage of the workers does not fill the broker.
     """
     cursor = await conn.execute(
         "UPDATE outbox SET published_at = NULL FROM review_items"
         " WHERE outbox.topic = %s AND outbox.subject = review_items.item_id AND review_items.state = 'pending'"
-        " AND outbox.published_at < now() - make_interval(secs => %s)",
-        [ROUTE_ITEM, seconds],
+        " AND outbox.published_at < now() - make_interval(secs => least(%s * 2.0 ^ (times - 1), %s))",
+        [ROUTE_ITEM, seconds, LONGEST_WAIT_SECONDS],
     )
     return cursor.rowcount
 

@@ -173,7 +173,8 @@ CREATE TABLE outbox (
     topic text NOT NULL,
     subject uuid NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    published_at timestamptz
+    published_at timestamptz,
+    times integer NOT NULL DEFAULT 0
 );
 
 CREATE INDEX outbox_unpublished ON outbox (id) WHERE published_at IS NULL;

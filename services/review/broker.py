@@ -1,0 +1,72 @@
+"""Which broker delivers: pgmq in our own Postgres by default, RabbitMQ or Redis by URL.
+
+Only brokers that hand a message out again after its worker was killed are allowed; kombu's filesystem, memory and
+SQLAlchemy transports lose it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from pgmq.install import install_pgmq_from_sql
+
+from services.core.errors import ConfigurationError, Unavailable
+from services.core.store.database import CONNECT_SECONDS, place_of
+
+AMQP = frozenset({"amqp", "amqps"})
+REDIS = frozenset({"redis", "rediss"})
+INSTALL_LOCK = 0x70676D71  # "pgmq"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """What Celery needs to know of a broker."""
+
+    url: str
+    options: dict[str, Any]
+    queue_type: str = "classic"
+
+
+def choose(url: str, dsn: str, visibility_seconds: int) -> Broker:
+    """The broker at `url`; where that is empty, pgmq in the database at `dsn`.
+
+    Raises ConfigurationError for a transport that could lose messages.
+    """
+    if not url:
+        options = {
+            "conn_string": dsn,
+            "init_extension": False,  # `install_pgmq` has put its SQL there
+            "visibility_timeout": visibility_seconds,
+            "wait_time_seconds": 0,  # NOTIFY wakes it; a long poll would delay its shutdown
+            "use_notify": True,
+            "pool_size": 2,
+        }
+        return Broker("pgmq://localhost", options)  # where it truly is says `conn_string`
+    scheme = urlsplit(url).scheme
+    if scheme in AMQP:
+        return Broker(url, {"confirm_publish": True}, queue_type="quorum")
+    if scheme in REDIS:
+        return Broker(url, {"visibility_timeout": visibility_seconds})
+    raise ConfigurationError(
+        f"PORTCULLIS_BROKER_URL: {scheme or 'this'} is no broker that keeps messages; leave it empty for pgmq, or use "
+        "amqp, amqps, redis or rediss",
+        reason="BAD_BROKER",
+    )
+
+
+def install_pgmq(dsn: str) -> None:
+    """Puts pgmq's SQL into the database unless it is there; blocking.
+
+    Several processes may call it at once. Raises Unavailable if Postgres is not there.
+    """
+    try:
+        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as conn:
+            conn.execute("SELECT pg_advisory_xact_lock(%s)", [INSTALL_LOCK])
+            row = conn.execute("SELECT to_regnamespace('pgmq') IS NULL").fetchone()
+            if row == (True,):
+                install_pgmq_from_sql(conn=conn)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"Postgres does not answer ({place_of(dsn)})", reason="DATABASE_UNAVAILABLE") from error

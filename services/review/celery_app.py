@@ -1,0 +1,43 @@
+"""The Celery application: settings under which a killed worker or broker loses no message."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from services.core.config import HouseSettings
+from services.core.store.outbox import ROUTE_ITEM
+from services.review import broker
+from services.review.settings import ReviewSettings
+from services.review.tasks import make_route_item
+
+QUEUE = "portcullis_review"
+
+
+def make_app(house: HouseSettings, settings: ReviewSettings) -> Celery:
+    """The application for the configured broker, with our one task; makes pgmq's tables where pgmq is the broker.
+
+    Raises ConfigurationError or Unavailable where that is not possible.
+    """
+    dsn = house.database()
+    chosen = broker.choose(house.broker_url, dsn, settings.visibility_seconds)
+    if not house.broker_url:
+        broker.install_pgmq(dsn)
+    app = Celery("portcullis-review", broker=chosen.url, set_as_current=False)
+    app.conf.update(
+        broker_transport_options=chosen.options,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_default_queue=QUEUE,
+        task_default_queue_type=chosen.queue_type,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        enable_utc=True,
+    )
+    app.task(name=ROUTE_ITEM)(make_route_item(dsn))
+    return app

@@ -1,0 +1,36 @@
+"""What can be set about the review room."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.core.config import RoomSettings
+
+
+class ReviewSettings(RoomSettings):
+    """The desk, its relay and its worker."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTCULLIS_REVIEW_")
+
+    claim_seconds: float = Field(600, ge=1, le=86_400, description="Life of an analyst's lease on an item.")
+    poll_seconds: float = Field(2, ge=0.05, le=60, description="How often the relay looks where no bell rang.")
+    sweep_seconds: float = Field(5, ge=0.1, le=600, description="How often the relay looks for what stalls or expires.")
+    stalled_seconds: float = Field(
+        30, ge=0.5, le=3600, description="An item that is not routed this long after its message left is told again."
+    )
+    visibility_seconds: int = Field(
+        30, ge=1, le=3600, description="When pgmq or Redis delivers again what a killed worker had taken."
+    )
+    relay_metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="The relay's /metrics; unset: PORTCULLIS_PORT_BASE plus 108; 0: any free one.",
+    )
+    worker_metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="The worker's /metrics; unset: PORTCULLIS_PORT_BASE plus 107; 0: any free one.",
+    )
