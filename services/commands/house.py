@@ -14,7 +14,7 @@ from pathlib import Path
 from services.commands.log_view import LogView
 from services.commands.parts import POSTGRES, Layer, Part
 from services.commands.provision import provision
-from services.commands.readiness import database_answers, is_serving
+from services.commands.readiness import database_answers, errand_works, is_serving
 from services.commands.supervisor import IsReady, Keeper, stop_in_order
 from services.core.config import HouseSettings
 from services.core.errors import ConfigurationError
@@ -88,6 +88,8 @@ class House:
     def _readiness(self, part: Part) -> IsReady:
         if part.layer is Layer.DATABASE:
             return partial(database_answers, self._house)
+        if part.layer is Layer.ERRAND:
+            return partial(errand_works, self._house, part.name)
         return partial(is_serving, self._house, part.name)
 
     def _environment(self) -> dict[str, str]:

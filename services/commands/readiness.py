@@ -1,6 +1,8 @@
-"""Whether a part of the house may be used: rooms by gRPC health, Postgres by a query."""
+"""Whether a part of the house may be used: rooms by gRPC health, errands by their metrics, Postgres by a query."""
 
 from __future__ import annotations
+
+import asyncio
 
 import grpc
 import psycopg
@@ -8,8 +10,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.core.config import HouseSettings
 from services.core.rpc import tls
+from services.review.settings import ReviewSettings
 
 PROBE_SECONDS = 2.0
+# Where the errands' /metrics are, counted from PORTCULLIS_PORT_BASE, unless a setting says otherwise.
+ERRAND_OFFSETS = {"review_worker": 107, "review_relay": 108}
 
 
 async def is_serving(house: HouseSettings, room: str) -> bool:
@@ -37,3 +42,21 @@ async def database_answers(house: HouseSettings) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+async def errand_works(house: HouseSettings, errand: str) -> bool:
+    """Whether the errand serves its metrics, which it does once its own start succeeded."""
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(house.bind, errand_port(house, errand))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def errand_port(house: HouseSettings, errand: str) -> int:
+    """The port of an errand's /metrics."""
+    settings = ReviewSettings()
+    chosen = {"review_worker": settings.worker_metrics_port, "review_relay": settings.relay_metrics_port}[errand]
+    return house.port_base + ERRAND_OFFSETS[errand] if chosen is None else chosen
