@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+from services.commands.default_policy import DEFAULT_POLICY
 from services.core import clearance
 from services.core.config import ROOMS, HouseSettings
 from services.core.evidence import create_evidence_key
@@ -17,7 +18,6 @@ from services.core.store import policies, tenants
 from services.core.store.database import Connection, Database
 from services.provenance.authority import create_authority, create_watermark_key
 
-DEFAULT_POLICY = Path(__file__).resolve().parents[2] / "policies" / "default.yaml"
 TENANT = "demo"
 ANALYST = "analyst/demo"
 OPERATOR = "portcullis up"

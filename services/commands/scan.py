@@ -1,0 +1,150 @@
+"""`portcullis scan`: files of prompts, pictures and pairs through the very pipelines that the services run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Generic, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from portcullis.cli.extras import missing, pip_command
+from portcullis.errors import PortcullisError as ClientError
+from services.commands.default_policy import DEFAULT_POLICY
+from services.commands.plain import told_plainly
+from services.commands.scan_rows import BadLine, Item, Judged, Line, Row, files, lines, verdict_row
+from services.core.errors import PortcullisError
+from services.core.policy.document import Policy, PolicyError, load_policy
+from services.core.policy.evaluate import evaluate
+from services.core.verdicts import Tier
+
+app = typer.Typer(help="Judge files offline: no server, nothing is recorded.", no_args_is_help=True)
+
+TIER: Tier = "new"
+
+Source = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="JSON lines.")]
+Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, readable=True, help="Pictures, in any depth.")]
+Target = Annotated[Path, typer.Argument(dir_okay=False, help="JSON lines, one per item; overwritten.")]
+PolicyFile = Annotated[Path, typer.Option("--policy", exists=True, dir_okay=False, help="The policy to judge by.")]
+
+
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+Work = TypeVar("Work")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[Work]):
+    """One thing to judge: what names it in an error row, and its share of the progress."""
+
+    name: Row
+    work: Work
+    weight: int
+
+
+class Prompt(Item):
+    """A line of `scan prompts`."""
+
+    text: str
+
+
+class Pair(Item):
+    """A line of `scan pairs`; paths are relative to the file's own folder."""
+
+    prompt: str
+    image: str
+    mask: str | None
+    operation: str
+
+
+@app.command("prompts")
+def scan_prompts(source: Source, target: Target, policy_file: PolicyFile = DEFAULT_POLICY) -> None:
+    """Judge prompts: lines of {"id", "text"}.
+
+    Example: portcullis scan prompts prompts.jsonl verdicts.jsonl
+    """
+    _need("prompt-filter")
+    from services.prompt_filter.pipeline import PromptPipeline
+    from services.prompt_filter.settings import PromptFilterSettings
+
+    with told_plainly():
+        policy = _policy(policy_file)
+        pipeline = PromptPipeline.load(PromptFilterSettings())
+
+        def judge(line: Line) -> Row:
+            item: Prompt = line.parse(Prompt)
+            measurement = pipeline.measure(item.text)
+            return verdict_row(item.id, [(measurement, evaluate(policy, "prompt", TIER, measurement))], policy)
+
+        _scan_lines(source, target, judge)
+
+
+@app.command("images")
+def scan_images(folder: Folder, target: Target, policy_file: PolicyFile = DEFAULT_POLICY) -> None:
+    """Judge every file under a folder as an upload; the id is its path there.
+
+    Example: portcullis scan images photos/ verdicts.jsonl
+    """
+    _need("image-filter")
+    from services.image_filter.pipeline import ImagePipeline
+    from services.image_filter.settings import ImageFilterSettings
+
+    with told_plainly():
+        policy = _policy(policy_file)
+        pipeline = ImagePipeline.load(ImageFilterSettings())
+
+        def judge(path: Path) -> Row:
+            measurement = pipeline.measure(path.read_bytes(), "upload").measurement
+            judged: Judged = measurement, evaluate(policy, "upload", TIER, measurement)
+            return verdict_row(path.relative_to(folder).as_posix(), [judged], policy)
+
+        try:
+            entries = (Entry({"id": path.relative_to(folder).as_posix()}, path, 1) for path in files(folder))
+            _scan(entries, sum(1 for _ in files(folder)), target, judge)
+        finally:
+            pipeline.close()
+
+
+def _scan_lines(source: Path, target: Path, judge: Callable[[Line], Row]) -> None:
+    entries = (Entry({"id": line.identity(), "line": line.number}, line, len(line.data)) for line in lines(source))
+    _scan(entries, source.stat().st_size, target, judge)
+
+
+def _scan(entries: Iterable[Entry[Work]], total: int, target: Path, judge: Callable[[Work], Row]) -> None:
+    """Judges entry by entry, so that memory stays the same for any number; exits with 1 if any could not be judged."""
+    counts: Counter[str] = Counter()
+    with target.open("w", encoding="utf-8") as out, Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+        task = progress.add_task(target.name, total=total)
+        for entry in entries:
+            try:
+                row = judge(entry.work)
+            except (BadLine, PortcullisError, OSError) as error:
+                row = {**entry.name, "error": str(error)}
+            counts[row.get("verdict", "error")] += 1
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            out.flush()
+            progress.advance(task, entry.weight)
+    told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing"
+    Console(stderr=True, highlight=False).print(f"{target}: {told}")
+    raise typer.Exit(1 if counts["error"] else 0)
+
+
+def _need(extra: str) -> None:
+    if missing(extra):
+        raise ClientError(
+            f"this scan needs parts that are not installed: {pip_command([extra])}",
+            code="FAILED_PRECONDITION",
+            reason="EXTRA_MISSING",
+        )
+
+
+def _policy(path: Path) -> Policy:
+    try:
+        return load_policy(path.read_text(encoding="utf-8"), str(path))
+    except PolicyError as error:
+        problems = "\n".join(problem.render(error.source) for problem in error.problems)
+        raise ClientError(problems, code="INVALID_ARGUMENT", reason="POLICY_INVALID") from None
