@@ -41,18 +41,21 @@ class Claim:
 
 
 async def claim(conn: Connection, item_id: UUID, analyst: Analyst, lease_seconds: float) -> Claim:
-    """Takes one item. Raises NotFound where it does not exist for this analyst, Aborted where another holds it,
-    FailedPrecondition where it is decided or not in a queue yet.
+    """Takes one item; taking one's own again, after a lost answer, makes the first token void.
+
+    Raises NotFound where it does not exist for this analyst, Aborted where another holds it, FailedPrecondition where
+    it is decided or not in a queue yet.
     """
     cursor = await conn.execute(
-        "SELECT state, claim_expires_at < now() FROM review_items WHERE item_id = %s AND sealed = ANY(%s) FOR UPDATE",
-        [item_id, analyst.sees()],
+        "SELECT state, claimed_by = %s OR claim_expires_at < now() FROM review_items"
+        " WHERE item_id = %s AND sealed = ANY(%s) FOR UPDATE",
+        [analyst.identity, item_id, analyst.sees()],
     )
     row = await cursor.fetchone()
     if row is None:
         raise _no_such_item()
-    state, lapsed = row
-    if state == "claimed" and not lapsed:
+    state, free = row
+    if state == "claimed" and not free:
         raise Aborted("another analyst holds this item", reason="ITEM_CLAIMED")
     if state == "decided":
         raise _decided()

@@ -1,0 +1,36 @@
+"""Starts the analysts' desk: `python -m services.review`."""
+
+from __future__ import annotations
+
+from portcullis.v1.review_pb2_grpc import add_ReviewServiceServicer_to_server
+from services.core.config import HouseSettings
+from services.core.evidence import EvidenceStore
+from services.core.rpc.server import App, run
+from services.core.store.database import Database
+from services.review.desk import ReviewDesk
+from services.review.servicer import ReviewServicer
+from services.review.settings import ReviewSettings
+
+ANALYSTS = frozenset({"analyst", "sealed"})
+METHODS = ("ListItems", "ClaimItem", "RenewClaim", "ReleaseClaim", "DecideItem")
+
+
+async def build(house: HouseSettings) -> App:
+    """Opens the books and the evidence."""
+    settings = ReviewSettings()
+    evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
+    database = await Database.open(house.database())
+    desk = ReviewDesk(database, evidence, settings.claim_seconds)
+    servicer = ReviewServicer(desk)
+    return App(
+        service="portcullis.v1.ReviewService",
+        register=lambda server: add_ReviewServiceServicer_to_server(servicer, server),
+        callers=dict.fromkeys(METHODS, ANALYSTS),
+        settings=settings,
+        ready=desk.ready,
+        close=database.close,
+    )
+
+
+if __name__ == "__main__":
+    run("review", build)

@@ -1,0 +1,156 @@
+"""gRPC ↔ the analysts' desk."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from portcullis.v1 import review_pb2 as pb
+from portcullis.v1 import review_pb2_grpc as stubs
+from services.core.errors import InvalidInput
+from services.core.rpc import convert
+from services.core.rpc.door import Context, current_caller
+from services.core.store.claims import Analyst, Claim
+from services.core.store.review_items import Resolution, ReviewItem, State
+from services.review import page_token
+from services.review.desk import Content, ReviewDesk
+
+SEALED_KIND = "sealed"
+DEFAULT_PAGE, LARGEST_PAGE = 50, 200
+LONGEST_TEXT = 2000
+QUEUE = re.compile(r"[a-z0-9_-]{1,64}")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+STATES: dict[pb.ItemState.ValueType, State] = {
+    pb.ITEM_STATE_PENDING: "pending",
+    pb.ITEM_STATE_QUEUED: "queued",
+    pb.ITEM_STATE_CLAIMED: "claimed",
+    pb.ITEM_STATE_DECIDED: "decided",
+}
+STATE_NUMBERS = {state: number for number, state in STATES.items()}
+RESOLUTIONS: dict[pb.Resolution.ValueType, Resolution] = {
+    pb.RESOLUTION_RELEASE: "release",
+    pb.RESOLUTION_UPHOLD: "uphold",
+}
+RESOLUTION_NUMBERS = {resolution: number for number, resolution in RESOLUTIONS.items()}
+
+
+class ReviewServicer(stubs.ReviewServiceServicer):
+    """Translates; who calls is known from the certificate."""
+
+    def __init__(self, desk: ReviewDesk) -> None:
+        self._desk = desk
+
+    async def ListItems(self, request: pb.ListItemsRequest, context: Context) -> pb.ListItemsResponse:
+        """A page of items without their content."""
+        if request.page_size > LARGEST_PAGE:
+            raise InvalidInput("page_size", f"1 to {LARGEST_PAGE} items, or 0 for {DEFAULT_PAGE}")
+        page = await self._desk.list_items(
+            _analyst(),
+            _queue(request.queue),
+            STATES.get(request.state),
+            page_token.decode(request.page_token),
+            request.page_size or DEFAULT_PAGE,
+        )
+        return pb.ListItemsResponse(
+            items=[_item(item) for item in page.items], next_page_token=page_token.encode(page.end)
+        )
+
+    async def ClaimItem(self, request: pb.ClaimItemRequest, context: Context) -> pb.ClaimItemResponse:
+        """One item, or the next one, with its content."""
+        if request.item_id:
+            return _claimed(*await self._desk.claim(_analyst(), _item_id(request.item_id)))
+        return _claimed(*await self._desk.claim_next(_analyst(), _queue(request.queue)))
+
+    async def RenewClaim(self, request: pb.RenewClaimRequest, context: Context) -> pb.RenewClaimResponse:
+        """A longer lease."""
+        expires = await self._desk.renew(_analyst(), _item_id(request.item_id), _token(request.claim_token))
+        return pb.RenewClaimResponse(claim_expires_at=_timestamp(expires))
+
+    async def ReleaseClaim(self, request: pb.ReleaseClaimRequest, context: Context) -> pb.ReleaseClaimResponse:
+        """The item back to its queue."""
+        reason = _text("reason", request.reason)
+        await self._desk.release(_analyst(), _item_id(request.item_id), _token(request.claim_token), reason)
+        return pb.ReleaseClaimResponse()
+
+    async def DecideItem(self, request: pb.DecideItemRequest, context: Context) -> pb.DecideItemResponse:
+        """The item decided."""
+        resolution = RESOLUTIONS.get(request.resolution)
+        if resolution is None:
+            raise InvalidInput("resolution", "must be RELEASE or UPHOLD")
+        comment = _text("comment", request.comment)
+        item = await self._desk.decide(
+            _analyst(), _item_id(request.item_id), _token(request.claim_token), resolution, comment
+        )
+        return pb.DecideItemResponse(item=_item(item))
+
+
+def _analyst() -> Analyst:
+    caller = current_caller()
+    return Analyst(caller.identity, caller.kind == SEALED_KIND)
+
+
+def _item_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise InvalidInput("item_id", "must be a UUID") from error
+
+
+def _queue(text: str) -> str | None:
+    if text and not QUEUE.fullmatch(text):
+        raise InvalidInput("queue", "1 to 64 characters of a-z, 0-9, _ and -, or empty for all")
+    return text or None
+
+
+def _token(text: str) -> str:
+    if not TOKEN.fullmatch(text):
+        raise InvalidInput("claim_token", "pass the claim_token of ClaimItem, unchanged")
+    return text
+
+
+def _text(field: str, text: str) -> str:
+    if len(text) > LONGEST_TEXT or "\x00" in text:
+        raise InvalidInput(field, f"at most {LONGEST_TEXT} characters, none of them NUL")
+    return text
+
+
+def _claimed(claim: Claim, content: Content) -> pb.ClaimItemResponse:
+    return pb.ClaimItemResponse(
+        item=_item(claim.item),
+        content=pb.CaseContent(prompt=content.prompt.decode(), image=content.image, mask=content.mask),
+        claim_token=claim.token,
+    )
+
+
+def _item(item: ReviewItem) -> pb.ReviewItem:
+    return pb.ReviewItem(
+        item_id=str(item.item_id),
+        decision_id=str(item.decision_id),
+        tenant=item.tenant,
+        account=item.account,
+        stage=convert.STAGE_NUMBERS[item.stage],
+        verdict=convert.verdict_to_proto(item.verdict),
+        reasons=[convert.reason_to_proto(reason) for reason in item.reasons],
+        queue=item.queue,
+        priority=item.priority,
+        state=STATE_NUMBERS[item.state],
+        created_at=_timestamp(item.created_at),
+        due_at=_timestamp(item.due_at),
+        claimed_by=item.claimed_by or "",
+        claim_expires_at=_timestamp(item.claim_expires_at),
+        resolution=RESOLUTION_NUMBERS[item.resolution] if item.resolution else pb.RESOLUTION_UNSPECIFIED,
+        decided_by=item.decided_by or "",
+        decided_at=_timestamp(item.decided_at),
+    )
+
+
+def _timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

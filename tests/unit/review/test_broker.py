@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from services.core.errors import ConfigurationError, Unavailable
+from services.review.broker import choose, install_pgmq
+
+DSN = "postgresql://db.example/portcullis"
+
+
+def test_the_default_is_pgmq_in_our_own_postgres() -> None:
+    broker = choose("", DSN, 30)
+    assert broker.url.startswith("pgmq://")
+    assert broker.options["conn_string"] == DSN
+
+
+def test_rabbitmq_gets_quorum_queues_and_confirms() -> None:
+    broker = choose("amqp://mq.example//", DSN, 30)
+    assert (broker.queue_type, broker.options) == ("quorum", {"confirm_publish": True})
+
+
+def test_redis_delivers_again_after_the_visibility_timeout() -> None:
+    assert choose("rediss://cache.example/0", DSN, 30).options == {"visibility_timeout": 30}
+
+
+@pytest.mark.parametrize("url", ["filesystem://", "memory://", "sqla+sqlite:///x", "sqs://", "nonsense"])
+def test_a_broker_that_could_lose_messages_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="PORTCULLIS_BROKER_URL"):
+        choose(url, DSN, 30)
+
+
+def test_a_refusal_does_not_repeat_the_url() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        choose("sqs://someone:hush@example", DSN, 30)
+    assert "hush" not in caught.value.message
+
+
+def test_installing_pgmq_twice_does_no_harm(database: str) -> None:
+    install_pgmq(database)
+    install_pgmq(database)
+
+    with psycopg.connect(database) as conn:
+        conn.execute("SELECT pgmq.create('doorbell')")
+        row = conn.execute("SELECT queue_name FROM pgmq.list_queues()").fetchone()
+    assert row == ("doorbell",)
+
+
+def test_installing_without_postgres_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        install_pgmq("postgresql://127.0.0.1:9/portcullis")
