@@ -22,6 +22,7 @@ from services.core.rpc import convert
 from services.core.store import accounts, decisions, evidence_rows, images, requests, review_items, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
+from services.core.store.images import RegisteredImage
 from services.core.store.review_items import NewReviewItem, is_sealed
 from services.core.verdicts import Reason, Verdict
 from services.gateway.answer import worst

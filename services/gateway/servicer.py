@@ -11,10 +11,11 @@ from google.protobuf.message import Message
 
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
-from portcullis.v1 import gateway_pb2_grpc, image_filter_pb2
+from portcullis.v1 import gateway_pb2_grpc, image_filter_pb2, provenance_pb2
 from services.core.errors import InvalidInput
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
+from services.core.store.images import RegisteredImage
 from services.gateway import order as orders
 from services.gateway.answer import last_events, public, worst
 from services.gateway.desk import Case, Desk, Outcome, Replay
@@ -125,7 +126,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             policy=decision.policy,
             models=[convert.model_to_proto(model) for model in decision.models],
             review_item_ids=[str(item) for item in recorded.items],
-            images=recorded.images,
+            images=[_provenance(image) for image in recorded.images],
         )
         if decision.created_at is not None:
             response.created_at.FromDatetime(decision.created_at)
@@ -189,3 +190,13 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         request = image_filter_pb2.CheckImageRequest(subject=subject, stage=pb.STAGE_UPLOAD, image=image, mask=mask)
         response = await self._rooms.check_image(request)
         return Stop(pb.STAGE_UPLOAD, response.check, image=response.image, mask=response.mask)
+
+
+def _provenance(image: RegisteredImage) -> provenance_pb2.Provenance:
+    return provenance_pb2.Provenance(
+        image_id=str(image.image_id),
+        payload_id=image.payload_id.hex(),
+        sha256=image.sha256.hex(),
+        width=image.width,
+        height=image.height,
+    )
