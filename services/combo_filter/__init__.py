@@ -1,0 +1,1 @@
+"""Judges prompt and upload together: what is harmless apart may not be together."""

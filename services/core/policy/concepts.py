@@ -40,7 +40,7 @@ CONCEPTS: dict[str, str] = {
     "concept.operation.edit": "the request is an edit",
     "concept.operation.variation": "the request is a variation",
     "concept.mask.share": "share of the picture that the mask opens",
-    "concept.mask.person": "largest share of a face's or a person's box that the mask opens",
+    "concept.mask.person": "share of a face's or a person's box that the mask opens, times how surely it is one",
 }
 
 

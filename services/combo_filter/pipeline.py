@@ -1,0 +1,85 @@
+"""The whole way of a pair: words of the prompt, geometry of the mask, sight of the picture, and all of it together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from services.combo_filter import concepts, joint, mask
+from services.combo_filter.encoder import JointEncoder, load_encoder
+from services.combo_filter.settings import ComboFilterSettings
+from services.core.errors import InvalidInput
+from services.core.imaging import decode_rgb
+from services.core.signals import Measurement, ModelVersion, Signal
+
+Operation = Literal["edit", "variation"]
+
+NO_ENCODER = "no-joint-encoder"
+RULES = ModelVersion("pair-words", concepts.VERSION)
+
+
+class ComboPipeline:
+    """Measures pairs; without a joint encoder it says so, and the policy is the more cautious for it."""
+
+    def __init__(self, words: concepts.PromptConcepts, encoder: JointEncoder | None) -> None:
+        self._words = words
+        self._encoder = encoder
+
+    @classmethod
+    def load(cls, settings: ComboFilterSettings) -> ComboPipeline:
+        """The vocabulary of the room and the encoder that `settings` name; ConfigurationError says what is wrong."""
+        return cls(concepts.PromptConcepts.load(), load_encoder(settings))
+
+    @property
+    def models(self) -> tuple[ModelVersion, ...]:
+        """The models that take part."""
+        return (RULES,) if self._encoder is None else (RULES, self._encoder.model)
+
+    def measure(
+        self,
+        operation: Operation,
+        prompt: str,
+        image_png: bytes,
+        mask_png: bytes | None,
+        prompt_signals: Sequence[Signal],
+        upload_signals: Sequence[Signal],
+    ) -> Measurement:
+        """Measure a pair; blocking, safe from several threads.
+
+        Args:
+            operation: what is asked of the generator.
+            prompt: the text; evidence spans point into its UTF-8 bytes.
+            image_png: the sanitised picture.
+            mask_png: the sanitised mask, white where the picture may change; an edit needs one.
+            prompt_signals: what the prompt filter measured.
+            upload_signals: what the image filter measured.
+
+        Raises:
+            InvalidInput: an edit without a mask, or a mask of another size than the picture.
+        """
+        if operation == "edit" and mask_png is None:
+            raise InvalidInput("mask", "an edit needs one")
+        timings: dict[str, float] = {}
+        signals = [Signal(f"concept.operation.{operation}", 1.0, joint.SOURCE)]
+        with _timed(timings, "words"):
+            named = self._words.measure(prompt)
+        if mask_png is not None:
+            with _timed(timings, "mask"):
+                signals += mask.measure(mask.open_mask(mask_png, image_png), upload_signals)
+        if self._encoder is not None:
+            with _timed(timings, "encoder"):
+                signals += self._encoder.measure(decode_rgb(image_png))
+        with _timed(timings, "joint"):
+            signals += [*named, *joint.combine(named, joint.photo_score(upload_signals))]
+            signals += joint.halves(prompt_signals, upload_signals)
+        capabilities = (NO_ENCODER,) if self._encoder is None else ()
+        return Measurement(tuple(signals), self.models, timings, capabilities)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    timings[step] = (time.perf_counter() - start) * 1000
