@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import stat
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 from services.commands.findings import Finding, Level
+from services.commands.ports import is_free
 from services.commands.readiness import database_answers, is_serving
 from services.core.artifacts import MODELS, load_artifact
 from services.core.config import ROOMS, HouseSettings
@@ -58,7 +57,7 @@ async def running() -> list[Finding]:
     for room in ROOMS:
         if (house.home / "tls" / f"{room}.pem").exists() and await is_serving(house, room):
             findings.append(Finding(Level.GOOD, room, f"serves at {house.target(room)}"))
-        elif _is_free(house.bind, house.port(room)):
+        elif is_free(house.bind, house.port(room)):
             findings.append(Finding(Level.NOTE, room, f"does not run; its port {house.port(room)} is free"))
         else:
             findings.append(
@@ -84,13 +83,3 @@ async def _database(house: HouseSettings) -> Finding:
 
 def _secrets(folder: Path) -> list[Path]:
     return [path for pattern in SECRETS for path in folder.glob(pattern) if path.name not in PUBLIC]
-
-
-def _is_free(interface: str, port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((interface, port))
-        except OSError:
-            return False
-    return True

@@ -1,0 +1,1 @@
+"""The guided tour: a real house, a real client, and nothing staged."""

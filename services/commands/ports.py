@@ -1,0 +1,31 @@
+"""Which ports of this machine are free."""
+
+from __future__ import annotations
+
+import socket
+
+from services.core.config import FIRST_PORT, METRICS_OFFSET, ROOMS
+
+STEP = 200
+LAST_BASE = 32_000
+# A house takes the first ports from its base, and as many from the base plus 100; its errands have two of the latter.
+OFFSETS = [offset + start for start in (0, METRICS_OFFSET) for offset in range(len(ROOMS) + 2)]
+
+
+def is_free(interface: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((interface, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_base(interface: str = "127.0.0.1") -> int:
+    """The first PORTCULLIS_PORT_BASE, from the default on, with room for a whole house; OSError if there is none."""
+    for base in range(FIRST_PORT, LAST_BASE, STEP):
+        if all(is_free(interface, base + offset) for offset in OFFSETS):
+            return base
+    raise OSError("no ports are free for a house")

@@ -1,0 +1,81 @@
+"""One whole house for all end-to-end tests, reached through its front door."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from demo.running import RunningHouse, running_house
+from portcullis import Client, Profile, ReviewClient
+from services.core.store import tenants
+from services.core.store.database import Database
+
+# A filter that hangs is given up sooner than by default, so that the tests of it are not slow.
+SETTINGS = {"PORTCULLIS_GATEWAY_CHECK_SECONDS": "8", "PORTCULLIS_DRAIN_SECONDS": "5"}
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
+    with running_house(tmp_path_factory.mktemp("e2e") / "home", print, SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(house: RunningHouse) -> Iterator[Client]:
+    with Client(house.profile) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def desk(house: RunningHouse) -> Iterator[ReviewClient]:
+    with ReviewClient(house.profile) as desk:
+        yield desk
+
+
+@pytest.fixture(scope="session")
+def stranger(house: RunningHouse) -> Iterator[Client]:
+    """Another platform of the same house."""
+
+    async def make_key() -> str:
+        database = await Database.open((house.home / "postgres.dsn").read_text().strip(), max_size=1)
+        async with database.transaction() as connection:
+            await tenants.create_tenant(connection, "stranger")
+            key = await tenants.create_api_key(connection, "stranger")
+        await database.close()
+        return key
+
+    profile: Profile = house.profile.model_copy(update={"api_key": asyncio.run(make_key())})
+    with Client(profile) as client:
+        yield client
+
+
+@pytest.fixture
+def row_counts(house: RunningHouse) -> Callable[[str], int]:
+    """How many rows a table has."""
+
+    def count(table: str) -> int:
+        with psycopg.connect((house.home / "postgres.dsn").read_text().strip()) as connection:
+            row = connection.execute(psycopg.sql.SQL("SELECT count(*) FROM {}").format(psycopg.sql.Identifier(table)))
+            return row.fetchone()[0]
+
+    return count
+
+
+@pytest.fixture
+def pid_of(house: RunningHouse) -> Callable[[str], int]:
+    """The process of a room, found among the supervisor's children."""
+
+    def find(room: str) -> int:
+        supervisor = house.process.pid
+        for child in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
+            command = Path(f"/proc/{child}/cmdline").read_bytes().decode().replace("\0", " ")
+            if re.search(rf"services\.{room}\b(?!\.)", command):
+                return int(child)
+        raise LookupError(room)
+
+    return find

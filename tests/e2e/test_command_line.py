@@ -1,0 +1,47 @@
+"""The command line as a person uses it, on a running house."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from demo.inputs import ALLOWED, BLOCKED
+
+PORTCULLIS = Path(sys.executable).with_name("portcullis")
+
+
+def portcullis(house, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PORTCULLIS, *arguments], env=house.environment, capture_output=True, text=True, timeout=120)
+
+
+def test_create_saves_pictures_that_inspect_knows(house, tmp_path):
+    made = portcullis(house, "create", ALLOWED, "-o", str(tmp_path), "--count", "1", "--seed", "3")
+    assert made.returncode == 0, made.stderr
+    (picture,) = tmp_path.glob("*.png")
+    seen = portcullis(house, "inspect", str(picture), "--json")
+    assert json.loads(seen.stdout)["origin"] == "ORIGIN_OURS_INTACT"
+
+
+def test_a_refusal_ends_with_3_and_reasons(house, tmp_path):
+    refused = portcullis(house, "create", BLOCKED, "-o", str(tmp_path))
+    assert refused.returncode == 3
+    assert "REFUSED" in refused.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_house_on_the_same_home_says_so(house):
+    second = portcullis(house, "up")
+    assert second.returncode == 1
+    assert f"process {house.process.pid}" in second.stderr.replace("\n", " ")
+
+
+def test_the_doctor_finds_every_room_serving(house):
+    told = portcullis(house, "doctor").stdout
+    assert told.count("serves at") == 7
+
+
+def test_the_review_queue_can_be_listed(house):
+    listed = portcullis(house, "review", "list", "--state", "any")
+    assert listed.returncode == 0, listed.stderr

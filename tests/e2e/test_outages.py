@@ -1,0 +1,73 @@
+"""Parts of the house stop or die: nothing unchecked leaves, and the supervisor brings them back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from demo.inputs import ALLOWED
+from portcullis import PortcullisError
+from portcullis.v1 import gateway_pb2
+
+RESTART_SECONDS = 60.0
+
+
+@contextmanager
+def stopped(pid: int):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def eventually_allows(client, prompt: str) -> bool:
+    deadline = time.monotonic() + RESTART_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            client.check_prompt(prompt, account="a")
+        except PortcullisError as error:
+            assert error.code == "UNAVAILABLE", error
+            time.sleep(0.5)
+        else:
+            return True
+    return False
+
+
+def test_while_the_image_filter_hangs_no_picture_leaves(client, pid_of, row_counts):
+    released: list[bytes] = []
+    before = row_counts("images")
+    with stopped(pid_of("image_filter")), pytest.raises(PortcullisError) as caught:
+        for event in client.create_images(ALLOWED, account="a", count=1):
+            if isinstance(event, gateway_pb2.Image):
+                released.append(event.data)
+    assert caught.value.code == "UNAVAILABLE"
+    assert caught.value.retry_after is not None
+    assert released == []
+    assert row_counts("images") == before
+
+
+def test_a_killed_room_refuses_at_once_and_comes_back(client, pid_of):
+    first = pid_of("prompt_filter")
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(PortcullisError) as caught:
+        client.check_prompt("a harbour in the fog", account="a")
+    assert caught.value.code == "UNAVAILABLE"
+    assert eventually_allows(client, "a harbour in the fog")
+    assert pid_of("prompt_filter") != first
+
+
+def test_a_killed_gateway_comes_back(client, pid_of):
+    os.kill(pid_of("gateway"), signal.SIGKILL)
+    assert eventually_allows(client, "a harbour in the rain")
+
+
+def test_a_killed_postgres_comes_back_with_everything_in_it(client, pid_of, row_counts):
+    decision = client.check_prompt("a harbour in the snow", account="a").decision_id
+    os.kill(pid_of("core.store.embedded"), signal.SIGKILL)
+    assert eventually_allows(client, "a harbour in the sun")
+    assert client.get_decision(decision).decision_id == decision
