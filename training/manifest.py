@@ -1,4 +1,4 @@
-"""Writes the sha256 of shipped models into `models/MANIFEST.json`: `python -m training.manifest models/<name>/<file> …`."""
+"""Writes the sha256 of shipped models into `models/MANIFEST.json`: `python -m training.manifest models/A/FILE …`."""
 
 from __future__ import annotations
 

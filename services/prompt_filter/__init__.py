@@ -1,0 +1,1 @@
+"""Judges prompts: text in, signals and a verdict out."""

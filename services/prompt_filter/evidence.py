@@ -1,0 +1,77 @@
+"""From what the steps found in the two forms of a text to signals that point into the original."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from services.core.signals import Signal, TextSpan
+from services.prompt_filter.banks import Hit, fold
+from services.prompt_filter.classifier import SOURCE, Classifier
+from services.prompt_filter.compose import minors_score
+from services.prompt_filter.normalize import Form
+
+COMPOSED = "composed/1"
+NORMALIZER = "normalizer/1"
+# Below this a score needs no words to explain it.
+EXPLAINED = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What banks and classifier found in one form of the text."""
+
+    form: Form
+    hits: list[Hit]
+    scores: dict[str, float]
+
+    def worst(self) -> dict[str, float]:
+        """The highest score of each category."""
+        worst = dict(self.scores)
+        for hit in self.hits:
+            worst[hit.entry.category] = max(hit.entry.score, worst.get(hit.entry.category, 0.0))
+        return worst
+
+
+def gather(readings: list[Reading], classifier: Classifier) -> tuple[Signal, ...]:
+    """All signals of a text from its readings: first the original, then the undressed where it reads differently."""
+    signals = [*_bank_signals(readings), *_scores(readings, classifier)]
+    sexual = max((signal.score for signal in signals if signal.category == "sexual"), default=0.0)
+    score, age = max((minors_score(reading.form.text, sexual) for reading in readings), key=lambda found: found[0])
+    form = next((r.form for r in readings if minors_score(r.form.text, sexual) == (score, age)), readings[0].form)
+    signals.append(Signal("sexual.minors", score, COMPOSED, form.span(*age) if age and score >= EXPLAINED else None))
+    signals.append(_evasion(readings, signals))
+    return tuple(signals)
+
+
+def _bank_signals(readings: Iterable[Reading]) -> Iterator[Signal]:
+    """One signal a hit; what the original shows already is not told again."""
+    told: set[tuple[str, int, int]] = set()
+    for reading in readings:
+        for hit in reading.hits:
+            span = reading.form.span(hit.start, hit.end)
+            if (place := (hit.entry.category, span.start, span.end)) not in told:
+                told.add(place)
+                yield Signal(hit.entry.category, hit.entry.score, hit.entry.source, span)
+
+
+def _scores(readings: list[Reading], classifier: Classifier) -> Iterator[Signal]:
+    """One signal a category, from the form in which it scores highest."""
+    for category in readings[0].scores:
+        reading = max(readings, key=lambda reading: reading.scores[category])
+        score = reading.scores[category]
+        place = classifier.culprit(reading.form.text, category) if score >= EXPLAINED else None
+        yield Signal(category, score, SOURCE, reading.form.span(*place) if place else None)
+
+
+def _evasion(readings: list[Reading], signals: list[Signal]) -> Signal:
+    """How much more the undressed form shows than the original; accents alone disguise nothing."""
+    original, readable = readings[0], readings[-1]
+    if fold(original.form.text) == fold(readable.form.text):
+        return Signal("evasion", 0.0, NORMALIZER)
+    before, after = original.worst(), readable.worst()
+    gains = {category: score - before.get(category, 0.0) for category, score in after.items()}
+    category = max(gains, key=lambda name: gains[name])
+    spans = (s.evidence for s in signals if s.category == category and isinstance(s.evidence, TextSpan))
+    evidence = next((span for span in spans if span.form == "undressed"), None)
+    return Signal("evasion", max(0.0, gains[category]), NORMALIZER, evidence)

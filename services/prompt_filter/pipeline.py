@@ -1,0 +1,87 @@
+"""The whole way of a prompt: validate, normalise, language, banks, classifier; signals come out, no verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+from services.core.artifacts import file_sha256, load_artifact
+from services.core.signals import Measurement, ModelVersion, Signal
+from services.prompt_filter.banks import PEOPLE, TERMS, Banks
+from services.prompt_filter.classifier import SOURCE, Classifier, Heads
+from services.prompt_filter.encoder import Encoder
+from services.prompt_filter.evidence import Reading, gather
+from services.prompt_filter.language import LanguageTest, vocabulary
+from services.prompt_filter.normalize import plain, undress
+from services.prompt_filter.settings import PromptFilterSettings
+from services.prompt_filter.validate import validate
+
+LANGUAGE = "language-test/1"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMeasurement(Measurement):
+    """A measurement with `language`, ISO 639-1 or empty, and `language_confidence`, the probability of English."""
+
+    language: str = ""
+    language_confidence: float = 0.0
+
+
+class PromptPipeline:
+    """Measures prompts; loads once, thread-safe."""
+
+    def __init__(
+        self, language: LanguageTest, banks: Banks, classifier: Classifier, models: tuple[ModelVersion, ...]
+    ) -> None:
+        self._language = language
+        self._banks = banks
+        self._classifier = classifier
+        self.models = models
+
+    @classmethod
+    def load(cls, settings: PromptFilterSettings) -> PromptPipeline:
+        """Loads models and banks; raises ConfigurationError where a file is missing or another than was meant."""
+        encoder = load_artifact(settings.encoder_uri, settings.encoder_sha256)
+        tokenizer = load_artifact(settings.tokenizer_uri, settings.tokenizer_sha256)
+        heads = load_artifact(settings.heads_uri, settings.heads_sha256)
+        banks = Banks.load()
+        models = (
+            _version("prompt-encoder/1", file_sha256(encoder)),
+            _version(SOURCE, file_sha256(heads)),
+            *(_version(bank, banks.digest) for bank in (PEOPLE, TERMS)),
+        )
+        return cls(LanguageTest(), banks, Classifier(Encoder(encoder, tokenizer), Heads.load(heads)), models)
+
+    def measure(self, text: str) -> PromptMeasurement:
+        """Everything the filter can say of one prompt; raises InvalidInput where it is none."""
+        validate(text)
+        timings: dict[str, float] = {}
+        with _timed(timings, "normalize"):
+            original = plain(text)
+            readable = undress(original, vocabulary())
+            forms = [original] if readable.text == original.text else [original, readable]
+        with _timed(timings, "language"):
+            language = max((self._language.of(form.text) for form in forms), key=lambda found: found.english)
+        with _timed(timings, "banks"):
+            hits = [self._banks.search(form.text) for form in forms]
+        with _timed(timings, "classifier"):
+            scores = [self._classifier.scores(form.text) for form in forms]
+        with _timed(timings, "evidence"):
+            signals = gather([Reading(*found) for found in zip(forms, hits, scores, strict=True)], self._classifier)
+        foreign = Signal("language", 1 - language.english, LANGUAGE)
+        return PromptMeasurement((*signals, foreign), self.models, timings, (), language.code, language.english)
+
+
+def _version(source: str, digest: str) -> ModelVersion:
+    name, _, version = source.partition("/")
+    return ModelVersion(name, version, digest)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
+    """Notes how many milliseconds the step took."""
+    begin = perf_counter()
+    yield
+    timings[step] = (perf_counter() - begin) * 1000
