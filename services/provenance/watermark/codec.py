@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
@@ -14,7 +15,7 @@ from services.provenance.watermark.lattice import Pose, poses, undo
 from services.provenance.watermark.mask import visibility_mask
 from services.provenance.watermark.payload import CHECK_BITS, PayloadCode
 from services.provenance.watermark.residual import fold, luma, residual
-from services.provenance.watermark.search import PLACES, locks
+from services.provenance.watermark.search import PLACES, locks, turned
 from services.provenance.watermark.tile import SIZE, load_tile
 
 DEVELOPMENT_KEY = b"portcullis development watermark"
@@ -28,17 +29,25 @@ _HOUSE_SIDES = (256, 512, 1024)
 
 
 class Detection(TypedDict):
-    """What was read.
-
-    `bits`: uint8 0 and 1, shape (nbits,), zeros where nothing was found. `ok`: the keyed check agreed. `z`: the highest
-    synchronisation peak, in standard deviations. `false_positive`: an upper bound on the probability that a picture
-    without our mark is read so; 1 where `ok` is false.
-    """
+    """What was read: uint8 `bits` of shape (nbits,), zeros where the keyed check did not agree (`ok`); peak `z`."""
 
     bits: Bits
     ok: bool
     z: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A mark that was read.
+
+    `z` is the synchronisation peak in standard deviations; `false_positive` bounds the probability that a picture
+    without our mark is read so; `plane` is the luma with turn, scale and mirroring undone: as it lay when marked.
+    """
+
+    bits: Bits
+    z: float
     false_positive: float
+    plane: Floats
 
 
 class Codec:
@@ -61,7 +70,18 @@ class Codec:
         return marked
 
     def detect(self, rgb: NDArray[np.uint8]) -> Detection:
+        """`read` in the form that codecs are measured in."""
+        reading, highest = self._read(rgb)
+        if reading is None:
+            return Detection(bits=np.zeros(self._payload.nbits, np.uint8), ok=False, z=highest)
+        return Detection(bits=reading.bits, ok=True, z=reading.z)
+
+    def read(self, rgb: NDArray[np.uint8]) -> Reading | None:
         """Look for a mark in an H × W × 3 sRGB picture: as it lies first, then with scale and rotation undone."""
+        return self._read(rgb)[0]
+
+    def _read(self, rgb: NDArray[np.uint8]) -> tuple[Reading | None, float]:
+        """The reading, and the highest peak that was seen."""
         highest = 0.0
         for views, plane in enumerate(_views(luma(rgb)), start=1):
             for lock in locks(fold(residual(plane), SIZE), self._tile, _LOCKS):
@@ -70,8 +90,9 @@ class Codec:
                     break
                 bits, ok = self._payload.decode(self._tile.soft(lock.values))
                 if ok:
-                    return Detection(bits=bits, ok=True, z=lock.z, false_positive=_false_positive(views, lock.z))
-        return Detection(bits=np.zeros(self._payload.nbits, np.uint8), ok=False, z=highest, false_positive=1.0)
+                    risk = _false_positive(views, lock.z)
+                    return Reading(bits, lock.z, risk, turned(plane, lock.turn)), highest
+        return None, highest
 
 
 def _views(grey: Floats) -> Iterator[Floats]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,38 +10,41 @@ from scipy import fft
 from services.provenance.watermark.code import Floats
 from services.provenance.watermark.tile import SIZE, Spectrum, Tile
 
-PLACES = 8 * SIZE * SIZE
+TURNS = 8
+PLACES = TURNS * SIZE * SIZE
 _CLIP = 1.8
 _RING = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A place where the synchronisation part was found. `z` is its peak in standard deviations over all shifts."""
+    """A place where the synchronisation part was found. `z` is its peak in standard deviations over all shifts.
+
+    `turn` is the orientation that undoes what was done to the picture, `values` the coefficients with all undone.
+    """
 
     z: float
+    turn: int
     values: Spectrum
 
 
 def locks(folded: Floats, tile: Tile, best: int) -> list[Lock]:
     """The `best` places of the tile over all shifts and orientations, highest peak first, one for each orientation."""
     found = []
-    for plane in _orientations(folded):
-        values = _whiten(fft.fft2(plane)[tile.rows, tile.columns])
+    for turn in range(TURNS):
+        values = _whiten(fft.fft2(turned(folded, turn))[tile.rows, tile.columns])
         grid = np.zeros((SIZE, SIZE), np.complex64)
         grid[tile.rows[tile.sync], tile.columns[tile.sync]] = values[tile.sync] * np.conj(tile.sync_values)
         surface = fft.ifft2(grid).real
         row, column = (int(index) for index in np.unravel_index(int(surface.argmax()), surface.shape))
         z = float(surface[row, column] / (surface.std() + 1e-12))
-        found.append(Lock(z, _unshift(values, tile, *_vertex(surface, row, column))))
+        found.append(Lock(z, turn, _unshift(values, tile, *_vertex(surface, row, column))))
     return sorted(found, key=lambda lock: -lock.z)[:best]
 
 
-def _orientations(folded: Floats) -> Iterator[Floats]:
-    """The eight ways in which a square can lie: four turns, each plain and mirrored."""
-    for plane in (folded, folded[:, ::-1]):
-        for turns in range(4):
-            yield np.rot90(plane, turns)
+def turned(plane: Floats, turn: int) -> Floats:
+    """A plane in one of the eight orientations of a square: `turn` mod 4 quarter turns, mirrored before from 4 on."""
+    return np.rot90(plane if turn < 4 else plane[:, ::-1], turn % 4)
 
 
 def _whiten(values: Spectrum) -> Spectrum:

@@ -1,0 +1,141 @@
+"""The registry's table: every released image, with what it can be found by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
+
+from services.core.signals import ModelVersion
+from services.core.store.database import Connection
+
+_MODEL: TypeAdapter[ModelVersion] = TypeAdapter(ModelVersion)
+_PDQ_BITS, _PHASH_BITS = 256, 64
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredImage:
+    """One row. `payload_id` 8 bytes, `sha256` of the released file 32, `pdq` 32, `phash` 8, `sketch` 32 × 32 sRGB.
+
+    `parents` are image ids, nearest first; `depth` 1 is an image made from text. `created_at` and `withdrawn_at` are
+    set by Postgres: None until the row is read back.
+    """
+
+    image_id: UUID
+    tenant: str
+    decision_id: UUID
+    payload_id: bytes
+    sha256: bytes
+    pdq: bytes
+    pdq_quality: int
+    phash: bytes
+    sketch: bytes
+    width: int
+    height: int
+    format: str
+    operation: str
+    parents: tuple[UUID, ...]
+    depth: int
+    model: ModelVersion
+    policy: str
+    request_digest: str
+    manifest: bytes
+    withdrawn_at: datetime | None = None
+    created_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Turns what Postgres returns into our own types."""
+        object.__setattr__(self, "parents", tuple(self.parents))
+        object.__setattr__(self, "model", _MODEL.validate_python(self.model))
+        for name in ("pdq", "phash"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, int(value, 2).to_bytes(len(value) // 8, "big"))
+
+
+_COLUMNS = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(RegisteredImage))
+_DISTANCE = sql.SQL("(SELECT min(bit_count(pdq # theirs)) FROM unnest(%(hashes)s::bit(256)[]) AS theirs)")
+
+
+async def insert(conn: Connection, image: RegisteredImage) -> None:
+    """Writes one image; psycopg's UniqueViolation where its id, payload id or sha256 is there already."""
+    await conn.execute(
+        "INSERT INTO images (image_id, tenant, decision_id, payload_id, sha256, pdq, pdq_quality, phash, sketch, width,"
+        " height, format, operation, parents, depth, model, policy, request_digest, manifest)"
+        " VALUES (%s, %s, %s, %s, %s, %s::bit(256), %s, %s::bit(64), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            image.image_id,
+            image.tenant,
+            image.decision_id,
+            image.payload_id,
+            image.sha256,
+            _bits(image.pdq, _PDQ_BITS),
+            image.pdq_quality,
+            _bits(image.phash, _PHASH_BITS),
+            image.sketch,
+            image.width,
+            image.height,
+            image.format,
+            image.operation,
+            list(image.parents),
+            image.depth,
+            Jsonb(_MODEL.dump_python(image.model)),
+            image.policy,
+            image.request_digest,
+            image.manifest,
+        ],
+    )
+
+
+async def get(conn: Connection, tenant: str, image_id: UUID) -> RegisteredImage | None:
+    """An image of this tenant, None where there is none; another tenant's is none."""
+    where = sql.SQL("tenant = %(tenant)s AND image_id = %(image_id)s")
+    return await _one(conn, where, {"tenant": tenant, "image_id": image_id})
+
+
+async def by_sha256(conn: Connection, sha256: bytes) -> RegisteredImage | None:
+    """The image whose released file has this sha256, of any tenant."""
+    return await _one(conn, sql.SQL("sha256 = %(sha256)s"), {"sha256": sha256})
+
+
+async def by_payload(conn: Connection, payload_id: bytes) -> RegisteredImage | None:
+    """The image whose marks carry this id, of any tenant."""
+    return await _one(conn, sql.SQL("payload_id = %(payload_id)s"), {"payload_id": payload_id})
+
+
+async def by_decision(conn: Connection, tenant: str, decision_id: UUID) -> list[RegisteredImage]:
+    """The images that a decision of this tenant released, oldest first."""
+    where = sql.SQL("tenant = %(tenant)s AND decision_id = %(decision_id)s ORDER BY created_at, image_id")
+    return await _all(conn, where, {"tenant": tenant, "decision_id": decision_id})
+
+
+async def nearest(conn: Connection, hashes: Sequence[bytes], radius: int) -> RegisteredImage | None:
+    """The image of any tenant whose PDQ hash is nearest to one of `hashes` (32 bytes each), within `radius` bits.
+
+    Exact: every row is compared.
+    """
+    where = sql.SQL("{} <= %(radius)s ORDER BY {}, created_at LIMIT 1").format(_DISTANCE, _DISTANCE)
+    return await _one(conn, where, {"hashes": [_bits(value, _PDQ_BITS) for value in hashes], "radius": radius})
+
+
+def _bits(value: bytes, length: int) -> str:
+    return format(int.from_bytes(value, "big"), f"0{length}b")
+
+
+async def _one(conn: Connection, where: sql.Composable, values: Mapping[str, Any]) -> RegisteredImage | None:
+    found = await _all(conn, where, values)
+    return found[0] if found else None
+
+
+async def _all(conn: Connection, where: sql.Composable, values: Mapping[str, Any]) -> list[RegisteredImage]:
+    query = sql.SQL("SELECT {} FROM images WHERE {}").format(_COLUMNS, where)
+    async with conn.cursor(row_factory=class_row(RegisteredImage)) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall()

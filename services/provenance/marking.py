@@ -1,0 +1,64 @@
+"""One cleared picture, signed, watermarked, encoded and given its manifest: the CPU work of MarkImage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from services.core.errors import ConfigurationError
+from services.core.imaging import OutputFormat, decode_rgb, encode, sanitise
+from services.provenance import signature
+from services.provenance.authority import WATERMARK_KEY_BYTES
+from services.provenance.fingerprint import Fingerprint, fingerprint
+from services.provenance.manifest import ManifestSigner, Mime, Release
+from services.provenance.watermark.codec import Codec
+
+_MIMES: dict[OutputFormat, Mime] = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A picture ready for release. `sha256` is of `image`; `width` and `height` are in pixels."""
+
+    image: bytes
+    sidecar: bytes
+    sha256: bytes
+    fingerprint: Fingerprint
+    width: int
+    height: int
+
+
+class Marker:
+    """Marks pictures with one watermark key and one signing chain."""
+
+    def __init__(self, codec: Codec, signer: ManifestSigner) -> None:
+        self._codec = codec
+        self._signer = signer
+
+    def mark(self, png: bytes, kind: OutputFormat, release: Release, parent: bytes | None) -> Marked:
+        """`png` is the cleared picture, which this house made itself; `parent` the upload that it was made from.
+
+        Blocks for the length of the work: call it from a thread. InvalidInput where `parent` is no picture.
+        """
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(release.payload_id), np.uint8))
+        rgb = self._codec.embed(signature.draw(decode_rgb(png)), bits)
+        origin = sanitise(parent, field="parent_image").png if parent else None
+        signed = self._signer.sign(encode(rgb, kind), _MIMES[kind], release, origin)
+        height, width = rgb.shape[:2]
+        return Marked(
+            signed.image, signed.sidecar, sha256(signed.image).digest(), fingerprint(rgb), width=width, height=height
+        )
+
+
+def load_codec(path: Path) -> Codec:
+    """The codec under the key of a file; raises ConfigurationError where it cannot be read."""
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"no watermark key at {path}: start `portcullis up` once to make one") from error
+    if len(key) != WATERMARK_KEY_BYTES:
+        raise ConfigurationError(f"the watermark key at {path} must have {WATERMARK_KEY_BYTES} bytes")
+    return Codec(key=key)

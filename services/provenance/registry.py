@@ -1,0 +1,76 @@
+"""The registry's side of both calls: what is recorded of a released picture, and which records a found one touches."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.core.errors import InvalidInput
+from services.core.store import images
+from services.core.store.database import Connection, Database
+from services.core.store.images import RegisteredImage
+from services.provenance.examination import Exhibit
+from services.provenance.fingerprint import PDQ_RADIUS, Likeness
+from services.provenance.inspect import Naming, Signs
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    exact: RegisteredImage | None
+    by_manifest: RegisteredImage | None
+    by_mark: RegisteredImage | None
+    near: RegisteredImage | None
+
+
+async def generation(database: Database, tenant: str, parents: tuple[UUID, ...]) -> int:
+    """The depth of a picture made from `parents`, nearest first: 1 more than the nearest's; 1 without any.
+
+    Raises InvalidInput where a parent is not a picture of this tenant.
+    """
+    if not parents:
+        return 1
+    async with database.transaction() as conn:
+        found = [await images.get(conn, tenant, parent) for parent in parents]
+    if None in found or found[0] is None:
+        raise InvalidInput("parents", "names a picture that is not registered for this tenant")
+    return found[0].depth + 1
+
+
+async def gather_signs(database: Database, exhibit: Exhibit) -> Signs:
+    """Everything that all layers say of an exhibit."""
+    records = await _look_up(database, exhibit)
+    return await asyncio.to_thread(_compare, exhibit, records)
+
+
+async def _look_up(database: Database, exhibit: Exhibit) -> _Records:
+    async with database.transaction() as conn:
+        return _Records(
+            exact=await images.by_sha256(conn, exhibit.sha256),
+            by_manifest=await _by_payload(conn, exhibit.manifest.payload_id),
+            by_mark=await _by_payload(conn, exhibit.mark_payload_id),
+            near=await images.nearest(conn, exhibit.pdq, PDQ_RADIUS),
+        )
+
+
+async def _by_payload(conn: Connection, payload_id: str) -> RegisteredImage | None:
+    return await images.by_payload(conn, bytes.fromhex(payload_id)) if payload_id else None
+
+
+def _compare(exhibit: Exhibit, records: _Records) -> Signs:
+    near = records.near
+    return Signs(
+        exact=records.exact,
+        manifest=exhibit.manifest,
+        manifest_naming=_naming(exhibit, exhibit.manifest.payload_id, records.by_manifest),
+        mark_naming=_naming(exhibit, exhibit.mark_payload_id, records.by_mark),
+        mark_false_positive=exhibit.mark.false_positive if exhibit.mark else 1.0,
+        near=near if near and exhibit.confirms(near) else None,
+        signature=exhibit.signature,
+    )
+
+
+def _naming(exhibit: Exhibit, payload_id: str, image: RegisteredImage | None) -> Naming | None:
+    if not payload_id:
+        return None
+    return Naming(payload_id, image, exhibit.likeness(image) if image else Likeness.DIFFERENT)

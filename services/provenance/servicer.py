@@ -1,0 +1,170 @@
+"""gRPC ↔ provenance."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import uuid
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from portcullis.v1 import checks_pb2
+from portcullis.v1 import provenance_pb2 as pb
+from portcullis.v1 import provenance_pb2_grpc as stubs
+from services.core.clearance import Claim, ClearanceVerifier, digest
+from services.core.errors import InvalidInput
+from services.core.imaging import OutputFormat
+from services.core.rpc import convert
+from services.core.rpc.door import Context
+from services.core.store import images
+from services.core.store.database import Database
+from services.core.store.images import RegisteredImage
+from services.provenance.examination import Examiner
+from services.provenance.inspect import Conclusion, Finding, conclude
+from services.provenance.manifest import Operation, Release
+from services.provenance.marking import Marked, Marker
+from services.provenance.registry import gather_signs, generation
+
+_FORMATS: dict[checks_pb2.ImageFormat.ValueType, OutputFormat] = {
+    checks_pb2.IMAGE_FORMAT_UNSPECIFIED: "PNG",
+    checks_pb2.IMAGE_FORMAT_PNG: "PNG",
+    checks_pb2.IMAGE_FORMAT_JPEG: "JPEG",
+    checks_pb2.IMAGE_FORMAT_WEBP: "WEBP",
+}
+_OPERATIONS: dict[checks_pb2.Operation.ValueType, Operation] = {
+    checks_pb2.OPERATION_CREATE: "create",
+    checks_pb2.OPERATION_EDIT: "edit",
+    checks_pb2.OPERATION_VARIATION: "variation",
+}
+_PAYLOAD_BYTES = 8
+
+
+class ProvenanceServicer(stubs.ProvenanceServiceServicer):
+    """Marks cleared outputs, and inspects found files."""
+
+    def __init__(self, database: Database, verifier: ClearanceVerifier, marker: Marker, examiner: Examiner) -> None:
+        self._database = database
+        self._verifier = verifier
+        self._marker = marker
+        self._examiner = examiner
+
+    async def MarkImage(self, request: pb.MarkImageRequest, context: Context) -> pb.MarkImageResponse:
+        """Verifies the clearance before anything else, and answers only once the picture is registered."""
+        claim = self._verifier.verify(
+            request.clearance,
+            stage="output",
+            tenant=request.subject.tenant,
+            account=request.subject.account,
+            digests={"image": digest(request.image), "request": request.request_digest},
+        )
+        decision_id = _uuid("decision_id", request.decision_id)
+        release, kind = await self._plan(request, claim)
+        marked = await asyncio.to_thread(self._marker.mark, request.image, kind, release, request.parent_image or None)
+        record = _record(request, decision_id, release, kind, marked)
+        async with self._database.transaction() as conn:
+            await images.insert(conn, record)
+        return pb.MarkImageResponse(image=marked.image, provenance=_provenance(record))
+
+    async def _plan(self, request: pb.MarkImageRequest, claim: Claim) -> tuple[Release, OutputFormat]:
+        operation, kind = _OPERATIONS.get(request.operation), _FORMATS.get(request.format)
+        if operation is None:
+            raise InvalidInput("operation", "must be CREATE, EDIT or VARIATION")
+        if kind is None:
+            raise InvalidInput("format", "must be PNG, JPEG or WEBP")
+        if bool(request.parent_image) != (operation != "create"):
+            raise InvalidInput("parent_image", "is needed for EDIT and VARIATION, and for these alone")
+        parents = tuple(_uuid("parents", parent) for parent in request.parents)
+        depth = await generation(self._database, claim.tenant, parents)
+        release = Release(
+            image_id=str(uuid.uuid4()),
+            payload_id=secrets.token_hex(_PAYLOAD_BYTES),
+            operation=operation,
+            parents=tuple(map(str, parents)),
+            depth=depth,
+            model=convert.model_from_proto(request.model),
+            policy=claim.policy,
+            clearance_id=claim.clearance_id,
+        )
+        return release, kind
+
+    async def InspectImage(
+        self, request: pb.ProvenanceServiceInspectImageRequest, context: Context
+    ) -> pb.ProvenanceServiceInspectImageResponse:
+        """All layers, one verdict; details only of the caller's own pictures."""
+        exhibit = await asyncio.to_thread(self._examiner.examine, request.image)
+        conclusion = conclude(await gather_signs(self._database, exhibit))
+        return pb.ProvenanceServiceInspectImageResponse(inspection=_inspection(conclusion, request.subject.tenant))
+
+
+def _record(
+    request: pb.MarkImageRequest, decision_id: UUID, release: Release, kind: OutputFormat, marked: Marked
+) -> RegisteredImage:
+    return RegisteredImage(
+        image_id=UUID(release.image_id),
+        tenant=request.subject.tenant,
+        decision_id=decision_id,
+        payload_id=bytes.fromhex(release.payload_id),
+        sha256=marked.sha256,
+        pdq=marked.fingerprint.pdq,
+        pdq_quality=marked.fingerprint.quality,
+        phash=marked.fingerprint.phash,
+        sketch=marked.fingerprint.sketch,
+        width=marked.width,
+        height=marked.height,
+        format=kind,
+        operation=release.operation,
+        parents=tuple(map(UUID, release.parents)),
+        depth=release.depth,
+        model=release.model,
+        policy=release.policy,
+        request_digest=request.request_digest,
+        manifest=marked.sidecar,
+    )
+
+
+def _uuid(field: str, value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise InvalidInput(field, "must be a UUID") from error
+
+
+def _provenance(image: RegisteredImage) -> pb.Provenance:
+    return pb.Provenance(
+        image_id=str(image.image_id),
+        payload_id=image.payload_id.hex(),
+        sha256=image.sha256.hex(),
+        width=image.width,
+        height=image.height,
+    )
+
+
+def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
+    """The answer; of another tenant's picture only that it is ours, never which."""
+    image = conclusion.image
+    findings = [_finding(finding, told=image is not None and image.tenant == tenant) for finding in conclusion.findings]
+    origin = pb.Origin.ValueType(conclusion.origin)
+    if image is None or image.tenant != tenant:
+        return pb.Inspection(origin=origin, findings=findings)
+    released = Timestamp()
+    if image.created_at:
+        released.FromDatetime(image.created_at)
+    return pb.Inspection(
+        origin=origin,
+        findings=findings,
+        provenance=_provenance(image),
+        decision_id=str(image.decision_id),
+        released_at=released,
+        lineage=checks_pb2.Lineage(depth=image.depth, ancestors=map(str, image.parents)),
+    )
+
+
+def _finding(finding: Finding, told: bool) -> pb.LayerFinding:
+    return pb.LayerFinding(
+        layer=finding.layer,
+        found=finding.found,
+        payload_id=finding.payload_id if told else "",
+        message=finding.message,
+        false_positive_probability=finding.false_positive,
+    )
