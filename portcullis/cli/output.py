@@ -53,7 +53,8 @@ def show_check(title: str, check: Check, prompt: str = "") -> None:
     """One check: the verdict and why; `prompt` lets spans be shown as words."""
     out.print(f"{title}: {verdict_markup(check.verdict)}")
     show_reasons(check.reasons, prompt)
-    highest = sorted(check.scores.items(), key=lambda item: -item[1])[:3]
+    categories = ((name, score) for name, score in check.scores.items() if not name.startswith("concept."))
+    highest = sorted(categories, key=lambda item: -item[1])[:3]
     out.print("  highest scores: " + ", ".join(f"{name} {score:.2f}" for name, score in highest), style="dim")
     if check.capabilities:
         out.print("  more cautious because: " + ", ".join(check.capabilities), style="dim")

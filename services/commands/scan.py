@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -53,12 +53,12 @@ class Prompt(Item):
 
 
 class Pair(Item):
-    """A line of `scan pairs`; paths are relative to the file's own folder."""
+    """A line of `scan pairs`; paths are relative to the file's own folder. Without a mask all of it may change."""
 
     prompt: str
     image: str
-    mask: str | None
-    operation: str
+    mask: str | None = None
+    operation: Literal["edit", "variation"]
 
 
 @app.command("prompts")
@@ -107,6 +107,32 @@ def scan_images(folder: Folder, target: Target, policy_file: PolicyFile = DEFAUL
             _scan(entries, sum(1 for _ in files(folder)), target, judge)
         finally:
             pipeline.close()
+
+
+@app.command("pairs")
+def scan_pairs(source: Source, target: Target, policy_file: PolicyFile = DEFAULT_POLICY) -> None:
+    """Judge edits, alone and together: lines of {"id", "prompt", "image", "mask" or null, "operation"}.
+
+    Example: portcullis scan pairs pairs.jsonl verdicts.jsonl
+    """
+    for extra in ("prompt-filter", "image-filter", "combo-filter"):
+        _need(extra)
+    from services.commands.scan_pairs import PairJudge
+
+    with told_plainly():
+        policy = _policy(policy_file)
+        judge_pair = PairJudge.load(policy, TIER)
+
+        def judge(line: Line) -> Row:
+            item: Pair = line.parse(Pair)
+            image = (source.parent / item.image).read_bytes()
+            mask = (source.parent / item.mask).read_bytes() if item.mask else None
+            return verdict_row(item.id, judge_pair(item.operation, item.prompt, image, mask), policy)
+
+        try:
+            _scan_lines(source, target, judge)
+        finally:
+            judge_pair.close()
 
 
 def _scan_lines(source: Path, target: Path, judge: Callable[[Line], Row]) -> None:

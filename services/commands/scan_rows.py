@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.core.policy.concepts import is_concept
 from services.core.policy.document import Policy
 from services.core.signals import Evidence, Measurement
 from services.core.verdicts import Judgement, Verdict
@@ -81,7 +82,8 @@ def verdict_row(identity: str | int, judged: Sequence[Judged], policy: Policy) -
     scores: dict[str, float] = {}
     for measurement, _ in judged:
         for category, score in measurement.scores().items():
-            scores[category] = max(score, scores.get(category, 0.0))
+            if not is_concept(category):
+                scores[category] = max(score, scores.get(category, 0.0))
     reasons = sorted((r for _, judgement in judged for r in judgement.reasons), key=lambda reason: -reason.verdict)
     models = {model.name: model.version for measurement, _ in judged for model in measurement.models}
     return {
