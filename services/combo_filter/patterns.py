@@ -51,9 +51,9 @@ def _alternatives(expressions: Iterable[str]) -> str:
 
 
 def read_groups(document: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, str]:
-    """The expressions of words.yaml's groups by name, each with all forms of its words."""
+    """The expressions of words.yaml's groups by name, each with all forms of its words; `number` is any in digits."""
     forms = {"nouns": noun, "verbs": verb, "words": _words}
-    return {
+    return {"number": r"\d[\d.,:/]*"} | {
         name: _alternatives(forms[kind](word) for word in words)
         for kind, groups in document.items()
         for name, words in groups.items()
