@@ -38,9 +38,13 @@ UNSEEN = ("nibrw", "catqa", "surge")
 CONTRAST = Path(__file__).resolve().parents[1] / "contrast"
 # Our finer categories have no column in the public data; plain words in rows of the parent say so.
 _FINER = {
-    "violence.graphic": r"\b(?:blood|bloody|gore|gory|guts|corpse|sever|decapitat|behead|mutilat|dismember|entrails)",
+    "violence.graphic": (
+        r"\b(?:blood|bloody|gore|gory|guts|corpse|sever|decapitat|behead|mutilat|dismember|entrails|wound)"
+    ),
     "hate.symbols": r"\b(?:swastika|nazi flag|klan|kkk|confederate flag|white power)",
-    "deception": r"\b(?:fake news|hoax|conspirac|forg(?:e|ed|ing)\b|counterfeit|fabricat|deepfake|disinform|misinform)",
+    "deception": (
+        r"\b(?:fake news|hoax|conspirac|forg(?:e|ed|ing)\b|counterfeit|fabricat|deepfake|disinformation|misinformation)"
+    ),
     "spam": r"\b(?:spam|mass e-?mail|bulk e-?mail)",
     "political": r"\b(?:election|voter|voting|ballot|campaign|politician|candidate)",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,16 @@ from training.prompt_filter import data
 
 HARMLESS = ("coco", "t2icomp", "diffdb", "long")
 REVIEW, BLOCK = 0.5, 0.8
+# The single-word terms of Dixon et al. 2018, whose templates `bias_madlibs_77k` are.
+IDENTITIES = re.findall(
+    r"\w+",
+    """
+    lesbian gay bisexual transgender trans queer lgbt homosexual straight heterosexual male female nonbinary
+    african black white european hispanic latino latina mexican canadian american asian indian chinese japanese
+    christian muslim jewish buddhist catholic protestant sikh taoist old older young younger elderly blind deaf
+    paralyzed
+    """,
+)
 _BINS = 10
 _FEWEST = 10
 
@@ -74,3 +85,24 @@ def _category(scores: np.ndarray, labels: np.ndarray, threshold: float) -> dict[
 def _share(flags: np.ndarray) -> float | None:
     """The share of True, None of nothing."""
     return round(float(np.mean(flags)), 4) if len(flags) else None
+
+
+def fairness(texts: list[str], scores: np.ndarray) -> dict[str, Any]:
+    """How often harmless sentences that name an identity are flagged, overall and for the five worst terms.
+
+    `scores` float (texts,): the highest of all categories.
+    """
+    flagged = scores >= REVIEW
+    by_term = {
+        term: _share(flagged[np.array([term in f" {text.lower()} ".replace(".", " ").split() for text in texts])])
+        for term in IDENTITIES
+    }
+    named = {term: share for term, share in by_term.items() if share is not None}
+    worst = dict(sorted(named.items(), key=lambda item: -item[1])[:5])
+    gap = round(max(named.values()) - min(named.values()), 4)
+    return {
+        "sentences": len(texts),
+        "flagged at 0.5": _share(flagged),
+        "largest gap between terms": gap,
+        "worst": worst,
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from services.core.artifacts import MODELS
-from services.prompt_filter.classifier import Heads
+from services.prompt_filter.classifier import Classifier, Heads
 from services.prompt_filter.encoder import Encoder
 from training.manifest import record
 from training.prompt_filter import data, encoder, heads, metrics
@@ -35,6 +36,7 @@ CAPS = {
     "jigsawbias": 1500,
 }
 FINETUNE_TOKENS = 64
+FAIRNESS = 3_000
 
 
 def main() -> None:
@@ -54,10 +56,18 @@ def main() -> None:
     embeddings = embed(runtime, rows["text"].tolist())
     model, scores = _fit(rows, embeddings)
     heads.save(model, arguments.out / "heads.npz")
-    figures = metrics.report(rows, scores)
+    figures = metrics.report(rows, scores) | {"fairness": _fairness(rows, arguments.data, Classifier(runtime, model))}
     (arguments.out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if arguments.out == MODELS / "prompt":
         record(*(arguments.out / name for name in ("encoder.onnx", "tokenizer.json", "heads.npz")))
+
+
+def _fairness(rows: pd.DataFrame, folder: Path, classifier: Classifier) -> dict[str, Any]:
+    """Harmless identity sentences that training did not see."""
+    sentences = data.madlibs(folder)
+    unseen = sentences[~sentences["bad"] & ~sentences["text"].isin(rows["text"])].sample(FAIRNESS, random_state=SEED)
+    texts = unseen["text"].tolist()
+    return metrics.fairness(texts, np.array([max(classifier.scores(text).values()) for text in texts]))
 
 
 def _train_encoder(rows: pd.DataFrame, out: Path) -> None:
