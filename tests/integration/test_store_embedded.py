@@ -116,7 +116,7 @@ def test_a_home_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of the system's that everyone may enter, in place of /var/lib/portcullis/programs."""
+    """A folder of the system's that everyone may enter, in place of /usr/local/lib/portcullis."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)

