@@ -1,0 +1,1 @@
+"""Text-to-image, inpainting and variations, for what was cleared."""

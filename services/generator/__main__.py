@@ -1,0 +1,76 @@
+"""Starts the generator: `python -m services.generator`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import torch
+
+from portcullis.v1 import generator_pb2_grpc
+from services.core import telemetry
+from services.core.clearance import ClearanceVerifier
+from services.core.config import HouseSettings
+from services.core.errors import Unavailable
+from services.core.rpc.server import App, run
+from services.generator.checkpoint import Checkpoint, load_checkpoint
+from services.generator.engine import Engine
+from services.generator.nearest import NearestWord
+from services.generator.render_queue import RenderQueue, measure_rate
+from services.generator.servicer import GeneratorServicer
+from services.generator.settings import GeneratorSettings
+from services.generator.vocabulary import Vocabulary
+
+GATEWAY = frozenset({"gateway"})
+
+
+async def build(house: HouseSettings) -> App:
+    """Loads the model, measures it, and opens the line before it."""
+    settings = GeneratorSettings()
+    verifier = ClearanceVerifier.load(house.home / "keys" / "clearance" / "jwks.json", "generator")
+    checkpoint, vocabulary, queue = await asyncio.to_thread(_load, settings)
+    telemetry.show_models((checkpoint.version,))
+    telemetry.QUEUE_DEPTH.labels("render").set_function(lambda: queue.load().queued)
+    servicer = GeneratorServicer(checkpoint, queue, vocabulary, verifier)
+
+    async def ready() -> None:
+        if not queue.alive():
+            raise Unavailable("the rendering thread has ended")
+
+    async def close() -> None:
+        await asyncio.to_thread(queue.close)
+
+    return App(
+        service="portcullis.v1.GeneratorService",
+        register=lambda server: generator_pb2_grpc.add_GeneratorServiceServicer_to_server(servicer, server),
+        callers={"Generate": GATEWAY, "GetCapabilities": GATEWAY, "GetLoad": GATEWAY},
+        settings=settings,
+        ready=ready,
+        close=close,
+    )
+
+
+def _load(settings: GeneratorSettings) -> tuple[Checkpoint, Vocabulary | None, RenderQueue]:
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    checkpoint = load_checkpoint(settings.model, settings.model_sha256, _device(settings.device))
+    engine = Engine(checkpoint)
+    return checkpoint, build_vocabulary(checkpoint), RenderQueue(engine, settings.queue_limit, measure_rate(engine))
+
+
+def build_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
+    """The words of a model that knows only some; None for one that takes any."""
+    card = checkpoint.card
+    if not card.closed_vocabulary:
+        return None
+    limit = checkpoint.tokenizer.model_max_length - len(checkpoint.tokenizer("").input_ids)
+    return Vocabulary(checkpoint.words(), card.synonyms, NearestWord(card.nearest), limit)
+
+
+def _device(name: str) -> torch.device:
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+if __name__ == "__main__":
+    run("generator", build)

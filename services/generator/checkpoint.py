@@ -1,0 +1,178 @@
+"""Loads a diffusion model, component by component, from a folder in diffusers' layout.
+
+Only classes of the allow-list, only safetensors, only files whose sha256 is the expected one. Beside diffusers' own
+files the folder holds `portcullis.json` (`Card`): what the operator must say about a model and its files cannot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.core.artifacts import MODELS, file_sha256, load_artifact
+from services.core.errors import ConfigurationError
+from services.core.signals import ModelVersion
+from services.core.torch_compat import guard_torchvision
+from services.generator.pixels import PackedPixels, VaeLatents
+
+COMPONENTS = ("tokenizer", "text_encoder", "unet", "scheduler", "vae")
+CLASSES = {
+    ("transformers", "CLIPTextModel"),
+    ("transformers", "CLIPTokenizer"),
+    ("transformers", "PreTrainedTokenizerFast"),
+    ("diffusers", "UNet2DConditionModel"),
+    ("diffusers", "DDIMScheduler"),
+    ("diffusers", "AutoencoderKL"),
+}
+# Anything else might be a pickle, which runs code when it is opened.
+SUFFIXES = {".json", ".safetensors", ".txt", ".md"}
+
+
+class Card(BaseModel):
+    """`portcullis.json`: the model's name and the values that suit it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Name in answers, manifests and metrics.")
+    version: str = Field(description="Version, as the model card says.")
+    capability: str = Field(description='What it is, in one word ("embedded-scenes").')
+    size: int = Field(ge=8, le=4096, description="Side of its pictures in pixels.")
+    steps: int = Field(ge=1, le=100, description="Denoising steps where a request names none.")
+    guidance: float = Field(ge=1, le=30, description="Scale of classifier-free guidance; 1 is without.")
+    variation_strength: float = Field(gt=0, le=1, description="Share of the noise that a variation starts from.")
+    closed_vocabulary: bool = Field(description="Whether it knows only the words of its tokenizer.")
+    synonyms: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Phrases that a closed vocabulary lacks, and what they become."
+    )
+    nearest: tuple[str, ...] = Field((), description="Known words that any other word may become, the nearest of them.")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A loaded model; its modules are shared, its scheduler is a recipe that each request builds its own from."""
+
+    card: Card
+    version: ModelVersion
+    device: torch.device
+    tokenizer: Any
+    text_encoder: Any
+    unet: Any
+    scheduler: Any
+    pixels: PackedPixels | VaeLatents
+
+    def words(self) -> list[str]:
+        """The words that the tokenizer knows, in the order of their ids, without its special tokens."""
+        special = set(self.tokenizer.all_special_tokens)
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab()
+        return [word for word in sorted(vocabulary, key=vocabulary.__getitem__) if word not in special]
+
+
+def load_checkpoint(uri: str, sha256: str, device: torch.device) -> Checkpoint:
+    """Verifies and loads the model at `uri` (`models/<name>` or a folder's path).
+
+    `sha256` is the digest over all files, needed unless the model ships with the house. Raises ConfigurationError.
+    """
+    folder = _folder(uri)
+    digest = _verify(folder, uri, sha256)
+    index = _read_index(folder)
+    try:
+        card = Card.model_validate_json((folder / "portcullis.json").read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ConfigurationError(f"model {uri}: its portcullis.json is missing or wrong ({error})") from error
+    parts = {name: _load(folder, name, *index[name], device) for name in COMPONENTS if name in index}
+    return Checkpoint(
+        card=card,
+        version=ModelVersion(card.name, card.version, digest),
+        device=device,
+        tokenizer=parts["tokenizer"],
+        text_encoder=parts["text_encoder"],
+        unet=parts["unet"],
+        scheduler=parts["scheduler"],
+        pixels=VaeLatents(parts["vae"]) if "vae" in parts else PackedPixels(int(parts["unet"].config.in_channels)),
+    )
+
+
+def folder_digest(folder: Path) -> str:
+    """sha256 over the sorted lines "sha256  path" of the folder's files, as `sha256sum` would print them."""
+    lines = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _folder(uri: str) -> Path:
+    folder = MODELS / uri.removeprefix("models/") if uri.startswith("models/") else Path(uri)
+    if not (folder / "model_index.json").is_file():
+        raise ConfigurationError(f"model {uri}: no model_index.json; give a folder in diffusers' layout")
+    return folder
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files that make up the model; its card for people is none of them."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
+
+
+def _verify(folder: Path, uri: str, sha256: str) -> str:
+    """Refuses foreign kinds of files and wrong digests; returns the digest of the whole."""
+    for path in _files(folder):
+        if path.suffix not in SUFFIXES:
+            raise ConfigurationError(
+                f"model {uri}: {path.relative_to(folder)} is not allowed; weights must be safetensors, never a pickle",
+                reason="MODEL_FILE_NOT_ALLOWED",
+            )
+    if uri.startswith("models/"):
+        for path in _files(folder):
+            load_artifact(f"{uri}/{path.relative_to(folder).as_posix()}")
+        return folder_digest(folder)
+    actual = folder_digest(folder)
+    if actual != sha256.lower():
+        raise ConfigurationError(
+            f"model {uri}: the digest of its files is {actual}, not the configured "
+            f"{sha256 or '(none)'}; if these are the files you mean, set PORTCULLIS_GENERATOR_MODEL_SHA256 to it",
+            reason="MODEL_DIGEST_MISMATCH",
+        )
+    return actual
+
+
+def _read_index(folder: Path) -> dict[str, tuple[str, str]]:
+    """Component → (library, class), each on the allow-list; parts that a pipeline left out are null there."""
+    entries = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    index = {name: tuple(entries[name]) for name in COMPONENTS if entries.get(name, [None])[0]}
+    for name, library_class in index.items():
+        if library_class not in CLASSES:
+            known = ", ".join(sorted(name for _, name in CLASSES))
+            raise ConfigurationError(f"model: its {name} is a {library_class[1]}; this engine runs {known}")
+    if missing := [name for name in COMPONENTS[:4] if name not in index]:
+        raise ConfigurationError(f"model: model_index.json lacks {', '.join(missing)}")
+    return index
+
+
+def _load(folder: Path, name: str, library: str, kind: str, device: torch.device) -> Any:
+    """One component through its own class's `from_pretrained`, from these files alone."""
+    part = _class(library, kind)
+    try:
+        if not issubclass(part, torch.nn.Module):
+            return part.from_pretrained(folder / name, local_files_only=True)
+        loaded = part.from_pretrained(folder / name, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(f"model: its {name} could not be loaded ({error})") from error
+    return loaded.to(device).eval().requires_grad_(False)
+
+
+def _class(library: str, kind: str) -> Any:
+    """The class of a component, found without importing what it does not need; silent about its progress."""
+    guard_torchvision()
+    if library == "transformers":
+        import transformers
+
+        transformers.utils.logging.disable_progress_bar()
+        return getattr(transformers, kind)
+    import diffusers
+
+    diffusers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.set_verbosity_error()
+    return getattr(diffusers, kind)

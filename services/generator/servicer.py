@@ -1,0 +1,141 @@
+"""gRPC ↔ generator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portcullis.v1 import checks_pb2, generator_pb2_grpc
+from portcullis.v1 import generator_pb2 as pb
+from services.core.clearance import ClearanceVerifier, digest
+from services.core.errors import InvalidInput
+from services.core.imaging import decode_rgb, encode
+from services.core.rpc import convert
+from services.core.rpc.door import MAX_DEADLINE_SECONDS, Context
+from services.generator.checkpoint import Card, Checkpoint
+from services.generator.clearances import verify_clearances
+from services.generator.job import Job, Operation, Rgb, check_inputs, check_numbers, request_digest
+from services.generator.render_queue import Progress, RenderQueue
+from services.generator.vocabulary import Vocabulary, Wording
+
+OPERATIONS: dict[checks_pb2.Operation.ValueType, Operation] = {
+    checks_pb2.OPERATION_CREATE: "create",
+    checks_pb2.OPERATION_EDIT: "edit",
+    checks_pb2.OPERATION_VARIATION: "variation",
+}
+
+
+class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
+    """Renders what was cleared."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, queue: RenderQueue, vocabulary: Vocabulary | None, verifier: ClearanceVerifier
+    ) -> None:
+        """`vocabulary` is None for a model that takes any words."""
+        self._checkpoint = checkpoint
+        self._queue = queue
+        self._vocabulary = vocabulary
+        self._verifier = verifier
+
+    async def Generate(self, request: pb.GenerateRequest, context: Context) -> AsyncIterator[pb.GenerateResponse]:
+        """Checks, queues, tells how it goes, sends finished pictures; leaving the call gives the rendering up."""
+        operation = _operation(request.operation)
+        inputs = self._admit(operation, request)
+        wording = await asyncio.to_thread(self._say, request.prompt)
+        job = await asyncio.to_thread(_job, request, operation, wording, self._checkpoint.card)
+        signature = request_digest(operation, inputs, job.size, job.steps, job.seed, self._checkpoint.version)
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Progress | Future[list[Rgb]]] = asyncio.Queue()
+
+        def tell(event: Progress | Future[list[Rgb]]) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
+        ticket = self._queue.submit(job, context.time_remaining() or MAX_DEADLINE_SECONDS, tell)
+        ticket.result.add_done_callback(tell)
+        try:
+            while isinstance(event := await events.get(), Progress):
+                yield pb.GenerateResponse(
+                    progress=pb.RenderProgress(queue_position=event.ahead, step=event.step, steps=event.steps)
+                )
+            for index, picture in enumerate(event.result()):
+                image = pb.RenderedImage(
+                    index=index,
+                    image=await asyncio.to_thread(encode, picture),
+                    seed=job.seed + index,
+                    request_digest=signature,
+                    model=convert.model_to_proto(self._checkpoint.version),
+                    substitutions=wording.substitutions,
+                )
+                yield pb.GenerateResponse(image=image)
+        finally:
+            self._queue.cancel(ticket)
+
+    async def GetCapabilities(
+        self, _request: pb.GetCapabilitiesRequest, _context: Context
+    ) -> pb.GetCapabilitiesResponse:
+        """What the loaded model can do."""
+        card = self._checkpoint.card
+        return pb.GetCapabilitiesResponse(
+            model=convert.model_to_proto(self._checkpoint.version),
+            operations=list(OPERATIONS),
+            sizes=[card.size],
+            vocabulary=self._checkpoint.words() if self._vocabulary else [],
+            device=str(self._checkpoint.device),
+            default_steps=card.steps,
+            capabilities=[card.capability],
+        )
+
+    async def GetLoad(self, _request: pb.GetLoadRequest, _context: Context) -> pb.GetLoadResponse:
+        """How busy it is."""
+        load = self._queue.load()
+        return pb.GetLoadResponse(queued=load.queued, running=load.running, queue_limit=load.limit)
+
+    def _admit(self, operation: Operation, request: pb.GenerateRequest) -> dict[str, str]:
+        """Refuses bad requests and such without their clearances; returns the digests of what came in."""
+        check_inputs(operation, request.prompt, request.image, request.mask)
+        sizes = (self._checkpoint.card.size,)
+        check_numbers(operation, request.count, request.size, request.steps, request.seed, sizes)
+        given = {"prompt": request.prompt.encode(), "image": request.image, "mask": request.mask}
+        digests = {name: digest(content) for name, content in given.items() if content}
+        subject = request.subject
+        verify_clearances(
+            self._verifier, operation, digests, subject.tenant, subject.account, tuple(request.clearances)
+        )
+        return digests
+
+    def _say(self, prompt: str) -> Wording:
+        return self._vocabulary.say(prompt) if self._vocabulary else Wording(prompt, ())
+
+
+def _operation(number: checks_pb2.Operation.ValueType) -> Operation:
+    if number not in OPERATIONS:
+        raise InvalidInput("operation", f"must be one of {', '.join(OPERATIONS.values())}")
+    return OPERATIONS[number]
+
+
+def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, card: Card) -> Job:
+    image = decode_rgb(request.image) if request.image else None
+    return Job(
+        operation=operation,
+        words=wording.words,
+        image=image,
+        mask=None if image is None or not request.mask else _mask(request.mask, image),
+        count=request.count,
+        size=request.size or card.size,
+        steps=request.steps or card.steps,
+        seed=request.seed,
+    )
+
+
+def _mask(png: bytes, image: Rgb) -> NDArray[np.bool_]:
+    """True where the picture may change; of the picture's size, not empty."""
+    mask = decode_rgb(png)[:, :, 0] >= 128
+    if mask.shape != image.shape[:2]:
+        raise InvalidInput("mask", "has another size than the image; the same width and height are needed")
+    if not mask.any():
+        raise InvalidInput("mask", "marks nothing; at least one white pixel says what may change")
+    return mask

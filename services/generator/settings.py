@@ -1,0 +1,22 @@
+"""What can be set at the generator."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.core.config import RoomSettings
+
+
+class GeneratorSettings(RoomSettings):
+    """Settings of the generator."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTCULLIS_GENERATOR_", protected_namespaces=())
+
+    model: str = Field("models/scenes", description="Model folder in diffusers' layout; models/… ships with the house.")
+    model_sha256: str = Field(
+        "", description="Digest of a model that does not ship with the house, as the generator prints it when unset."
+    )
+    device: str = Field("auto", description='"cpu", "cuda:0" …; "auto" takes the first GPU, else the CPU.')
+    threads: int = Field(0, ge=0, le=256, description="CPU threads of the rendering; 0: as many as there are cores.")
+    queue_limit: int = Field(16, ge=1, le=10_000, description="Requests that may wait; more are refused.")

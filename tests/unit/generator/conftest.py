@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from services.generator.checkpoint import Card, Checkpoint, folder_digest, load_checkpoint
+from training.generator import components
+
+CPU = torch.device("cpu")
+
+
+def write_tiny_model(folder: Path, *, latent: bool = False) -> None:
+    """A randomly initialised model of the shipped one's classes; with `latent` one of Stable Diffusion's."""
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(0)
+    tokenizer = components.build_tokenizer()
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=components.MAX_TOKENS,
+        )
+    )
+    channels = 4 if latent else 48
+    unet = UNet2DConditionModel(
+        sample_size=4,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=(16, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=2,
+        norm_num_groups=4,
+    )
+    scheduler = DDIMScheduler(prediction_type="epsilon") if latent else components.build_scheduler()
+    card = Card(
+        name="tiny",
+        version="1",
+        capability="test",
+        size=64,
+        steps=4,
+        guidance=2.0,
+        variation_strength=0.5,
+        closed_vocabulary=True,
+    )
+    components.save(folder, tokenizer, text_encoder, unet, scheduler)
+    (folder / "portcullis.json").write_text(card.model_dump_json())
+    if latent:
+        AutoencoderKL(
+            block_out_channels=(8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            norm_num_groups=4,
+        ).save_pretrained(folder / "vae")
+        index = (folder / "model_index.json").read_text()
+        vae = '"vae": ["diffusers", "AutoencoderKL"],\n  "unet"'
+        (folder / "model_index.json").write_text(index.replace('"unet"', vae))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture
+def own_folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy that the test may spoil."""
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> Checkpoint:
+    return load_checkpoint(str(tiny_folder), folder_digest(tiny_folder), CPU)
+
+
+@pytest.fixture(scope="session")
+def tiny_latent(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    folder = tmp_path_factory.mktemp("latent")
+    write_tiny_model(folder, latent=True)
+    return load_checkpoint(str(folder), folder_digest(folder), CPU)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from services.core.errors import ConfigurationError
+from services.generator.checkpoint import Checkpoint, folder_digest, load_checkpoint
+
+CPU = torch.device("cpu")
+
+
+def test_the_version_carries_the_digest_of_all_files(tiny: Checkpoint, tiny_folder: Path) -> None:
+    assert tiny.version.digest == folder_digest(tiny_folder)
+
+
+def test_words_are_those_of_the_tokenizer_without_special_tokens(tiny: Checkpoint) -> None:
+    assert "red" in tiny.words()
+    assert "<pad>" not in tiny.words()
+
+
+def test_wrong_digest_is_refused(tiny_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="digest"):
+        load_checkpoint(str(tiny_folder), "0" * 64, CPU)
+
+
+def test_a_changed_weight_is_refused(own_folder: Path) -> None:
+    digest = folder_digest(own_folder)
+    weights = own_folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(ConfigurationError) as refusal:
+        load_checkpoint(str(own_folder), digest, CPU)
+    assert refusal.value.reason == "MODEL_DIGEST_MISMATCH"
+
+
+@pytest.mark.parametrize("name", ["diffusion_pytorch_model.bin", "model.ckpt", "model.pt", "weights.pkl", "code.py"])
+def test_what_may_run_code_is_refused(own_folder: Path, name: str) -> None:
+    (own_folder / "unet" / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(ConfigurationError) as refusal:
+        load_checkpoint(str(own_folder), folder_digest(own_folder), CPU)
+    assert refusal.value.reason == "MODEL_FILE_NOT_ALLOWED"
+
+
+def test_without_safetensors_nothing_is_loaded(own_folder: Path) -> None:
+    (own_folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(ConfigurationError, match="unet could not be loaded"):
+        load_checkpoint(str(own_folder), folder_digest(own_folder), CPU)
+
+
+def test_a_class_that_is_not_on_the_list_is_refused(own_folder: Path) -> None:
+    index = json.loads((own_folder / "model_index.json").read_text())
+    index["unet"] = ["some_module", "UNet2DConditionModel"]
+    (own_folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ConfigurationError, match="this engine runs"):
+        load_checkpoint(str(own_folder), folder_digest(own_folder), CPU)
+
+
+def test_a_missing_component_is_named(own_folder: Path) -> None:
+    index = json.loads((own_folder / "model_index.json").read_text())
+    del index["scheduler"]
+    (own_folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ConfigurationError, match="lacks scheduler"):
+        load_checkpoint(str(own_folder), folder_digest(own_folder), CPU)
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"model_index\.json"):
+        load_checkpoint(str(tmp_path), "", CPU)
