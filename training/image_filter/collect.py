@@ -116,7 +116,7 @@ def filtered(datasets: Path, rng: Generator) -> Iterator[Crop]:
             picture = apply(opened(faces[index]), rng)
             yield Crop(cut(picture, (50, 50, 100, 125), rng), 0, 1, name, faces[index].stem)
         for index in rng.choice(len(photos), 80, replace=False):
-            picture = apply(opened(photos[index]), rng)
+            picture = apply(cv2.resize(opened(photos[index]), (256, 256), interpolation=cv2.INTER_AREA), rng)
             yield Crop(grey(picture), 0, -1, name, photos[index].stem)
             yield Crop(cut(picture, random_square(picture, rng), rng), 0, -1, name, photos[index].stem)
 

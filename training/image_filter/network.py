@@ -1,33 +1,21 @@
-"""The photo model: a small residual network on one grey channel, with two answers."""
+"""The photo model: a small convolutional network on one grey channel, with two answers."""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from torch import nn
 
-
-class _Block(nn.Module):
-    """Depthwise and pointwise convolutions with a short cut (MobileNetV2's idea, without its expansion)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
-            nn.BatchNorm2d(width),
-            nn.Conv2d(width, width, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Same shape in and out."""
-        return x + self.body(x)
+_WIDTHS = (1, 16, 32, 64, 96, 128)
 
 
-def _down(inside: int, outside: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inside, outside, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
-    )
+def _layer(inside: int, outside: int, stride: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(),
+    ]
 
 
 class PhotoNet(nn.Module):
@@ -38,13 +26,12 @@ class PhotoNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            _down(1, 24), _Block(24), _down(24, 48), _Block(48), _Block(48), _down(48, 96), _Block(96), _Block(96),
-            _down(96, 160), _Block(160),
-        )  # fmt: skip
-        self.answer = nn.Sequential(nn.Dropout(0.3), nn.Linear(320, 2))
+        layers = [_layer(inside, outside, 2) for inside, outside in itertools.pairwise(_WIDTHS)]
+        layers.append(_layer(_WIDTHS[-1], _WIDTHS[-1], 1))
+        self.features = nn.Sequential(*itertools.chain.from_iterable(layers))
+        self.answer = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * _WIDTHS[-1], 2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (n, 2)."""
-        maps = self.features(x)
+        maps = self.features(x.contiguous(memory_format=torch.channels_last))
         return self.answer(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1))

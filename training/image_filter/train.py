@@ -68,7 +68,7 @@ def train(crops: Crops, steps: int, seed: int) -> PhotoNet:
     """A model after `steps` batches with one-cycle AdamW; face is learnt only where it is known."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = PhotoNet().train()
+    model = PhotoNet().train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
     share = weights(crops)
@@ -83,7 +83,7 @@ def train(crops: Crops, steps: int, seed: int) -> PhotoNet:
         (loss_photo + loss_face).backward()
         optimiser.step()
         schedule.step()
-        if step % 100 == 0:
+        if step % 200 == 0:
             print(f"step {step} photo {loss_photo.item():.3f} face {loss_face.item():.3f}", flush=True)
     return model.eval()
 

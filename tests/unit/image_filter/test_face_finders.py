@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from skimage import data
+
+from services.core.errors import ConfigurationError, Unavailable
+from services.core.signals import Box, Signal
+from services.image_filter.detectors import nudenet
+from services.image_filter.detectors.cascades import Cascades
+from services.image_filter.detectors.nudenet import NudeNet
+
+ASTRONAUT = data.astronaut()
+FACE = Box(170, 70, 110, 110)
+FLAT = np.full((96, 128, 3), (200, 40, 40), np.uint8)
+
+
+def covers_face(signal: Signal) -> bool:
+    box = signal.evidence
+    assert isinstance(box, Box)
+    return abs(box.x + box.w / 2 - 225) < 40 and abs(box.y + box.h / 2 - 125) < 40
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[NudeNet]:
+    detector = NudeNet()
+    yield detector
+    detector.close()
+
+
+def test_the_cascades_find_a_face_where_it_is() -> None:
+    (signals,) = Cascades().detect([ASTRONAUT], [()])
+
+    assert any(covers_face(signal) for signal in signals)
+
+
+def test_the_cascades_find_nothing_on_a_plain_ground() -> None:
+    assert Cascades().detect([FLAT], [()]) == [()]
+
+
+def test_nudenet_finds_a_face_and_a_person_in_each_picture_of_a_batch(net: NudeNet) -> None:
+    first, second = net.detect([FLAT, ASTRONAUT], [(), ()])
+
+    assert first == ()
+    assert {signal.category for signal in second if covers_face(signal)} == {"concept.face", "concept.person"}
+
+
+def test_nudenet_boxes_are_in_pixels_of_the_picture(net: NudeNet) -> None:
+    large = np.kron(ASTRONAUT, np.ones((4, 4, 1), np.uint8))
+
+    boxes = [signal.evidence for signal in net.detect([large], [()])[0] if signal.category == "concept.face"]
+
+    assert any(isinstance(box, Box) and abs(box.x + box.w / 2 - 900) < 160 for box in boxes)
+
+
+def test_a_portrait_is_not_sexual(net: NudeNet) -> None:
+    (signals,) = net.detect([ASTRONAUT], [()])
+
+    assert "sexual" not in {signal.category for signal in signals}
+
+
+def test_a_dead_process_fails_the_request_and_the_next_one_finds_it_back(net: NudeNet) -> None:
+    assert net._process is not None
+    net._process._process.kill()
+
+    with pytest.raises(Unavailable, match="does not answer"):
+        net.detect([ASTRONAUT], [()])
+    assert net.detect([ASTRONAUT], [()]) != [()]
+
+
+def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nudenet, "find_spec", lambda _name: None)
+
+    with pytest.raises(ConfigurationError, match=r"pip install 'portcullis\[nudenet\]'"):
+        NudeNet()

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from skimage import data
+
+from services.core.errors import InvalidInput, Unavailable
+from services.core.imaging import Rgb
+from services.core.signals import Box, ModelVersion
+from services.image_filter.banks import Banks
+from services.image_filter.detectors import Found
+from services.image_filter.detectors.photo import distinct, photo_score
+from services.image_filter.geometry import at_most, scaled_box, surroundings
+from services.image_filter.pipeline import ImagePipeline
+from services.image_filter.settings import ImageFilterSettings
+
+
+def png(pixels: Rgb) -> bytes:
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def scene(seed: int) -> Rgb:
+    """A few flat shapes on a plain ground, as the embedded generator paints them."""
+    rng = np.random.default_rng(seed)
+    pixels = np.full((256, 256, 3), rng.integers(0, 256, 3), np.uint8)
+    y, x = np.mgrid[:256, :256]
+    for _ in range(2):
+        cx, cy, r = rng.uniform(60, 200), rng.uniform(60, 200), rng.uniform(25, 70)
+        inside = (x - cx) ** 2 + (y - cy) ** 2 < r * r if rng.random() < 0.5 else (abs(x - cx) < r) & (abs(y - cy) < r)
+        pixels[inside] = rng.integers(0, 256, 3)
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Iterator[ImagePipeline]:
+    loaded = ImagePipeline.load(ImageFilterSettings())
+    yield loaded
+    loaded.close()
+
+
+def scores(pipeline: ImagePipeline, pixels: Rgb) -> dict[str, float]:
+    return pipeline.measure(png(pixels), "upload").measurement.scores()
+
+
+def test_a_photo_of_a_face_is_a_realistic_face(pipeline: ImagePipeline) -> None:
+    found = scores(pipeline, data.astronaut())
+
+    assert found["realistic_face"] >= 0.6
+    assert found["concept.photo"] >= 0.5
+
+
+@pytest.mark.parametrize("picture", [data.coffee, data.chelsea, data.rocket])
+def test_a_photo_without_a_face_is_a_photo_and_no_realistic_face(pipeline: ImagePipeline, picture: object) -> None:
+    found = scores(pipeline, picture())  # type: ignore[operator]
+
+    assert found.get("realistic_face", 0) < 0.4
+    assert found["concept.photo"] >= 0.5
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_flat_scene_is_neither_photo_nor_face_nor_explicit(pipeline: ImagePipeline, seed: int) -> None:
+    found = scores(pipeline, scene(seed))
+
+    assert found["concept.photo"] < 0.5
+    assert found.get("realistic_face", 0) < 0.4
+    assert found.get("sexual", 0) < 0.4
+
+
+def test_the_measurement_names_models_and_times(pipeline: ImagePipeline) -> None:
+    measured = pipeline.measure(png(scene(1)), "output")
+
+    steps = {"sanitise", "nudenet", "haar-cascades", "photo", "banks"}
+    assert set(measured.measurement.timings) == steps
+    assert {model.name for model in measured.measurement.models} == steps - {"sanitise"}
+
+
+def test_several_threads_measure_at_once(pipeline: ImagePipeline) -> None:
+    file = png(data.astronaut()[:256, 100:356])
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda _: pipeline.measure(file, "upload").measurement.scores(), range(8)))
+
+    assert all(result == pytest.approx(results[0]) for result in results)
+
+
+def test_a_bad_file_is_refused(pipeline: ImagePipeline) -> None:
+    with pytest.raises(InvalidInput):
+        pipeline.measure(b"not a picture", "upload")
+
+
+class Broken:
+    """A detector that cannot look."""
+
+    model = ModelVersion("broken", "1")
+    licence = "Apache-2.0"
+    categories = frozenset({"sexual"})
+
+    def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:
+        raise Unavailable("cannot look")
+
+    def close(self) -> None: ...
+
+
+def test_a_detector_that_errs_fails_the_request() -> None:
+    with pytest.raises(Unavailable):
+        ImagePipeline((Broken(),), Banks((), "none")).measure(png(scene(1)), "upload")
+
+
+def test_boxes_of_one_face_count_once() -> None:
+    assert distinct([Box(10, 10, 50, 50), Box(12, 9, 50, 52), Box(200, 10, 50, 50)]) == [
+        Box(10, 10, 50, 50),
+        Box(200, 10, 50, 50),
+    ]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_the_photo_score_lies_between_those_of_the_views(views: list[float]) -> None:
+    assert min(views) - 1e-3 <= photo_score(views) <= max(views) + 1e-3
+
+
+@given(st.integers(8, 300), st.integers(8, 300), st.tuples(*[st.integers(-50, 350)] * 2, *[st.integers(1, 400)] * 2))
+def test_boxes_and_crops_stay_inside_the_picture(width: int, height: int, box: tuple[int, int, int, int]) -> None:
+    picture = np.zeros((height, width, 3), np.uint8)
+
+    inside = scaled_box(box, 1.0, picture)
+
+    assert 0 <= inside.x < inside.x + inside.w <= width
+    assert 0 <= inside.y < inside.y + inside.h <= height
+    assert surroundings(picture, (inside.x, inside.y, inside.w, inside.h)).size > 0
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_shrinking_keeps_within_the_side(width: int, height: int) -> None:
+    small, factor = at_most(np.zeros((height, width, 3), np.uint8), 64)
+
+    assert max(small.shape[:2]) <= 64
+    assert factor == pytest.approx(max(1.0, max(width, height) / 64))
