@@ -147,6 +147,8 @@ def _shows(whole: Plane, part: Plane) -> bool:
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(whole, frame), views).reshape(-1, height * width)
     known = np.lib.stride_tricks.sliding_window_view(np.pad(np.ones_like(whole), frame), views).reshape(windows.shape)
     enough = known.mean(axis=1) >= _OVERLAP
+    if not enough.any():
+        return False
     windows, known = windows[enough], known[enough]
     cells = part.ravel()
     alike = ((np.abs(windows - cells) < _SHADE) * known).sum(axis=1) / known.sum(axis=1)

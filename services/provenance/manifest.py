@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import c2pa
 
-from services.core.errors import ConfigurationError, PortcullisError
+from services.core.errors import ConfigurationError, Unavailable
 from services.core.signals import ModelVersion
 
 Mime = Literal["image/png", "image/jpeg", "image/webp"]
@@ -72,7 +72,10 @@ class ManifestSigner:
             raise ConfigurationError(f"no signing chain in {folder}: start `portcullis up` once to make one") from error
 
     def sign(self, image: bytes, mime: Mime, release: Release, parent: bytes | None) -> Signed:
-        """The picture with a signed manifest; `parent` is the cleared upload (PNG) for edits and variations."""
+        """The picture with a signed manifest; `parent` is the cleared upload (PNG) for edits and variations.
+
+        Unavailable where it cannot be signed: nothing is released without its manifest.
+        """
         target = BytesIO()
         try:
             with c2pa.Builder(_definition(release, parent is not None), context=self._context) as builder:
@@ -81,7 +84,7 @@ class ManifestSigner:
                     builder.add_ingredient_from_stream(ingredient, "image/png", BytesIO(parent))
                 sidecar = builder.sign(self._signer, mime, BytesIO(image), target)
         except c2pa.C2paError as error:
-            raise PortcullisError("the manifest could not be signed", reason="MANIFEST_NOT_SIGNED") from error
+            raise Unavailable("the manifest could not be signed; has the certificate expired?") from error
         return Signed(target.getvalue(), sidecar)
 
 

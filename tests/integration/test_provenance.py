@@ -55,9 +55,23 @@ async def house(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) 
     await provision(settings)
     stopping = asyncio.Event()
     task = asyncio.create_task(servers.serve("provenance", build, settings, stopping))
+    await listening(settings.port("provenance"))
     yield settings
     stopping.set()
     await task
+
+
+async def listening(port: int) -> None:
+    """A channel that connects too early waits a second before it tries again."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
 
 
 def clear(house: HouseSettings, image: bytes, request: str = REQUEST, life: float = 300.0) -> str:

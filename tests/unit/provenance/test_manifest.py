@@ -1,0 +1,153 @@
+"""Manifests: what we sign reads as ours, and nothing else does."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import c2pa
+import numpy as np
+import pytest
+
+from services.core.errors import ConfigurationError, Unavailable
+from services.core.imaging import encode
+from services.core.signals import ModelVersion
+from services.provenance.authority import make_chain
+from services.provenance.manifest import ManifestSigner, Release, Signed
+from services.provenance.manifest_reader import ManifestFinding, ManifestReader
+
+RELEASE = Release(
+    image_id="6b1c0a52-0f5c-4f0e-9f4d-3f2d6a0f7a11",
+    payload_id="00112233aabbccdd",
+    operation="create",
+    parents=(),
+    depth=1,
+    model=ModelVersion("scenes", "1", "ab" * 32),
+    policy="cd" * 32,
+    clearance_id="a clearance",
+)
+NOW = datetime.now(UTC)
+NAMES = "Portcullis development"
+AUTHORITY, CHAIN, KEY = make_chain(NAMES, NOW)
+
+
+def picture(shade: int = 90) -> bytes:
+    return encode(np.random.default_rng(shade).integers(0, 255, (64, 64, 3)).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def signer() -> ManifestSigner:
+    return ManifestSigner(CHAIN, KEY)
+
+
+@pytest.fixture(scope="module")
+def signed(signer: ManifestSigner) -> Signed:
+    return signer.sign(picture(), "image/png", RELEASE, None)
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[ManifestReader]:
+    reader = ManifestReader(AUTHORITY)
+    yield reader
+    reader.close()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_what_we_sign_is_trusted(signer: ManifestSigner, reader: ManifestReader, kind: str) -> None:
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    signed = signer.sign(encode(pixels, kind), f"image/{kind.lower()}", RELEASE, None)
+
+    assert reader.read(signed.image, kind) == ManifestFinding("trusted", RELEASE.image_id, RELEASE.payload_id)
+
+
+def test_an_edit_with_its_parent_is_trusted(signer: ManifestSigner, reader: ManifestReader) -> None:
+    edit = Release(**{name: getattr(RELEASE, name) for name in Release.__slots__} | {"operation": "edit"})
+
+    signed = signer.sign(picture(), "image/png", edit, picture(7))
+
+    assert reader.read(signed.image, "PNG").state == "trusted"
+
+
+def test_a_picture_without_a_manifest(reader: ManifestReader) -> None:
+    assert reader.read(picture(), "PNG") == ManifestFinding("absent")
+
+
+def test_changed_pixels_are_seen(signed: Signed, reader: ManifestReader) -> None:
+    spoilt = bytearray(signed.image)
+    spoilt[-30] ^= 1
+
+    assert reader.read(bytes(spoilt), "PNG") == ManifestFinding("changed", RELEASE.image_id, RELEASE.payload_id)
+
+
+def test_appended_bytes_are_seen(signed: Signed, reader: ManifestReader) -> None:
+    assert reader.read(signed.image + b"more", "PNG").state == "changed"
+
+
+def test_a_transplanted_manifest_is_seen(signed: Signed, reader: ManifestReader) -> None:
+    """The chunk that holds our manifest, moved into another picture of the same size."""
+    start = signed.image.index(b"caBX") - 4
+    length = int.from_bytes(signed.image[start : start + 4], "big") + 12
+    other = picture(8)
+    moved = other[:33] + signed.image[start : start + length] + other[33:]
+
+    assert reader.read(moved, "PNG").state == "changed"
+
+
+def test_a_forged_manifest_is_not_ours(signed: Signed, reader: ManifestReader) -> None:
+    spoilt = signed.image.replace(RELEASE.payload_id.encode(), b"f" * 16)
+
+    assert reader.read(spoilt, "PNG") == ManifestFinding("foreign")
+
+
+def test_a_strangers_chain_with_our_names_is_not_ours(reader: ManifestReader) -> None:
+    _, chain, key = make_chain(NAMES, NOW)
+
+    signed = ManifestSigner(chain, key).sign(picture(), "image/png", RELEASE, None)
+
+    assert reader.read(signed.image, "PNG") == ManifestFinding("foreign")
+
+
+def test_an_expired_certificate_signs_nothing() -> None:
+    _, chain, key = make_chain(NAMES, NOW - timedelta(days=500))
+
+    with pytest.raises(Unavailable):
+        ManifestSigner(chain, key).sign(picture(), "image/png", RELEASE, None)
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense" * 99, picture()[:60]], ids=["empty", "nonsense", "truncated"])
+def test_nonsense_is_no_manifest_of_ours(reader: ManifestReader, data: bytes) -> None:
+    assert reader.read(data, "PNG").state in {"absent", "unreadable"}
+
+
+def test_a_helper_that_dies_is_replaced(signed: Signed) -> None:
+    reader = ManifestReader(AUTHORITY)
+    reader.read(signed.image, "PNG")
+    assert reader._helper is not None
+    reader._helper._process.kill()
+    reader._helper._process.wait()
+
+    states = [reader.read(signed.image, "PNG").state for _ in range(2)]
+
+    reader.close()
+    assert states == ["unreadable", "trusted"]
+
+
+def test_the_manifest_says_what_it_must_and_shows_nothing(signed: Signed) -> None:
+    with c2pa.Reader("image/png", io.BytesIO(signed.image)) as store:
+        manifest = store.get_active_manifest()
+    assertions = {entry["label"]: entry["data"] for entry in manifest["assertions"]}
+    created = assertions["c2pa.actions.v2"]["actions"][0]
+
+    assert created["action"] == "c2pa.created"
+    assert created["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
+    assert assertions["c2pa.soft-binding"]["blocks"][0]["value"] == RELEASE.payload_id
+    assert assertions["org.portcullis.release"]["policy"] == RELEASE.policy
+    assert "thumbnail" not in json.dumps(manifest)
+    assert len(signed.sidecar) < 15_000
+
+
+def test_a_key_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError):
+        ManifestSigner(CHAIN, b"no key")

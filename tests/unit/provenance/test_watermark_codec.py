@@ -1,0 +1,143 @@
+"""The mark, on flat drawings and on textured pictures, through what the internet does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+from services.provenance.watermark.codec import Codec
+
+Rgb = NDArray[np.uint8]
+BITS = np.random.default_rng(64).integers(0, 2, 64).astype(np.uint8)
+
+
+def drawing() -> Rgb:
+    pixels = np.full((256, 256, 3), (240, 220, 40), np.uint8)
+    pixels[60:200, 60:150] = (200, 30, 30)
+    return pixels
+
+
+def photo() -> Rgb:
+    return data.astronaut()
+
+
+@lru_cache
+def marked(picture: Callable[[], Rgb]) -> Rgb:
+    return Codec().embed(picture(), BITS)
+
+
+def jpeg(pixels: Rgb, quality: int) -> Rgb:
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def resized(pixels: Rgb, factor: float) -> Rgb:
+    return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+
+
+def rotated(pixels: Rgb, degrees: float) -> Rgb:
+    height, width = pixels.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    return cv2.warpAffine(pixels, matrix, (width, height), borderValue=(127, 127, 127))
+
+
+def grey(pixels: Rgb) -> Rgb:
+    return np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+
+
+def noisy(pixels: Rgb) -> Rgb:
+    return np.clip(pixels + np.random.default_rng(1).normal(0, 8, pixels.shape), 0, 255).astype(np.uint8)
+
+
+CHANGES: dict[str, Callable[[Rgb], Rgb]] = {
+    "nothing": lambda pixels: pixels,
+    "JPEG 75": lambda pixels: jpeg(pixels, 75),
+    "JPEG 50": lambda pixels: jpeg(pixels, 50),
+    "half its size": lambda pixels: resized(pixels, 0.5),
+    "half and back": lambda pixels: resized(resized(pixels, 0.5), 2.0),
+    "three quarters, JPEG": lambda pixels: jpeg(resized(pixels, 0.75), 75),
+    "half its area": lambda pixels: pixels[31 : 31 + pixels.shape[0] * 7 // 10, 17 : 17 + pixels.shape[1] * 7 // 10],
+    "mirrored": lambda pixels: pixels[:, ::-1],
+    "upside down": lambda pixels: pixels[::-1],
+    "a quarter turn": lambda pixels: np.rot90(pixels),
+    "turned by 5°": lambda pixels: rotated(pixels, 5.0),
+    "grey": grey,
+    "noise": noisy,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("picture", [drawing, photo])
+def test_the_mark_survives(picture: Callable[[], Rgb], change: Callable[[Rgb], Rgb]) -> None:
+    copy = np.ascontiguousarray(change(marked(picture)))
+
+    found = Codec().detect(copy)
+
+    assert found["ok"]
+    assert np.array_equal(found["bits"], BITS)
+
+
+@given(st.lists(st.integers(0, 1), min_size=64, max_size=64))
+@settings(max_examples=20, deadline=None)
+def test_any_payload_comes_back(bits: list[int]) -> None:
+    reading = Codec().read(Codec().embed(drawing(), bits))
+
+    assert reading is not None
+    assert reading.bits.tolist() == bits
+
+
+@given(st.integers(8, 300), st.integers(8, 300), st.integers(0, 255))
+@settings(max_examples=15, deadline=None)
+def test_any_size_can_be_marked_and_read(height: int, width: int, shade: int) -> None:
+    picture = np.full((height, width, 3), shade, np.uint8)
+
+    copy = Codec().embed(picture, BITS)
+
+    assert copy.shape == picture.shape
+    assert Codec().detect(copy)["bits"].shape == (64,)
+
+
+@pytest.mark.parametrize("picture", [drawing, photo])
+def test_the_mark_is_faint(picture: Callable[[], Rgb]) -> None:
+    error = np.mean((marked(picture).astype(float) - picture()) ** 2)
+
+    assert 10 * np.log10(255**2 / error) > 41.5
+
+
+def test_a_reading_lies_as_the_picture_lay() -> None:
+    reading = Codec().read(np.ascontiguousarray(np.rot90(marked(photo)[:, ::-1])))
+
+    assert reading is not None
+    original = cv2.cvtColor(photo(), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    assert np.corrcoef(reading.plane.ravel(), original.ravel())[0, 1] > 0.99
+
+
+def test_a_reading_bounds_its_error() -> None:
+    reading = Codec().read(marked(photo))
+
+    assert reading is not None
+    assert reading.false_positive < 1e-9
+
+
+@pytest.mark.parametrize(
+    "clean",
+    [photo, data.coffee, drawing, lambda: np.zeros((200, 300, 3), np.uint8)],
+    ids=["astronaut", "coffee", "drawing", "black"],
+)
+def test_a_clean_picture_has_no_mark(clean: Callable[[], Rgb]) -> None:
+    assert Codec().read(clean()) is None
+
+
+def test_another_key_reads_nothing() -> None:
+    assert Codec(key=b"another key, not that one").read(marked(photo)) is None
