@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+import pytest_asyncio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from PIL import Image
@@ -61,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(home: Path) -> AsyncIterator[HouseSettings]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -77,7 +78,7 @@ async def house(home: Path) -> AsyncIterator[HouseSettings]:
         await task
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stub(house: HouseSettings) -> AsyncIterator[Stub]:
     async with connect(house, "gateway", "generator") as channel:
         stub = Stub(channel)
