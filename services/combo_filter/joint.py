@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,7 @@ from importlib import resources
 import yaml
 
 from services.core.policy.concepts import is_concept
+from services.core.policy.scores import settled
 from services.core.signals import Signal
 
 SOURCE = "pair-joint/1"
@@ -32,9 +32,7 @@ def _weights() -> dict[str, Weight]:
 
 def photo_score(signals: Iterable[Signal]) -> float:
     """The probability that the picture is a photograph; 1 where nobody measured it or the score is no probability."""
-    scores = [signal.score for signal in signals if signal.category == "concept.photo"]
-    sound = all(math.isfinite(score) and 0 <= score <= 1 for score in scores)
-    return max(scores) if scores and sound else 1.0
+    return max((settled(signal).score for signal in signals if signal.category == "concept.photo"), default=1.0)
 
 
 def combine(prompt_concepts: Iterable[Signal], photo: float) -> tuple[Signal, ...]:
@@ -61,10 +59,10 @@ def halves(prompt_signals: Iterable[Signal], upload_signals: Iterable[Signal]) -
     found: list[Signal] = []
     for half, signals in (("prompt", prompt_signals), ("upload", upload_signals)):
         best: dict[str, Signal] = {}
-        for signal in signals:
+        for signal in map(settled, signals):
             if is_concept(signal.category):
                 found.append(signal)
-            elif signal.category not in best or not signal.score <= best[signal.category].score:
+            elif signal.category not in best or signal.score > best[signal.category].score:
                 best[signal.category] = signal
         found += [Signal(f"concept.{half}.{s.category}", s.score, s.source, s.evidence) for s in best.values()]
     return tuple(found)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from services.core.errors import InvalidInput
+from services.core.policy.scores import settled
 from services.core.signals import Box, Signal
 
 SOURCE = "pair-mask/1"
@@ -35,7 +36,7 @@ def measure(mask: Mask, upload_signals: Iterable[Signal]) -> tuple[Signal, ...]:
     The latter is the share of the box that may change, times the probability that somebody is there.
     """
     share = Signal("concept.mask.share", float(mask.mean()), SOURCE)
-    people = [(signal, signal.evidence) for signal in upload_signals if signal.category in PEOPLE]
+    people = [(signal, signal.evidence) for signal in map(settled, upload_signals) if signal.category in PEOPLE]
     touched = ((signal, box, _opened(mask, box)) for signal, box in people if isinstance(box, Box))
     persons = (
         Signal("concept.mask.person", signal.score * opened, SOURCE, box) for signal, box, opened in touched if opened

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from services.core.policy.categories import CATEGORIES, Stage, parent
 from services.core.policy.concepts import is_concept
 from services.core.policy.document import Policy
 from services.core.policy.floors import ALWAYS_BLOCK
 from services.core.policy.rules import CompiledRule, Outcome, context_for
+from services.core.policy.scores import settled
 from services.core.signals import Evidence, Measurement, Signal
 from services.core.verdicts import Judgement, Reason, Tier, Verdict
 
@@ -22,7 +21,7 @@ _SUBJECT: dict[Stage, str] = {
 
 def evaluate(policy: Policy, stage: Stage, tier: Tier, measurement: Measurement) -> Judgement:
     """What the policy makes of one measurement: the most severe verdict, and everything that fired, worst first."""
-    signals = tuple(_settled(signal) for signal in measurement.signals)
+    signals = tuple(settled(signal) for signal in measurement.signals)
     reviews: list[bool] = []
     reasons: list[Reason] = []
     for reason, held in (
@@ -35,13 +34,6 @@ def evaluate(policy: Policy, stage: Stage, tier: Tier, measurement: Measurement)
     reasons.sort(key=lambda reason: (-reason.verdict, -reason.score, reason.category, reason.rule))
     verdict = max((reason.verdict for reason in reasons), default=Verdict.ALLOW)
     return Judgement(verdict, tuple(reasons), held=any(reviews) or verdict is not Verdict.REVIEW)
-
-
-def _settled(signal: Signal) -> Signal:
-    """A score that is no probability (NaN, above 1, below 0) is a broken detector, and counts as 1."""
-    if math.isfinite(signal.score) and 0 <= signal.score <= 1:
-        return signal
-    return Signal(signal.category, 1.0, signal.source, signal.evidence)
 
 
 def _known(category: str) -> str | None:
