@@ -35,31 +35,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/scenes"), help="where the model goes")
     parser.add_argument("--steps", type=int, default=4200, help="optimiser steps of 32 pictures")
+    parser.add_argument(
+        "--resume", type=int, default=0, help="steps that the model in OUT has had; it goes on from there"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.out, arguments.steps, arguments.seed)
+    train(arguments.out, arguments.steps, arguments.seed, arguments.resume)
 
 
-def train(out: Path, steps: int, seed: int) -> None:
-    """Trains for `steps`; the exponential mean of the weights is what is saved."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+def train(out: Path, steps: int, seed: int, had: int = 0) -> None:
+    """Trains up to `steps`, from the model in `out` if it has `had` some; saves the running mean of the weights."""
+    torch.manual_seed(seed + had)
+    rng = np.random.default_rng(seed + had)
     tokenizer, scheduler = components.build_tokenizer(), components.build_scheduler()
     text_encoder, unet = components.build_text_encoder(tokenizer), components.build_unet()
+    if had:
+        text_encoder, unet = (
+            type(text_encoder).from_pretrained(out / "text_encoder"),
+            type(unet).from_pretrained(out / "unet"),
+        )
     live = torch.nn.ModuleList([text_encoder, unet]).train()
     mean = copy.deepcopy(live).eval().requires_grad_(False)
     optimiser = MuonAdamW([text_encoder, unet], muon_rate=0.02, adam_rate=2e-3)
     kept = scheduler.alphas_cumprod
     begun, total = time.monotonic(), 0.0
-    for step in range(1, steps + 1):
+    for step in range(had + 1, steps + 1):
         scenes = draw_batch(rng, single=1.0 if step < 0.1 * steps else 0.3)
         tokens = tokenize(tokenizer, scenes, rng)
         loss = _loss(text_encoder, unet, kept, tokens, scenes)
         loss.backward()
         optimiser.step(rate_at(step / steps))
-        _follow(mean, live, min(EMA, 1 - 10 / (10 + step)))
+        _follow(mean, live, min(EMA, 1 - 10 / (10 + step - had)))
         total += loss.item()
         if step % 50 == 0:
             print(f"step {step} loss {total / 50:.5f} seconds {time.monotonic() - begun:.0f}", flush=True)
@@ -86,10 +94,10 @@ def tokenize(tokenizer: Any, scenes: list[Scene], rng: np.random.Generator) -> T
 
 
 def rate_at(progress: float) -> float:
-    """The learning rate's scale: a short warm-up, flat, then down to 2% over the last half."""
+    """The learning rate's scale: a short warm-up, flat, then down to 1% over the last third."""
     if progress < 0.01:
         return progress / 0.01
-    return max(0.02, min(1.0, 2 * (1 - progress)))
+    return max(0.01, min(1.0, 3 * (1 - progress)))
 
 
 def _loss(
