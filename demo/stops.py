@@ -45,7 +45,7 @@ class Stops:
         book = self._book
         book.chapter("A prompt that is fine", "Four pictures, each screened, signed, watermarked and registered.")
         book.say(f"create “{inputs.ALLOWED}”")
-        outcome = self._collect(self._client.create_images(inputs.ALLOWED, account=ACCOUNT, seed=7))
+        outcome = self._collect(self._client.create_images(inputs.ALLOWED, account=ACCOUNT, seed=7), inputs.ALLOWED)
         book.expect(len(outcome.images) == 4, "four pictures are released")
         for image in outcome.images:
             path = self._folder / f"created-{image.index}.png"
@@ -66,7 +66,7 @@ class Stops:
         check = self._check_prompt(inputs.BLOCKED)
         self._book.expect(check.verdict == Verdict.VERDICT_BLOCK, "it is blocked")
         self._book.expect(any(reason.evidence for reason in check.reasons), "a reason points at the words")
-        outcome = self._collect(self._client.create_images(inputs.BLOCKED, account=ACCOUNT))
+        outcome = self._collect(self._client.create_images(inputs.BLOCKED, account=ACCOUNT), inputs.BLOCKED)
         self._book.expect(bool(outcome.refused) and not outcome.images, "asked for pictures, it gets none")
 
     def obfuscated(self) -> None:
@@ -142,7 +142,7 @@ class Stops:
         book.picture("the upload", photo)
         book.say(f"edit it: “{inputs.DOUBTFUL}”")
         outcome = self._collect(
-            self._client.edit_images(inputs.DOUBTFUL, photo, inputs.mask_of(photo), account=ACCOUNT)
+            self._client.edit_images(inputs.DOUBTFUL, photo, inputs.mask_of(photo), account=ACCOUNT), inputs.DOUBTFUL
         )
         book.expect(bool(outcome.held) and not outcome.images, "it is held and no picture leaves")
         for held in outcome.held:
@@ -178,7 +178,7 @@ class Stops:
         self._show_check("verdict", check, prompt)
         return check
 
-    def _collect(self, events: Iterator[Event]) -> Outcome:
+    def _collect(self, events: Iterator[Event], prompt: str) -> Outcome:
         outcome = Outcome()
         stage = ""
         for event in events:
@@ -193,11 +193,11 @@ class Stops:
                 case gateway_pb2.Refused():
                     outcome.refused.append(event)
                     self._book.fact(f"refused at the {_name(event.stage)}")
-                    self._book.reasons(event.reasons)
+                    self._book.reasons(event.reasons, prompt)
                 case gateway_pb2.Held():
                     outcome.held.append(event)
                     self._book.fact(f"held at the {_name(event.stage)}, review item {event.review_item_id}")
-                    self._book.reasons(event.reasons)
+                    self._book.reasons(event.reasons, prompt)
                 case gateway_pb2.Done():
                     outcome.timings.extend(event.timings)
         self._note(outcome.timings)

@@ -148,7 +148,9 @@ def _scan(entries: Iterable[Entry[Work]], total: int, target: Path, judge: Calla
         for entry in entries:
             try:
                 row = judge(entry.work)
-            except (BadLine, PortcullisError, OSError) as error:
+            except OSError as error:
+                row = {**entry.name, "error": f"{error.filename}: {error.strerror}"}
+            except (BadLine, PortcullisError) as error:
                 row = {**entry.name, "error": str(error)}
             counts[row.get("verdict", "error")] += 1
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
