@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from services.core.imaging import Rgb
 from services.core.signals import Box
 
-_CONTEXT = 1.8  # side of a crop over side of its box: hair, collar and background tell a photograph from a drawing
 
-
-def surroundings(picture: Rgb, box: tuple[int, int, int, int]) -> Rgb:
-    """The part of `picture` around a box (x, y, w, h), 1.8 times its size, as far as the picture goes."""
+def surroundings(picture: Rgb, box: tuple[int, int, int, int], context: float) -> Rgb:
+    """The part of `picture` around a box (x, y, w, h), `context` times its longer side, as far as the picture goes."""
     height, width = picture.shape[:2]
     x, y, w, h = box
-    side = max(w, h) * _CONTEXT
+    side = max(w, h) * context
     left, top = max(0, int(x + w / 2 - side / 2)), max(0, int(y + h / 2 - side / 2))
     right, bottom = min(width, int(x + w / 2 + side / 2)), min(height, int(y + h / 2 + side / 2))
     return picture[top : max(bottom, top + 1), left : max(right, left + 1)]

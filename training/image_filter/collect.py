@@ -24,6 +24,7 @@ from training.image_filter import drawn
 from training.image_filter.drawn import Picture
 
 SIDE = 112
+CONTEXT = 1.6  # jittered: between what the detector looks at
 # Charts, logos and drawings among the photographs, by the order of their names.
 NOT_PHOTOS = {97, 98, 99, 100, 101, 102, 103, 104, 105, 124}
 FACELESS_AVATARS = {"glass", "icons", "identicon", "initials", "rings", "shapes"}
@@ -67,7 +68,7 @@ def cut(picture: Picture, box: tuple[int, ...], rng: Generator) -> Picture:
     x, y, w, h = box
     scale = rng.uniform(0.8, 1.35)
     x, y = x + rng.normal(0, 0.07) * w + w * (1 - scale) / 2, y + rng.normal(0, 0.07) * h + h * (1 - scale) / 2
-    return grey(surroundings(picture, (int(x), int(y), max(8, int(w * scale)), max(8, int(h * scale)))))
+    return grey(surroundings(picture, (int(x), int(y), max(8, int(w * scale)), max(8, int(h * scale))), CONTEXT))
 
 
 def random_square(picture: Picture, rng: Generator) -> tuple[int, int, int, int]:

@@ -55,13 +55,15 @@ def middle(pixels: NDArray[np.uint8]) -> torch.Tensor:
 
 
 def weights(crops: Crops) -> NDArray[np.float64]:
-    """How often each crop is drawn: photo and not photo alike, each source by the root of its size."""
-    names, index, counts = np.unique(crops["source"], return_inverse=True, return_counts=True)
+    """How often each crop is drawn: six photographs to four others, each source by the root of its size.
+
+    More photographs, since what is doubtful shall count as one.
+    """
+    _, index, counts = np.unique(crops["source"], return_inverse=True, return_counts=True)
     share = (1 / np.sqrt(counts))[index]
-    for side in (0, 1):
-        share[crops["photo"] == side] /= share[crops["photo"] == side].sum()
-    del names
-    return share / share.sum()
+    for side, part in ((0, 0.4), (1, 0.6)):
+        share[crops["photo"] == side] *= part / share[crops["photo"] == side].sum()
+    return share
 
 
 def train(crops: Crops, steps: int, seed: int) -> PhotoNet:
@@ -126,6 +128,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with np.load(arguments.crops) as file:
         crops = {name: file[name] for name in file.files}
+    # Dragged colours on scenery are no more drawn than a blurred photograph is: only faces are kept of these.
+    kept = (crops["source"] != "oil") | (crops["face"] == 1)
+    crops = {name: column[kept] for name, column in crops.items()}
     held = np.isin(crops["source"], arguments.leave_out)
     model = train({name: column[~held] for name, column in crops.items()}, arguments.steps, arguments.seed)
     if arguments.leave_out:

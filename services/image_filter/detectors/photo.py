@@ -20,6 +20,7 @@ from services.image_filter.geometry import surroundings
 
 _SIDE = 96
 _MOST_FACES = 16  # candidates judged per picture, largest first
+_CONTEXTS = (1.2, 1.8)  # each face is seen close and with hair, collar and background
 _SAME_FACE = 0.4  # boxes that share this much of their union are one face
 
 Scores = NDArray[np.float32]
@@ -28,8 +29,8 @@ Scores = NDArray[np.float32]
 class PhotoDetector:
     """Judges face candidates that earlier detectors found, and the picture as a whole.
 
-    `realistic_face` = P(photograph) · P(face) of a candidate with its surroundings. ConfigurationError where the model
-    is missing or another than was meant.
+    `realistic_face` = P(photograph) · P(face) of a candidate: the first joined over its crops, the second the highest
+    of them. ConfigurationError where the model is missing or another than was meant.
     """
 
     licence = "Apache-2.0"
@@ -60,13 +61,14 @@ class PhotoDetector:
 
     def _signals(self, scores: Sequence[Scores], faces: Sequence[Box]) -> Found:
         source = f"{self.model.name}/{self.model.version}"
-        views = len(scores) - len(faces)
-        whole = Signal("concept.photo", photo_score([float(score[0]) for score in scores[:views]]), source)
-        realistic = (
-            Signal("realistic_face", float(photo * face), source, box)
-            for (photo, face), box in zip(scores[views:], faces, strict=True)
-        )
-        return (whole, *realistic)
+        views = len(scores) - len(faces) * len(_CONTEXTS)
+        signals = [Signal("concept.photo", photo_score([float(score[0]) for score in scores[:views]]), source)]
+        for index, box in enumerate(faces):
+            first = views + index * len(_CONTEXTS)
+            crops = scores[first : first + len(_CONTEXTS)]
+            photo, face = photo_score([float(crop[0]) for crop in crops]), max(float(crop[1]) for crop in crops)
+            signals.append(Signal("realistic_face", photo * face, source, box))
+        return tuple(signals)
 
 
 def faces_of(signals: Found) -> list[Box]:
@@ -86,7 +88,7 @@ def distinct(boxes: Sequence[Box]) -> list[Box]:
 
 
 def photo_score(views: Sequence[float]) -> float:
-    """P(photograph) of a picture from that of its views: their mean in log odds."""
+    """P(photograph) of a picture or face from that of its views: their mean in log odds."""
     odds = np.log(np.clip(views, 1e-4, 1 - 1e-4)) - np.log1p(-np.clip(views, 1e-4, 1 - 1e-4))
     return float(1 / (1 + np.exp(-odds.mean())))
 
@@ -99,7 +101,7 @@ def _views(picture: Rgb) -> list[Rgb]:
 
 
 def _faces(picture: Rgb, boxes: Sequence[Box]) -> list[Rgb]:
-    return [surroundings(picture, (box.x, box.y, box.w, box.h)) for box in boxes]
+    return [surroundings(picture, (box.x, box.y, box.w, box.h), context) for box in boxes for context in _CONTEXTS]
 
 
 def _prepared(crop: Rgb) -> Scores:

@@ -134,7 +134,7 @@ def test_boxes_and_crops_stay_inside_the_picture(width: int, height: int, box: t
 
     assert 0 <= inside.x < inside.x + inside.w <= width
     assert 0 <= inside.y < inside.y + inside.h <= height
-    assert surroundings(picture, (inside.x, inside.y, inside.w, inside.h)).size > 0
+    assert surroundings(picture, (inside.x, inside.y, inside.w, inside.h), 1.8).size > 0
 
 
 @given(st.integers(1, 400), st.integers(1, 400))
