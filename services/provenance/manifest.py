@@ -13,7 +13,7 @@ from typing import Any, Literal
 import c2pa
 
 from services.core.errors import ConfigurationError, Unavailable
-from services.core.signals import ModelVersion
+from services.core.signals import Lineage, ModelVersion
 
 Mime = Literal["image/png", "image/jpeg", "image/webp"]
 Operation = Literal["create", "edit", "variation"]
@@ -31,13 +31,12 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What the manifest says of a picture. `payload_id` is 16 hex digits; `parents` are image ids, nearest first."""
+    """What the manifest says of a picture. `payload_id` is 16 hex digits."""
 
     image_id: str
     payload_id: str
     operation: Operation
-    parents: tuple[str, ...]
-    depth: int
+    lineage: Lineage
     model: ModelVersion
     policy: str
     clearance_id: str
@@ -93,8 +92,8 @@ def _definition(release: Release, has_parent: bool) -> dict[str, Any]:
     facts = {
         "image_id": release.image_id,
         "operation": release.operation,
-        "parents": list(release.parents),
-        "depth": release.depth,
+        "depth": release.lineage.depth,
+        "ancestors": list(release.lineage.ancestors),
         "model": {"name": release.model.name, "version": release.model.version, "sha256": release.model.digest},
         "policy": release.policy,
         "clearance": release.clearance_id,

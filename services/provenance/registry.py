@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.core.errors import InvalidInput
+from services.core.signals import Lineage
 from services.core.store import images
 from services.core.store.database import Connection, Database
 from services.core.store.images import RegisteredImage
@@ -23,18 +25,20 @@ class _Records:
     near: RegisteredImage | None
 
 
-async def generation(database: Database, tenant: str, parents: tuple[UUID, ...]) -> int:
-    """The depth of a picture made from `parents`, nearest first: 1 more than the nearest's; 1 without any.
+async def lineage(database: Database, tenant: str, parents: Sequence[UUID]) -> Lineage:
+    """The lineage of a picture made from `parents`, nearest first: those and the nearest's own, one generation deeper.
 
     Raises InvalidInput where a parent is not a picture of this tenant.
     """
-    if not parents:
-        return 1
     async with database.transaction() as conn:
         found = [await images.get(conn, tenant, parent) for parent in parents]
-    if None in found or found[0] is None:
+    known = [image for image in found if image]
+    if len(known) < len(found):
         raise InvalidInput("parents", "names a picture that is not registered for this tenant")
-    return found[0].depth + 1
+    if not known:
+        return Lineage(depth=1, ancestors=())
+    chain = dict.fromkeys([*parents, *known[0].parents])
+    return Lineage(known[0].depth + 1, tuple(map(str, chain)))
 
 
 async def gather_signs(database: Database, exhibit: Exhibit) -> Signs:

@@ -24,7 +24,7 @@ from services.provenance.examination import Examiner
 from services.provenance.inspect import Conclusion, Finding, conclude
 from services.provenance.manifest import Operation, Release
 from services.provenance.marking import Marked, Marker
-from services.provenance.registry import gather_signs, generation
+from services.provenance.registry import gather_signs, lineage
 
 _FORMATS: dict[checks_pb2.ImageFormat.ValueType, OutputFormat] = {
     checks_pb2.IMAGE_FORMAT_UNSPECIFIED: "PNG",
@@ -74,14 +74,12 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
             raise InvalidInput("format", "must be PNG, JPEG or WEBP")
         if bool(request.parent_image) != (operation != "create"):
             raise InvalidInput("parent_image", "is needed for EDIT and VARIATION, and for these alone")
-        parents = tuple(_uuid("parents", parent) for parent in request.parents)
-        depth = await generation(self._database, claim.tenant, parents)
+        parents = [_uuid("parents", parent) for parent in request.parents]
         release = Release(
             image_id=str(uuid.uuid4()),
             payload_id=secrets.token_hex(_PAYLOAD_BYTES),
             operation=operation,
-            parents=tuple(map(str, parents)),
-            depth=depth,
+            lineage=await lineage(self._database, claim.tenant, parents),
             model=convert.model_from_proto(request.model),
             policy=claim.policy,
             clearance_id=claim.clearance_id,
@@ -114,8 +112,8 @@ def _record(
         height=marked.height,
         format=kind,
         operation=release.operation,
-        parents=tuple(map(UUID, release.parents)),
-        depth=release.depth,
+        parents=tuple(map(UUID, release.lineage.ancestors)),
+        depth=release.lineage.depth,
         model=release.model,
         policy=release.policy,
         request_digest=request.request_digest,

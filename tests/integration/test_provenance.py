@@ -22,10 +22,10 @@ from portcullis.v1 import provenance_pb2 as pb
 from services.commands.provision import provision
 from services.core.clearance import Claim, ClearanceSigner
 from services.core.config import HouseSettings
-from services.core.imaging import decode_rgb, encode
+from services.core.imaging import decode_rgb, encode, sanitise
 from services.core.rpc import server as servers
 from services.core.rpc.channel import connect
-from services.core.store import images, tenants
+from services.core.store import images
 from services.core.store.database import Database
 from services.provenance import signature
 from services.provenance.__main__ import build
@@ -198,36 +198,30 @@ async def test_another_tenant_learns_nothing_but_that_it_is_ours(house: HouseSet
     assert not any(finding.payload_id for finding in inspection.findings)
 
 
-async def test_a_variation_of_ours_is_one_generation_deeper(house: HouseSettings) -> None:
-    first = await mark(house, scene())
-    image = scene(left=100)
+async def test_a_variation_of_a_variation_knows_its_whole_line(house: HouseSettings) -> None:
+    line = [(await mark(house, scene())).provenance.image_id]
+    for left in (100, 110):
+        vary = {"operation": checks_pb2.OPERATION_VARIATION, "parents": line[:1], "parent_image": scene()}
+        marked = await mark(house, scene(left), **vary)
+        line.insert(0, marked.provenance.image_id)
 
-    await mark(
-        house,
-        image,
-        operation=checks_pb2.OPERATION_VARIATION,
-        parents=[first.provenance.image_id],
-        parent_image=encode(pixels_of(first.image)),
-        decision_id=str(uuid.UUID(int=43)),
-    )
+    inspection = await inspect(house, marked.image)
 
-    database = await Database.open(house.dsn)
-    async with database.transaction() as conn:
-        (row,) = await images.by_decision(conn, "demo", uuid.UUID(int=43))
-    await database.close()
-    assert row.depth == 2
-    assert [str(parent) for parent in row.parents] == [first.provenance.image_id]
+    assert inspection.lineage.depth == 3
+    assert list(inspection.lineage.ancestors) == line[1:]
 
 
-async def test_another_tenants_picture_is_no_parent(house: HouseSettings) -> None:
-    database = await Database.open(house.dsn)
-    async with database.transaction() as conn:
-        await tenants.create_tenant(conn, "other")
-    await database.close()
+async def test_an_upload_of_ours_is_known_without_its_manifest(house: HouseSettings) -> None:
+    """As the image filter hands it on: re-encoded, all metadata gone."""
+    marked = await mark(house, scene())
 
-    refusal = mark(house, scene(), parents=[str(uuid.uuid4())])
+    inspection = await inspect(house, sanitise(marked.image).png)
 
-    assert await refused(refusal) == grpc.StatusCode.INVALID_ARGUMENT
+    assert inspection.provenance.image_id == marked.provenance.image_id
+
+
+async def test_a_parent_that_is_not_the_tenants_is_refused(house: HouseSettings) -> None:
+    assert await refused(mark(house, scene(), parents=[str(uuid.uuid4())])) == grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from services.core.errors import ConfigurationError, Unavailable
 from services.core.imaging import encode
-from services.core.signals import ModelVersion
+from services.core.signals import Lineage, ModelVersion
 from services.provenance.authority import make_chain
 from services.provenance.manifest import ManifestSigner, Release, Signed
 from services.provenance.manifest_reader import ManifestFinding, ManifestReader
@@ -22,8 +22,7 @@ RELEASE = Release(
     image_id="6b1c0a52-0f5c-4f0e-9f4d-3f2d6a0f7a11",
     payload_id="00112233aabbccdd",
     operation="create",
-    parents=(),
-    depth=1,
+    lineage=Lineage(1, ()),
     model=ModelVersion("scenes", "1", "ab" * 32),
     policy="cd" * 32,
     clearance_id="a clearance",
