@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,9 @@ def test_any_tree_is_a_policy_or_a_policy_error(tree: object) -> None:
     with pytest.raises(PolicyError) as caught:
         load_policy(yaml.safe_dump(tree), "fuzz")
     assert all(problem.line >= 1 and problem.column >= 1 for problem in caught.value.problems)
+
+
+def test_the_example_of_the_documentation_is_valid() -> None:
+    text = (POLICIES[0].parents[1] / "docs/policy.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert load_policy(example, "docs/policy.md").document.name == "gallery"
