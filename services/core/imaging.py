@@ -22,7 +22,7 @@ from PIL import Image
 
 from services.core.apart import Apart, Message
 from services.core.errors import InvalidInput, Unavailable
-from services.core.imaging_formats import ALLOWED, ImageFormat, Malformed, recognise, require_whole
+from services.core.imaging_formats import ALLOWED, ImageFormat, Malformed, recognise
 from services.core.imaging_worker import Task
 
 Rgb = NDArray[np.uint8]
@@ -86,11 +86,11 @@ def sanitise_mask(data: bytes, width: int, height: int) -> bytes:
         raise InvalidInput(
             "mask", f"is {picture.width} × {picture.height} pixels; the image's size, {width} × {height}, is needed"
         )
-    marked = picture.rgb.mean(axis=2) >= 128
-    if not marked.any():
+    marked = Image.fromarray(picture.rgb).convert("L").point(lambda value: 255 if value >= 128 else 0)
+    if marked.getbbox() is None:
         raise InvalidInput("mask", "marks nothing; at least one white pixel says what may change")
     png = BytesIO()
-    Image.fromarray(marked.astype(np.uint8) * 255).save(png, "PNG")
+    marked.save(png, "PNG")
     return png.getvalue()
 
 
@@ -113,9 +113,7 @@ def _admit(data: bytes, limits: Limits) -> ImageFormat:
         raise Malformed(f"is empty; {ALLOWED}")
     if len(data) > limits.max_bytes:
         raise Malformed(f"has {len(data)} bytes; at most {limits.max_bytes} are allowed")
-    kind = recognise(data)
-    require_whole(data, kind)
-    return kind
+    return recognise(data)
 
 
 class _Pool:

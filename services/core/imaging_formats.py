@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "GIF"]
 
 ALLOWED = "JPEG, PNG, WebP and GIF of one frame are allowed"
 
+# Entropy-coded data ends at the first FF that is neither stuffed (FF 00) nor a restart (FF D0 … D7).
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL)
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
@@ -58,7 +61,7 @@ def _webp_end(data: bytes) -> int | None:
 def _jpeg_end(data: bytes) -> int | None:
     """One past the EOI marker: segments are skipped by their length, entropy-coded data by its next real marker."""
     at = 2
-    while 0 <= at < len(data) - 1:
+    while at < len(data) - 1:
         marker = data[at + 1]
         if data[at] != 0xFF:
             return None
@@ -69,16 +72,9 @@ def _jpeg_end(data: bytes) -> int | None:
             continue
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == 0xDA:
-            at = _next_marker(data, at)
+            following = _AFTER_SCAN.search(data, at)
+            at = following.start() if following else len(data)
     return None
-
-
-def _next_marker(data: bytes, at: int) -> int:
-    """Where entropy-coded data stops: the next FF that is neither stuffed (FF 00) nor a restart; −1 at the end."""
-    at = data.find(b"\xff", at)
-    while 0 <= at < len(data) - 1 and (data[at + 1] == 0 or 0xD0 <= data[at + 1] <= 0xD7):
-        at = data.find(b"\xff", at + 2)
-    return at
 
 
 def _gif_end(data: bytes) -> int | None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageCms, ImageOps
 
 from services.core.apart import Message, serve
-from services.core.imaging_formats import ImageFormat, Malformed
+from services.core.imaging_formats import ImageFormat, Malformed, require_whole
 
 MEMORY_BYTES = 768 << 20
 PNG_LEVEL = 1
@@ -85,6 +85,7 @@ def answer(head: dict[str, Any], bodies: Sequence[bytes]) -> Message:
     task = Task(**head)
     signal.setitimer(signal.ITIMER_REAL, task.seconds)
     try:
+        require_whole(bodies[0], task.kind)
         picture = decode(bodies[0], task)
         png = BytesIO()
         picture.save(png, "PNG", compress_level=PNG_LEVEL)

@@ -288,3 +288,15 @@ def test_flipped_bits_give_a_picture_or_a_clear_refusal(kind: str, data: st.Data
 @given(st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x20\0\0\0WEBP"]), st.binary())
 def test_random_bytes_after_a_known_beginning_are_refused(beginning: bytes, rest: bytes) -> None:
     refusal(beginning + rest)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"\xff\xd8\xff\xda\x00\x02" + b"\xff\x00" * (8 << 20),
+        b"\xff\xd8" + b"\xff\xe0\x00\x02" * (4 << 20),
+        b"GIF89a" + bytes(7) + b"\x21\xfe" + b"\x01a" * (8 << 20),
+    ],
+)
+def test_a_file_built_to_keep_the_checks_busy_is_refused_in_time(hostile: bytes) -> None:
+    refusal(hostile[: 16 * 1024 * 1024])
