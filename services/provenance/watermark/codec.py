@@ -14,8 +14,8 @@ from services.provenance.watermark.code import Bits, Floats
 from services.provenance.watermark.lattice import Pose, poses, undo
 from services.provenance.watermark.mask import visibility_mask
 from services.provenance.watermark.payload import CHECK_BITS, PayloadCode
-from services.provenance.watermark.residual import fold, luma, residual
-from services.provenance.watermark.search import PLACES, locks, turned
+from services.provenance.watermark.residual import fold, luma, repeat, residual
+from services.provenance.watermark.search import PLACES, lay, locks, turned
 from services.provenance.watermark.tile import SIZE, load_tile
 
 DEVELOPMENT_KEY = b"portcullis development watermark"
@@ -59,15 +59,32 @@ class Codec:
         self._tile = load_tile(key, self._payload.length)
 
     def embed(self, rgb: NDArray[np.uint8], bits: ArrayLike) -> NDArray[np.uint8]:
-        """A copy of an H × W × 3 sRGB picture that carries `bits` (0 and 1, shape (nbits,)); PSNR 42 dB or better."""
-        signs = self._payload.encode(np.asarray(bits, np.uint8))
-        tile = self._tile.picture(self._tile.spectrum(signs))
-        height, width = rgb.shape[:2]
-        pattern = np.tile(tile, (-(-height // SIZE), -(-width // SIZE)))[:height, :width]
-        strength = np.float32(255.0 / 10 ** (_PSNR / 20))
-        change = strength * visibility_mask(luma(rgb)) * pattern
+        """A copy of an H × W × 3 sRGB picture that carries `bits` (0 and 1, shape (nbits,)); PSNR about 42 dB.
+
+        What is left of an earlier mark, as in an edit of a picture of ours, is taken out: two would blur each other.
+        """
+        grey = luma(rgb)
+        strength = np.float32(255.0 / 10 ** (_PSNR / 20)) * visibility_mask(grey)
+        change = strength * repeat(self._draw(np.asarray(bits, np.uint8)), grey.shape) - self._earlier(grey, strength)
         marked: NDArray[np.uint8] = np.clip(np.rint(rgb + change[..., None]), 0, 255).astype(np.uint8)
         return marked
+
+    def _draw(self, bits: Bits) -> Floats:
+        return self._tile.picture(self._tile.spectrum(self._payload.encode(bits)))
+
+    def _earlier(self, grey: Floats, strength: Floats) -> Floats:
+        """The change that an earlier mark, found at its own scale, made to a luma plane; zeros where there is none."""
+        found = fold(residual(grey), SIZE)
+        lock = locks(found, self._tile, 1)[0]
+        if lock.z < _LEAST_PEAK:
+            return np.zeros_like(grey)
+        bits, ok = self._payload.decode(self._tile.soft(lock.values))
+        if not ok:
+            return np.zeros_like(grey)
+        change = strength * repeat(lay(self._draw(bits), lock), grey.shape)
+        effect = fold(residual(grey + change), SIZE) - found
+        share = float(np.vdot(effect, found) / np.vdot(effect, effect))
+        return np.float32(min(max(share, 0.0), 1.0)) * change
 
     def detect(self, rgb: NDArray[np.uint8]) -> Detection:
         """`read` in the form that codecs are measured in."""

@@ -30,6 +30,13 @@ def residual(grey: Floats) -> Floats:
     return even
 
 
+def repeat(tile: Floats, shape: tuple[int, ...]) -> Floats:
+    """A square tile, repeated from the upper left corner over a plane of a shape."""
+    height, width = shape
+    pattern: Floats = np.tile(tile, (-(-height // len(tile)), -(-width // len(tile))))[:height, :width]
+    return pattern
+
+
 def fold(plane: Floats, size: int) -> Floats:
     """Sum a plane over all its size × size periods, the cut ones at the right and lower edge included."""
     height, width = plane.shape

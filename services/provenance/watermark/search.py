@@ -20,11 +20,14 @@ _RING = 48
 class Lock:
     """A place where the synchronisation part was found. `z` is its peak in standard deviations over all shifts.
 
-    `turn` is the orientation that undoes what was done to the picture, `values` the coefficients with all undone.
+    `turn` is the orientation that undoes what was done to the picture, (`dy`, `dx`) where the tile then begins, in
+    pixels; `values` are the coefficients with both undone.
     """
 
     z: float
     turn: int
+    dy: float
+    dx: float
     values: Spectrum
 
 
@@ -38,13 +41,21 @@ def locks(folded: Floats, tile: Tile, best: int) -> list[Lock]:
         surface = fft.ifft2(grid).real
         row, column = (int(index) for index in np.unravel_index(int(surface.argmax()), surface.shape))
         z = float(surface[row, column] / (surface.std() + 1e-12))
-        found.append(Lock(z, turn, _unshift(values, tile, *_vertex(surface, row, column))))
+        dy, dx = _vertex(surface, row, column)
+        found.append(Lock(z, turn, dy, dx, _unshift(values, tile, dy, dx)))
     return sorted(found, key=lambda lock: -lock.z)[:best]
 
 
 def turned(plane: Floats, turn: int) -> Floats:
     """A plane in one of the eight orientations of a square: `turn` mod 4 quarter turns, mirrored before from 4 on."""
     return np.rot90(plane if turn < 4 else plane[:, ::-1], turn % 4)
+
+
+def lay(tile: Floats, lock: Lock) -> Floats:
+    """A tile as it lies in the picture in which a lock found it."""
+    shifted = np.roll(tile, (round(lock.dy), round(lock.dx)), axis=(0, 1))
+    back = np.rot90(shifted, -(lock.turn % 4))
+    return back if lock.turn < 4 else back[:, ::-1]
 
 
 def _whiten(values: Spectrum) -> Spectrum:

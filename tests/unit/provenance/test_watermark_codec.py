@@ -88,6 +88,23 @@ def test_the_mark_survives(picture: Callable[[], Rgb], change: Callable[[Rgb], R
     assert np.array_equal(found["bits"], BITS)
 
 
+EDITS: dict[str, Callable[[Rgb], Rgb]] = {
+    "as it was": lambda pixels: pixels,
+    "moved and mirrored": lambda pixels: np.ascontiguousarray(pixels[9:-20, ::-1][:, 30:]),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("picture", [drawing, photo])
+def test_a_new_mark_replaces_an_earlier_one(picture: Callable[[], Rgb], edit: Callable[[Rgb], Rgb]) -> None:
+    """An edit of a picture of ours keeps most of its pixels, and the old mark in them."""
+    again = Codec().embed(edit(marked(picture)), 1 - BITS)
+
+    found = Codec().detect(jpeg(again, 75))
+
+    assert np.array_equal(found["bits"], 1 - BITS)
+
+
 @given(st.lists(st.integers(0, 1), min_size=64, max_size=64))
 @settings(max_examples=20, deadline=None)
 def test_any_payload_comes_back(bits: list[int]) -> None:
