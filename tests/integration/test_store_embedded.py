@@ -95,6 +95,17 @@ def test_a_kill_of_its_supervising_process_is_mended(home: Path) -> None:
         assert read(again.dsn) == "safe"
 
 
+@pytest.mark.parametrize("after", [0.5, 0.8, 1.2])
+def test_told_to_stop_while_it_starts_it_leaves_nothing_running(home: Path, after: float) -> None:
+    environment = os.environ | {"PORTCULLIS_HOME": str(home)}
+    process = subprocess.Popen([sys.executable, "-m", "services.core.store.embedded"], cwd=ROOT, env=environment)
+    time.sleep(after)
+    process.terminate()
+    process.wait(30)
+
+    assert not (home / "postgres" / "data" / "postmaster.pid").exists()
+
+
 def test_a_killed_first_start_is_begun_anew(tmp_path: Path) -> None:
     half = tmp_path / "postgres" / "draft"
     half.mkdir(parents=True)

@@ -129,7 +129,11 @@ def start(home: Path, settings: Mapping[str, str] | None = None) -> Server:
     # A group of its own: Ctrl-C in a terminal must not stop it before the services that use it.
     process = subprocess.Popen(cluster.command("postgres", *options), process_group=0, **cluster.identity())
     server = Server(cluster, process, lock)
-    _await_ready(server)
+    try:
+        _await_ready(server)
+    except BaseException:  # also a signal that ends us: Postgres must not stay behind
+        server.stop()
+        raise
     return server
 
 
@@ -256,18 +260,15 @@ def _stop_leftover(cluster: Cluster) -> None:
 def _await_ready(server: Server) -> None:
     """Waits until Postgres answers, and makes our database on first start."""
     deadline = time.monotonic() + READY_SECONDS
-    while True:
-        if server.process.poll() is not None:
-            server.wait()
-            raise Unavailable("Postgres ended while starting; its log says why", reason="POSTGRES_ENDED")
+    while server.process.poll() is None:
         try:
             _create_database(server.cluster)
             return
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
-                server.stop()
                 raise Unavailable("Postgres does not come up", reason="POSTGRES_SLOW") from error
             time.sleep(0.1)
+    raise Unavailable("Postgres ended while starting; its log says why", reason="POSTGRES_ENDED")
 
 
 def _create_database(cluster: Cluster) -> None:
@@ -280,23 +281,16 @@ def _create_database(cluster: Cluster) -> None:
 def main() -> None:
     """Runs Postgres for the configured data home until SIGTERM; exits with 1 if it ended by itself."""
     home = HouseSettings().home
-    stopping = False
-
-    def stop(_number: int, _frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-        server.process.send_signal(signal.SIGINT)
-
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
-        server = start(home)
+        with running(home) as server:
+            (home / "postgres.dsn").write_text(f"{server.dsn}\n")
+            print(f"postgres is ready: {server.dsn}", flush=True)
+            server.wait()
     except (ConfigurationError, Unavailable) as error:
         sys.exit(error.message)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    (home / "postgres.dsn").write_text(f"{server.dsn}\n")
-    print(f"postgres is ready: {server.dsn}", flush=True)
-    status = server.wait()
-    sys.exit(0 if stopping and status == 0 else 1)
+    sys.exit("postgres ended by itself")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -232,6 +233,12 @@ async def test_a_request_runs_once(house: Database) -> None:
 
     assert isinstance(again, requests.Running)
     assert again.decision_id == first
+
+
+async def test_of_many_senders_at_once_one_runs_it(house: Database) -> None:
+    results = await asyncio.gather(*(begin(house, uuid4()) for _ in range(8)))
+
+    assert sorted(type(result).__name__ for result in results) == ["Begun", *["Running"] * 7]
 
 
 async def test_an_answered_request_gets_the_same_answer(house: Database) -> None:
