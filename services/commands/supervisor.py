@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
@@ -91,19 +91,21 @@ class Keeper:
             )
 
     async def _run_once(self) -> int:
+        # A pipe of our own: asyncio's would keep `wait` waiting while a grandchild of a killed process holds it open.
+        ours, theirs = os.pipe()
         # A session of its own: Ctrl-C reaches the supervisor alone, which then ends the parts in order.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "services.commands.child", self.part.module, str(os.getpid())),
             stdin=DEVNULL,
-            stdout=PIPE,
+            stdout=theirs,
             stderr=STDOUT,
             env=self._environment,
             start_new_session=True,
-            limit=LONGEST_LINE,
         )
+        os.close(theirs)
         self._process = process
         watching = asyncio.create_task(self._watch_readiness(process))
-        showing = asyncio.create_task(self._show_output(process))
+        showing = asyncio.create_task(self._show_output(ours))
         try:
             return await process.wait()
         finally:
@@ -113,10 +115,10 @@ class Keeper:
             showing.cancel()
 
     def _end_orphans(self, process: Process) -> None:
-        """Children of a killed process would hold its port. Postgres ends its own when it is started again."""
-        if self.part.layer is not Layer.DATABASE:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        """Children of a killed process would hold its port; to Postgres SIGINT says to roll back and end."""
+        number = signal.SIGINT if self.part.layer is Layer.DATABASE else signal.SIGKILL
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
 
     async def _watch_readiness(self, process: Process) -> None:
         while process.returncode is None:
@@ -126,11 +128,20 @@ class Keeper:
                 return
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _show_output(self, process: Process) -> None:
-        assert process.stdout is not None
+    async def _show_output(self, pipe: int) -> None:
+        output = asyncio.StreamReader(limit=LONGEST_LINE)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(pipe, "rb")
+        )
+        try:
+            await self._show_lines(output)
+        finally:
+            transport.close()
+
+    async def _show_lines(self, output: asyncio.StreamReader) -> None:
         while True:
             try:
-                line = await process.stdout.readline()
+                line = await output.readline()
             except ValueError:
                 self._view.say(f"{self.part.name} wrote a line of more than {LONGEST_LINE} bytes", "red")
                 continue

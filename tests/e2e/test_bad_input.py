@@ -26,7 +26,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 def animated_gif() -> bytes:
-    frames = [Image.new("P", (32, 32), colour) for colour in (1, 2)]
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
     out = BytesIO()
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
     return out.getvalue()

@@ -39,6 +39,13 @@ def eventually_answers(client, prompt: str) -> bool:
     return False
 
 
+def another(pid_of, part: str, first: int) -> bool:
+    try:
+        return pid_of(part) != first
+    except LookupError:
+        return False
+
+
 def draw(client) -> tuple[list[bytes], PortcullisError | None]:
     """The pictures that left, and what went wrong."""
     pictures: list[bytes] = []
@@ -92,6 +99,11 @@ def test_a_killed_gateway_comes_back(client, pid_of):
 
 def test_a_killed_postgres_comes_back_with_everything_in_it(client, pid_of, row_counts):
     decision = client.check_prompt("a harbour in the snow", account="a").decision_id
-    os.kill(pid_of("core.store.embedded"), signal.SIGKILL)
+    first = pid_of("core.store.embedded")
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + RESTART_SECONDS
+    while time.monotonic() < deadline and not another(pid_of, "core.store.embedded", first):
+        time.sleep(0.2)
+    assert another(pid_of, "core.store.embedded", first)
     assert eventually_answers(client, "a harbour in the sun")
     assert client.get_decision(decision).decision_id == decision

@@ -30,6 +30,15 @@ print("at work", flush=True)
 time.sleep(60)
 """
 STUBBORN = OBEDIENT.replace("signal.signal(signal.SIGTERM, end)", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+PARENT = """
+import os, pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path("child").write_text(str(child.pid))
+draft = pathlib.Path("draft")
+draft.write_text(str(os.getpid()))
+draft.rename("pid-" + os.environ["NAME"])
+time.sleep(60)
+"""
 MISCONFIGURED = "import sys; print('the port is in use', flush=True); sys.exit(78)"
 FRAGILE = "raise SystemExit(1)"
 
@@ -39,6 +48,7 @@ def workshop(tmp_path, monkeypatch):
     for name, text in {
         "obedient": OBEDIENT,
         "stubborn": STUBBORN,
+        "parent": PARENT,
         "misconfigured": MISCONFIGURED,
         "fragile": FRAGILE,
     }.items():
@@ -66,6 +76,14 @@ def keeper(workshop, said):
         return Keeper(Part(name, f"part_{kind}", layer), is_ready, view, environment)
 
     return make
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; a zombie that nobody has collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 async def started(keeper: Keeper) -> asyncio.Task[None]:
@@ -96,6 +114,20 @@ async def test_a_killed_process_is_started_again(keeper, workshop):
             break
         await asyncio.sleep(0.05)
     assert second != first
+    await part.stop(10)
+    await keeping
+
+
+async def test_children_of_a_killed_process_do_not_live_on(keeper, workshop):
+    part = keeper("parent")
+    keeping = await started(part)
+    child = int((workshop / "child").read_text())
+    os.kill(int((workshop / "pid-part").read_text()), signal.SIGKILL)
+    for _ in range(400):
+        if not alive(child):
+            break
+        await asyncio.sleep(0.05)
+    assert not alive(child)
     await part.stop(10)
     await keeping
 
