@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from services.core import telemetry
 from services.core.errors import (
@@ -103,34 +104,30 @@ class Door(Interceptor):
         return handler
 
     def _guarded(self, handler: Any, method: str, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
-        async def unary(request: Any, context: Context) -> Any:
-            async with self._admitted(method, request, context, details):
-                return await handler.unary_unary(request, context)
+        async def unary(data: bytes, context: Context) -> Any:
+            async with self._admitted(method, context, details):
+                return await handler.unary_unary(_parse(handler, data), context)
 
-        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._admitted(method, request, context, details):
-                async for response in handler.unary_stream(request, context):
+        async def stream(data: bytes, context: Context) -> AsyncIterator[Any]:
+            async with self._admitted(method, context, details):
+                async for response in handler.unary_stream(_parse(handler, data), context):
                     yield response
 
-        codec = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
+        # Requests are parsed inside, so that only known callers' are and a malformed one gets a clear error.
+        codec = {"request_deserializer": None, "response_serializer": handler.response_serializer}
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(cast("Any", stream), **codec)
         return grpc.unary_unary_rpc_method_handler(cast("Any", unary), **codec)
 
     @asynccontextmanager
-    async def _admitted(
-        self, method: str, request: Any, context: Context, details: grpc.HandlerCallDetails
-    ) -> AsyncIterator[None]:
+    async def _admitted(self, method: str, context: Context, details: grpc.HandlerCallDetails) -> AsyncIterator[None]:
         started = time.perf_counter()
         code = "OK"
         structlog.contextvars.clear_contextvars()
         try:
             with telemetry.IN_FLIGHT.track_inprogress(), self._slot():
                 _caller.set(await self._authorise(method, context, details))
-                structlog.contextvars.bind_contextvars(method=method, request_id=_request_id(request))
+                structlog.contextvars.bind_contextvars(method=method)
                 async with asyncio.timeout(_deadline(context)):
                     yield
         except TimeoutError:
@@ -200,6 +197,15 @@ def _deadline(context: Context) -> float:
     if remaining is None:
         raise InvalidInput("deadline", f"every call needs a deadline of at most {MAX_DEADLINE_SECONDS:.0f} seconds")
     return min(float(remaining), MAX_DEADLINE_SECONDS)
+
+
+def _parse(handler: Any, data: bytes) -> Any:
+    try:
+        request = handler.request_deserializer(data)
+    except DecodeError:
+        raise InvalidInput("request", "is not a valid message; every text must be UTF-8") from None
+    structlog.contextvars.bind_contextvars(request_id=_request_id(request))
+    return request
 
 
 def _request_id(request: Any) -> str:
