@@ -10,7 +10,7 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 # Tokens a window holds beside its two marks, and how far the next one starts.
-WINDOW, STRIDE = 126, 94
+WINDOW, STRIDE = 62, 40
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ def gather(folder: Path, seed: int) -> pd.DataFrame:
     """All rows of `folder` (see its README) and of the grammars: `text`, `src`, `group`, a column a category."""
     random_ = random.Random(seed)
     public = _public(folder)
-    rows = pd.concat([public, _contrast(random_), _madlibs(folder, seed), _long_harmless(public, random_)])
+    short = pd.concat([public, _contrast(random_), _madlibs(folder, seed)])
+    rows = pd.concat([short, _long(short, random_)])
     rows["text"] = [plain(text).text for text in rows["text"]]
     return rows[rows["text"].str.len() > 0].drop_duplicates("text").reset_index(drop=True)
 
@@ -114,6 +115,7 @@ def _contrast(random_: random.Random) -> pd.DataFrame:
         for side, default in (("unsafe", -1), ("safe", 0)):
             part = grammar.get(side, {"templates": []})
             given = dict.fromkeys(CATEGORIES, default) | dict.fromkeys(part.get("labels", []), 1)
+            given |= dict.fromkeys(part.get("open", []), -1)
             for template in part["templates"]:
                 group = f"{path.stem}-{template}"
                 for text in expand(template, grammar["slots"], _PER_SIDE // len(part["templates"]) + 1, random_):
@@ -148,9 +150,24 @@ def _madlibs(folder: Path, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"text": rows["text"].to_numpy(), "src": "madlibs", "group": rows["text"].to_numpy()} | table)
 
 
-def _long_harmless(public: pd.DataFrame, random_: random.Random) -> pd.DataFrame:
-    """Harmless captions strung together: without them every long text would look like one from a hate corpus."""
-    texts = public[public["src"].isin(["coco", "t2icomp", "diffdb"])]["text"].tolist()
-    joined = [" ".join(random_.sample(texts, random_.randint(3, 7))) for _ in range(_LONG)]
-    given = dict.fromkeys(CATEGORIES, 0)
-    return pd.DataFrame([{"text": text, "src": "long", "group": text} | given for text in joined])
+def _long(rows: pd.DataFrame, random_: random.Random) -> pd.DataFrame:
+    """Harmless captions strung together, half of them with one violation among them, which keeps its group.
+
+    Without them every long text would look like one from a hate corpus, and a violation in one would drown.
+    """
+    harmless = rows[rows["src"].isin(["coco", "t2icomp", "diffdb"])]["text"].tolist()
+    seed = random_.randrange(2**31)
+    bad = rows[rows["src"].isin(["copro", "nib", "contrast"]) & (rows[list(CATEGORIES)] == 1).any(axis=1)]
+    long = []
+    for row in bad.sample(_LONG, random_state=seed).to_dict("records"):
+        texts = random_.sample(harmless, random_.randint(2, 4))
+        texts.insert(random_.randint(0, len(texts)), row["text"])
+        long.append(row | {"text": _join(texts, random_), "src": "long"})
+        clean = _join(random_.sample(harmless, random_.randint(3, 7)), random_)
+        long.append({"text": clean, "src": "long", "group": clean} | dict.fromkeys(CATEGORIES, 0))
+    return pd.DataFrame(long)
+
+
+def _join(texts: list[str], random_: random.Random) -> str:
+    """The texts as one, as sentences or as a list."""
+    return random_.choice([". ", ", "]).join(text.rstrip(". ") for text in texts)

@@ -15,8 +15,6 @@ from services.prompt_filter.ngrams import BUCKETS, NgramModel, buckets
 
 EPOCHS, BATCH, RATE, DECAY = 8, 256, 1e-3, 3e-3
 NGRAM_C = 8.0
-# Mixtures are drawn towards even shares, so that a category with few texts held out gets a sound one.
-_PRIOR = np.array([0.5, 0.5, 0.0])
 _PRIOR_WEIGHT = 0.5
 
 
@@ -63,20 +61,33 @@ def ngram_matrix(texts: list[str]) -> csr_matrix:
 
 
 def fit_mix(embedding: np.ndarray, ngram: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Platt scaling over both logits (texts, C), neither with a negative share; returns float32 (C, 3)."""
+    """Platt scaling of each logit (texts, C), of their mean again; returns float32 (C, 3).
+
+    Even shares on purpose: on texts like those of training the n-grams look better than they are on others.
+    """
     mixes = []
     for column in range(labels.shape[1]):
         known = labels[:, column] >= 0
-        inputs = np.stack([embedding[known, column], ngram[known, column], np.ones(known.sum())], axis=1)
-        signs = np.where(labels[known, column] == 1, 1.0, -1.0)
-
-        def loss(mix: np.ndarray, inputs: np.ndarray = inputs, signs: np.ndarray = signs) -> float:
-            fit = np.logaddexp(0, -signs * (inputs @ mix)).sum()
-            return float(fit + _PRIOR_WEIGHT * ((mix - _PRIOR) ** 2).sum())
-
-        found = minimize(loss, _PRIOR, bounds=[(0, None), (0, None), (None, None)], method="L-BFGS-B")
-        mixes.append(found.x)
+        truth = labels[known, column] == 1
+        (slope_a, offset_a), (slope_b, offset_b) = (
+            _platt(logits[known, column], truth) for logits in (embedding, ngram)
+        )
+        mean = (slope_a * embedding[known, column] + offset_a + slope_b * ngram[known, column] + offset_b) / 2
+        slope, offset = _platt(mean, truth)
+        mixes.append([slope * slope_a / 2, slope * slope_b / 2, slope * (offset_a + offset_b) / 2 + offset])
     return np.array(mixes, np.float32)
+
+
+def _platt(logits: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Slope ≥ 0 and offset of the logistic fit, drawn a little towards (1, 0) where few texts speak."""
+    signs = np.where(truth, 1.0, -1.0)
+
+    def loss(line: np.ndarray) -> float:
+        fit = np.logaddexp(0, -signs * (line[0] * logits + line[1])).sum()
+        return float(fit + _PRIOR_WEIGHT * ((line[0] - 1) ** 2 + line[1] ** 2))
+
+    found = minimize(loss, np.array([1.0, 0.0]), bounds=[(0, None), (None, None)], method="L-BFGS-B")
+    return float(found.x[0]), float(found.x[1])
 
 
 def save(heads: Heads, path: Path) -> None:

@@ -19,21 +19,22 @@ from services.core.artifacts import MODELS
 from services.prompt_filter.classifier import Classifier, Heads
 from services.prompt_filter.encoder import Encoder
 from training.manifest import record
-from training.prompt_filter import data, encoder, heads, metrics
+from training.prompt_filter import card, data, encoder, heads, metrics
 
 SEED = 7
 # Tweets and captions are many and alike; no source may outweigh the prompts.
 CAPS = {
-    "edos": 4000,
-    "davidson": 4000,
-    "coco": 4000,
-    "covid": 2000,
-    "hatemoji": 3000,
-    "vicomtech": 2500,
-    "diffdb": 4000,
-    "long": 800,
-    "madlibs": 2000,
-    "jigsawbias": 1500,
+    "copro": 16_000,
+    "edos": 2_500,
+    "davidson": 2_500,
+    "coco": 3_000,
+    "covid": 1_000,
+    "hatemoji": 2_000,
+    "vicomtech": 1_500,
+    "diffdb": 3_000,
+    "long": 2_000,
+    "madlibs": 1_500,
+    "jigsawbias": 800,
 }
 FINETUNE_TOKENS = 64
 FAIRNESS = 3_000
@@ -58,6 +59,7 @@ def main() -> None:
     heads.save(model, arguments.out / "heads.npz")
     figures = metrics.report(rows, scores) | {"fairness": _fairness(rows, arguments.data, Classifier(runtime, model))}
     (arguments.out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (arguments.out / "README.md").write_text(card.render(figures), encoding="utf-8")
     if arguments.out == MODELS / "prompt":
         record(*(arguments.out / name for name in ("encoder.onnx", "tokenizer.json", "heads.npz")))
 
