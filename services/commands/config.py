@@ -1,4 +1,4 @@
-"""`portcullis config`: every variable that can be set, with its value here and its meaning."""
+"""`portcullis config`: every variable that can be set, with its type, default and meaning."""
 
 from __future__ import annotations
 
