@@ -1,6 +1,7 @@
 """What the words of an edit's prompt would do to the picture: `concept.*` signals, each with the words that say so.
 
-A vocabulary and patterns in YAML (`data/words.yaml`, `data/prompts.yaml`), matched by RE2 in time linear in the text.
+A vocabulary and patterns in YAML (`data/words.yaml`, `data/prompts.yaml`), matched by RE2 in time linear in the text,
+and lists of words for people and clothes from WordNet 3.0 (Fellbaum 1998; made by `training.pair_words`).
 Chosen over an encoder with prototype sentences because every finding names its words, and negation can be told.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import re2
 import yaml
 
-from services.combo_filter.patterns import compile_pattern, read_groups
+from services.combo_filter.patterns import compile_pattern, read_groups, singulars
 from services.core.errors import ConfigurationError
 from services.core.policy.concepts import CONCEPTS
 from services.core.signals import Signal, TextSpan
@@ -31,15 +32,18 @@ _NEGATION = re2.compile(
     r"|change|changing|alter|altering|touch|touching|signs? of|be|is|are))*\s+)$"
 )
 
+_WORD = re2.compile(r"\w+")
+
 Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """How one concept is told from words; a `stubborn` one does not care for negation."""
+    """How one concept is told: by patterns, and by single `words`; a `stubborn` one does not care for negation."""
 
     name: str
     patterns: tuple[Any, ...]
+    words: frozenset[str]
     exceptions: tuple[Any, ...]
     stubborn: bool
 
@@ -100,11 +104,15 @@ def _spans(patterns: tuple[Any, ...], text: str) -> Iterator[Span]:
     return (match.span() for pattern in patterns for match in pattern.finditer(text))
 
 
+def _word_spans(words: frozenset[str], text: str) -> Iterator[Span]:
+    return (match.span() for match in _WORD.finditer(text) if not words.isdisjoint(singulars(match[0])))
+
+
 def _signals(concept: Concept, folded: Folded, harmless: tuple[Span, ...]) -> list[Signal]:
     exempt = (*harmless, *_spans(concept.exceptions, folded.text))
     found = {
         span
-        for span in _spans(concept.patterns, folded.text)
+        for span in (*_spans(concept.patterns, folded.text), *_word_spans(concept.words, folded.text))
         if not _overlaps(span, exempt) and (concept.stubborn or not _negated(folded.text, span[0]))
     }
     return [Signal(concept.name, 1.0, SOURCE, folded.span(*span)) for span in sorted(found)[:SPANS_PER_CONCEPT]]
@@ -131,7 +139,13 @@ def _load() -> PromptConcepts:
     if unknown:
         raise ConfigurationError(f"prompts.yaml names concepts that the policy does not know: {sorted(unknown)}")
     concepts = tuple(
-        Concept(name, compiled(body["patterns"]), compiled(body.get("except", [])), body.get("stubborn", False))
+        Concept(
+            name,
+            compiled(body["patterns"]),
+            frozenset((folder / body["words"]).read_text(encoding="utf-8").split() if "words" in body else ()),
+            compiled(body.get("except", [])),
+            body.get("stubborn", False),
+        )
         for name, body in document["concepts"].items()
     )
     return PromptConcepts(compiled(document["harmless"]), concepts)

@@ -27,6 +27,12 @@ def noun(word: str) -> str:
     return f"{stem}(?:e?s)?(?:'s|')?"
 
 
+def singulars(word: str) -> tuple[str, ...]:
+    """The forms under which a list of singular nouns may know the word, itself first."""
+    rules = (("s", ""), ("es", ""), ("ies", "y"), ("men", "man"), ("ves", "fe"))
+    return (word, *(word.removesuffix(ending) + single for ending, single in rules if word.endswith(ending)))
+
+
 def verb(word: str) -> str:
     """The verb with its inflections, as regular verbs form them; only the first of several words is inflected."""
     head, _, rest = word.partition(" ")
