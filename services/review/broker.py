@@ -28,6 +28,7 @@ class Broker:
     url: str
     options: dict[str, Any]
     queue_type: str = "classic"
+    prefetch: int = 1  # messages that a worker takes ahead; 0: as many as one read gives
 
 
 def choose(url: str, dsn: str, visibility_seconds: int) -> Broker:
@@ -44,7 +45,9 @@ def choose(url: str, dsn: str, visibility_seconds: int) -> Broker:
             "use_notify": True,
             "pool_size": 2,
         }
-        return Broker("pgmq://localhost", options)  # where it truly is says `conn_string`
+        # `conn_string` says where it truly is. No prefetch limit: an acknowledgement that fails, as when Postgres is
+        # restarted, counts as outstanding for ever on this transport, and under a limit the worker would starve.
+        return Broker("pgmq://localhost", options, prefetch=0)
     scheme = urlsplit(url).scheme
     if scheme in AMQP:
         return Broker(url, {"confirm_publish": True}, queue_type="quorum")

@@ -34,7 +34,7 @@ def make_app(house: HouseSettings, settings: ReviewSettings) -> Celery:
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
-        worker_prefetch_multiplier=1,
+        worker_prefetch_multiplier=chosen.prefetch,
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         enable_utc=True,
