@@ -7,6 +7,7 @@ spelled-out words and stretched letters undone. Every pass is linear in the text
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -24,14 +25,20 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 # Tags and emphasis marks that stand inside a word.
 _MARKUP = re.compile(r"(?<=[A-Za-z])(?:</?[A-Za-z]{1,10}>|[*_~`|^]{1,3})+(?=[A-Za-z])")
 # Single letters with one and the same separator between them: "k.i.l.l", "b l o o d".
-_SPELLED = re.compile(r"(?<![^\W_])[A-Za-z0-9@$!](?:([ .\-_*/,])[A-Za-z0-9@$!])(?:\1[A-Za-z0-9@$!])+(?![^\W_])")
+_SPELLED = re.compile(r"(?<![^\W_])[A-Za-z0-9@$!](?:([ .\-_*/,])[A-Za-z0-9@$!'])(?:\1[A-Za-z0-9@$!'])+(?![^\W_])")
 _LEET_WORD = re.compile(r"[A-Za-z0-9@$!+|]+")
 _LEET_RUN = re.compile(r"(?:(?<=[A-Za-z])[0134578@$!+|]{1,3}(?=[A-Za-z])|(?<![A-Za-z0-9])[@$](?=[A-Za-z]))")
 _LEET = str.maketrans("0134578@$!+|", "oieastbasitl")
 _LEET_L = str.maketrans("0134578@$!+|", "oleastbasltl")
+# "80s", "4k", "3rd": digits that are digits.
+_NUMBER = re.compile(r"\d+[A-Za-z]{1,2}")
+_EDGES, _EDGES_L = (str.maketrans("0134578@$", letters) for letters in ("oieastbas", "oleastbas"))
 _STRETCHED = re.compile(r"([A-Za-z])\1{2,}")
 _WORD = re.compile(r"[A-Za-z]+")
 _MAX_ROUNDS = 4
+_SHORT_WORD = 2
+_LONGEST = 20
+_WORD_COST = {1: 1.8, 2: 1.5, 3: 1.2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ def undress(form: Form, words: frozenset[str]) -> Form:
         if not form.text.isascii():
             form = form.sub(_NOT_ASCII, _ascii)
         form = form.sub(_MARKUP, lambda _: "")
-        form = form.sub(_SPELLED, _join)
+        form = form.sub(_SPELLED, lambda spelled: _join(spelled, words))
         form = form.sub(_LEET_WORD, lambda word: _read_leet(word, words))
         form = form.sub(_WORD, lambda word: _shrink(word, words))
         form = _trim(form.sub(_BLANKS, lambda _: " "))
@@ -135,16 +142,47 @@ def _ascii(letter: str) -> str:
     return bare
 
 
-def _join(spelled: str) -> str:
-    """A word out of single letters, unless it is mostly digits ("2 0 1 0")."""
+def _join(spelled: str, words: frozenset[str]) -> str:
+    """Words out of single letters, unless they are mostly digits ("2 0 1 0")."""
     letters = spelled[::2]
-    return letters if sum(letter.isalpha() for letter in letters) * 2 > len(letters) else spelled
+    if sum(letter.isalpha() for letter in letters) * 2 <= len(letters):
+        return spelled
+    return _split(_read_leet(letters, words), words)
+
+
+def _split(letters: str, words: frozenset[str]) -> str:
+    """Blanks between words that were spelled out as one run: the split into the fewest known words, if there is one."""
+    lower = letters.lower()
+    if lower in words:
+        return letters
+    # fewest[i] is the least cost of the first i letters and where its last word begins; short words cost more.
+    fewest: list[tuple[float, int]] = [(0.0, 0)]
+    for end in range(1, len(lower) + 1):
+        known = (
+            (fewest[begin][0] + _WORD_COST.get(end - begin, 1.0), begin)
+            for begin in range(max(0, end - _LONGEST), end)
+            if lower[begin:end] in words or lower[begin:end] == "a"
+        )
+        fewest.append(min(known, default=(math.inf, end)))
+    if fewest[-1][0] == math.inf:
+        return letters
+    parts: list[str] = []
+    end = len(lower)
+    while end:
+        begin = fewest[end][1]
+        parts.append(letters[begin:end])
+        end = begin
+    return " ".join(reversed(parts))
 
 
 def _read_leet(word: str, words: frozenset[str]) -> str:
-    """Letters for the digits and signs that stand between letters; a 1 is an i or an l, whichever makes a word."""
-    if word.isalpha():
+    """Letters for the digits and signs between letters, and at the edges where that makes a word; 1 is an i or an l."""
+    if word.isalpha() or not any(letter.isalpha() for letter in word):
         return word
+    if not _NUMBER.fullmatch(word):
+        for table in (_EDGES, _EDGES_L):
+            if len(word) > _SHORT_WORD and (whole := word.translate(table)).lower() in words:
+                return whole
     as_i = _LEET_RUN.sub(lambda run: run.group().translate(_LEET), word)
     as_l = _LEET_RUN.sub(lambda run: run.group().translate(_LEET_L), word)
     return as_l if as_l.lower() in words and as_i.lower() not in words else as_i
