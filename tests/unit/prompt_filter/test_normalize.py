@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.prompt_filter.normalize import Form, plain, undress
 
 WORDS = frozenset(
-    ["a", "killed", "man", "in", "pool", "of", "blood", "kill", "naked", "woman", "bold", "cool", "him", "bad"]
+    ["a", "killed", "man", "in", "pool", "of", "blood", "kill", "naked", "woman", "bold", "cool", "him", "bad", "them"]
 )
 # Any Unicode text that UTF-8 can carry, with the disguises drawn often.
 DISGUISES = st.sampled_from(list("\u200b\u200d\ufe0f\u0301\u0336оаеѕ🅺🇰ｋ𝓴01345@$!*_.- \t\n<b>ßﬁﷺ"))
