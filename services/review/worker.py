@@ -27,6 +27,7 @@ def main() -> None:
     """Works until SIGTERM; exits 78 on a bad set-up, 1 where a part is not there yet."""
     house, settings = HouseSettings(), ReviewSettings()
     telemetry.configure_logging("review.worker", house.log_level)
+    logging.captureWarnings(True)
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)  # two lines for each task say too much
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     try:
