@@ -586,6 +586,13 @@ def test_a_picture_that_nobody_looked_at_counts_as_a_photograph(prompt: str, ver
     assert judge(prompt, ()).verdict.name == verdict
 
 
+@pytest.mark.parametrize(("score", "verdict"), [(0.1, "ALLOW"), (0.2, "REVIEW"), (0.45, "REVIEW"), (0.5, "BLOCK")])
+def test_between_a_drawing_and_a_photograph_a_person_looks(score: float, verdict: str) -> None:
+    upload = (Signal("concept.photo", score, "photo/1"),)
+    assert judge("smoke over the roof", upload).verdict.name == verdict
+    assert judge("a tree", upload).verdict.name == "ALLOW"
+
+
 def test_a_broken_photo_score_counts_as_a_photograph() -> None:
     assert judge("smoke", (Signal("concept.photo", float("nan"), "photo/1"),)).verdict.name == "BLOCK"
 
