@@ -26,7 +26,8 @@ from services.core.errors import ConfigurationError, PortcullisError
 from services.core.rpc import tls
 from services.core.rpc.door import Door, Interceptor, KeyCheck
 
-EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: starting again will not help
+# Of sysexits.h: EX_CONFIG, starting again will not help; EX_TEMPFAIL, it may.
+EXIT_CONFIGURATION, EXIT_AGAIN = 78, 75
 READY_EVERY_SECONDS = 1.0
 READY_TIMEOUT_SECONDS = 5.0
 ROOM_RECEIVE_BYTES = 256 * 2**20  # a sanitised 33-megapixel PNG can be 100 MB
@@ -58,7 +59,10 @@ Build = Callable[[HouseSettings], Awaitable[App]]
 
 
 def run(name: str, build: Build) -> None:
-    """Runs the service `name` (its certificate's identity) until SIGTERM or Ctrl-C; exits 78 on a bad set-up."""
+    """Runs the service `name` (its certificate's identity) until SIGTERM or Ctrl-C.
+
+    Exits 78 where starting again will not help, 75 where it may: Postgres does not answer, say.
+    """
     house = HouseSettings()
     telemetry.configure_logging(name, house.log_level)
     try:
@@ -66,6 +70,9 @@ def run(name: str, build: Build) -> None:
     except ConfigurationError as error:
         log.error("cannot start", reason=error.reason, mend=error.message)
         sys.exit(EXIT_CONFIGURATION)
+    except PortcullisError as error:
+        log.error("cannot start now", reason=error.reason, why=error.message)
+        sys.exit(EXIT_AGAIN)
 
 
 async def _until_signalled(name: str, build: Build, house: HouseSettings) -> None:
