@@ -20,7 +20,8 @@ from confusable_homoglyphs import confusables
 from services.core.signals import TextForm, TextSpan
 
 _BLANKS = re.compile(r"\s+")
-_CLUSTER = regex.compile(r"\X")
+# A letter and its marks, at most 30 at once (Unicode's stream-safe limit): ordering marks takes their square.
+_CLUSTER = regex.compile(r"\P{M}\p{M}{0,30}|\p{M}{1,30}")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 # Tags and emphasis marks that stand inside a word.
 _MARKUP = re.compile(r"(?<=[A-Za-z])(?:</?[A-Za-z]{1,10}>|[*_~`|^]{1,3})+(?=[A-Za-z])")
