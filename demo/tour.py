@@ -72,12 +72,16 @@ def _goodbye(console: Console, book: Book, home: Path, report: Path) -> None:
             console.print(f"  [red]✘[/] {escape(missed)}")
     else:
         console.print("[bold green]Everything the tour promised came true.[/]")
-    console.print(f"  report    {report.absolute()}")
-    console.print(f"  pictures  {OUT.absolute()}")
-    console.print(f"  data home {home} [dim](database, keys, evidence; its log is {home}.log)[/]")
-    console.print("To keep the servers running on it, and to talk to them from another terminal:")
-    console.print(f"  [bold]PORTCULLIS_HOME={home} .venv/bin/portcullis up[/]")
-    console.print(f'  [bold]PORTCULLIS_HOME={home} .venv/bin/portcullis create "a red circle" -o out/[/]')
+    reach = f"PORTCULLIS_HOME={home} {Path(sys.executable).with_name('portcullis')}"
+    for line in (
+        f"  report    {report.absolute()}",
+        f"  pictures  {OUT.absolute()}",
+        f"  data home {home} [dim](database, keys, evidence; the servers' log is {home}.log)[/]",
+        "To keep the servers running on it, and to talk to them from another terminal:",
+        f"  [bold]{reach} up[/]",
+        f'  [bold]{reach} create "a red circle" -o out/[/]',
+    ):
+        console.print(line, soft_wrap=True)
 
 
 if __name__ == "__main__":
