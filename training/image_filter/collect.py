@@ -128,6 +128,7 @@ def made(rng: Generator) -> Iterator[Crop]:
         ("vector", drawn.vector_face, 1, 1200),
         ("heads", drawn.shaded_head, 1, 800),
         ("scenes", drawn.flat_scene, 0, 1500),
+        ("renders", drawn.soft_scene, 0, 1500),
         ("pages", drawn.page, 0, 500),
     )
     for name, make, face, count in makers:

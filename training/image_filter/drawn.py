@@ -136,7 +136,7 @@ def shaded_head(rng: Generator) -> Picture:
 
 
 def flat_scene(rng: Generator) -> Picture:
-    """Simple shapes on a plain ground, as the embedded generator paints them; some soft, as diffusion leaves them."""
+    """Simple shapes on a plain ground, as the embedded generator is taught to paint them; some soft."""
     size = SIDE * 2
     image = _canvas(rng, size)
     draw = ImageDraw.Draw(image)
@@ -161,6 +161,25 @@ def flat_scene(rng: Generator) -> Picture:
         wash = cv2.GaussianBlur(rng.normal(0, 20, picture.shape), (0, 0), rng.uniform(2, 12))
         picture = np.clip(picture + wash, 0, 255).astype(np.uint8)
     return picture
+
+
+def soft_scene(rng: Generator) -> Picture:
+    """A flat scene as a small diffusion model paints it: 64 pixels, wavering edges, uneven washes, a faint grid."""
+    small = cv2.resize(flat_scene(rng), (64, 64), interpolation=cv2.INTER_AREA)
+    y, x = np.mgrid[:64, :64].astype(np.float32)
+    reach, waver = rng.uniform(1.5, 5), rng.uniform(0, 14)
+    dx, dy = (cv2.GaussianBlur(rng.normal(0, 1, (64, 64)).astype(np.float32), (0, 0), reach) for _ in range(2))
+    warped = cv2.remap(small, x + dx * waver, y + dy * waver, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    blurred = cv2.GaussianBlur(warped, (0, 0), rng.uniform(0.3, 1.6)).astype(float)
+    for strength, width in ((rng.uniform(0, 25), rng.uniform(2, 8)), (rng.uniform(0, 14), rng.uniform(0.5, 1.2))):
+        wash = cv2.GaussianBlur(rng.normal(0, 1, (64, 64, 3)), (0, 0), width)
+        blurred += strength * wash / wash.std()
+    pitch = int(rng.choice([2, 4, 8]))
+    grid = np.cos(2 * np.pi * x / pitch) + np.cos(2 * np.pi * y / pitch)
+    blurred += (rng.uniform(0, 7) * grid)[..., None]
+    side = int(rng.choice([SIDE, 256]))
+    large = cv2.resize(np.clip(blurred, 0, 255).astype(np.uint8), (side, side), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def page(rng: Generator) -> Picture:
