@@ -7,7 +7,7 @@ it needs, and one whose extras are missing says how to install them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 import typer
@@ -29,16 +29,35 @@ Exit codes: 0 allowed or done, 1 error, 2 wrong usage, 3 refused or held by poli
 """
 
 
-def build() -> typer.Typer:
-    """The whole command line, with the commands that installed rooms add."""
+COMMANDS: dict[str, Callable[..., None]] = {
+    "create": images.create,
+    "edit": images.edit,
+    "vary": images.vary,
+    "inspect": checks.inspect,
+    "decision": checks.decision,
+}
+GROUPS = {"check": checks.app, "review": review.app}
+
+
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The command line for `arguments`: our own commands, and those of installed rooms that they may mean."""
     app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
-    for command in (images.create, images.edit, images.vary, checks.inspect, checks.decision):
-        app.command()(command)
-    app.add_typer(checks.app, name="check")
-    app.add_typer(review.app, name="review")
-    for entry in sorted(entry_points(group="portcullis.commands"), key=lambda entry: entry.name):
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name)
+    for entry in _meant(arguments):
         _join(app, entry)
     return app
+
+
+def _meant(arguments: Sequence[str]) -> list[EntryPoint]:
+    """Loading a room's command takes its imports, so only the one that is called is loaded; all of them for help."""
+    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if called in COMMANDS or called in GROUPS:
+        return []
+    entries = sorted(entry_points(group="portcullis.commands"), key=lambda entry: entry.name)
+    return [entry for entry in entries if entry.name == called] or entries
 
 
 def _join(app: typer.Typer, entry: EntryPoint) -> None:
@@ -66,7 +85,7 @@ def _explain(entry: EntryPoint) -> Callable[[], None]:
 def main() -> None:
     """Runs the command line; expected failures end it with one clear message."""
     try:
-        build()()
+        build(sys.argv[1:])()
     except PortcullisError as error:
         show_error(error)
         sys.exit(1)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(cli.build(), list(arguments))
+    return CliRunner().invoke(cli.build(arguments), list(arguments))
 
 
 def blocked(prompt: str, word: str) -> checks_pb2.Check:
@@ -90,6 +90,16 @@ def test_a_command_whose_extra_is_missing_says_what_to_install(monkeypatch):
     result = run("guard")
     assert isinstance(result.exception, PortcullisError)
     assert "pip install 'portcullis[guard]'" in result.exception.message
+
+
+def test_only_the_command_that_is_called_is_loaded():
+    assert [entry.name for entry in cli._meant(["--quiet", "doctor"])] == ["doctor"]
+    assert cli._meant(["check", "prompt", "up"]) == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["dcotor"]])
+def test_help_and_slips_of_the_pen_know_all_commands(arguments):
+    assert {"doctor", "scan", "up"} <= {entry.name for entry in cli._meant(arguments)}
 
 
 def test_claim_tokens_are_kept_for_their_owner_alone(tmp_path, monkeypatch):
