@@ -21,6 +21,7 @@ Rgb = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 
 SKETCH_SIDE = 32
+_HASHED_SIDE = 1024
 # The distance up to which PDQ's authors call two pictures the same.
 PDQ_RADIUS = 31
 # Below this quality they advise not to rely on a match.
@@ -67,14 +68,14 @@ class Look:
 
 def fingerprint(rgb: Rgb) -> Fingerprint:
     """The fingerprint of an H × W × 3 sRGB picture."""
-    bits, quality = pdqhash.compute(np.ascontiguousarray(rgb))
+    bits, quality = pdqhash.compute(_reduced(rgb))
     phash = np.packbits(imagehash.phash(Image.fromarray(rgb)).hash.flatten()).tobytes()
     return Fingerprint(np.packbits(bits).tobytes(), int(quality), phash, _sketch(rgb).tobytes())
 
 
 def pdq_orientations(rgb: Rgb) -> tuple[bytes, ...]:
     """PDQ of a picture in the eight orientations of a square, 32 bytes each."""
-    hashes, _ = pdqhash.compute_dihedral(np.ascontiguousarray(rgb))
+    hashes, _ = pdqhash.compute_dihedral(_reduced(rgb))
     return tuple(np.packbits(bits).tobytes() for bits in hashes)
 
 
@@ -123,6 +124,16 @@ def _compare_part(plane: Plane, registered: Look) -> Likeness:
 
 def _unpack(sketch: bytes) -> Rgb:
     return np.frombuffer(sketch, np.uint8).reshape(SKETCH_SIDE, SKETCH_SIDE, 3)
+
+
+def _reduced(rgb: Rgb) -> Rgb:
+    """At most 1,024 pixels a side: PDQ looks at 64 × 64 in the end, but takes a second for what a camera makes."""
+    factor = _HASHED_SIDE / max(rgb.shape)
+    if factor >= 1.0:
+        return np.ascontiguousarray(rgb)
+    size = [max(1, round(side * factor)) for side in rgb.shape[1::-1]]
+    small: Rgb = cv2.resize(np.ascontiguousarray(rgb), size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _sketch(rgb: Rgb) -> Rgb:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from services.provenance.watermark.code import Bits, Floats
-from services.provenance.watermark.lattice import Pose, poses, undo
+from services.provenance.watermark.lattice import poses, undo
 from services.provenance.watermark.mask import visibility_mask
 from services.provenance.watermark.payload import CHECK_BITS, PayloadCode
-from services.provenance.watermark.residual import fold, luma, repeat, residual
+from services.provenance.watermark.residual import fold, luma, middle, repeat, residual, resize
 from services.provenance.watermark.search import PLACES, lay, locks, turned
 from services.provenance.watermark.tile import SIZE, load_tile
 
@@ -26,6 +26,8 @@ _LOCKS = 2
 _POSES = 8
 # Longest sides that pictures are made in: a copy resized as a whole is tried at each.
 _HOUSE_SIDES = (256, 512, 1024)
+# Of a larger picture the middle is read: the tile repeats, and a stranger's file must not cost seconds.
+_LARGEST = 2048
 
 
 class Detection(TypedDict):
@@ -114,13 +116,14 @@ class Codec:
 
 def _views(grey: Floats) -> Iterator[Floats]:
     """The picture as it lies, then every guess at how it lay before, cheapest and likeliest first."""
-    yield grey
+    centre = middle(grey, _LARGEST)
+    yield centre
     longest = max(grey.shape)
     for side in _HOUSE_SIDES:
         if side != longest:
-            yield undo(grey, Pose(scale=longest / side, angle=0.0))
-    for pose in poses(grey, _POSES):
-        yield undo(grey, pose)
+            yield resize(grey, side / longest)
+    for pose in poses(centre, _POSES):
+        yield undo(centre, pose)
 
 
 def _false_positive(views: int, z: float) -> float:

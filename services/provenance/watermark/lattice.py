@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from services.provenance.watermark.code import Floats
-from services.provenance.watermark.residual import residual
+from services.provenance.watermark.residual import middle, residual
 from services.provenance.watermark.tile import INNER, OUTER, SIZE
 
 _LARGEST = 1024
@@ -51,9 +51,7 @@ class _Lags:
 
 def poses(grey: Floats, best: int) -> list[Pose]:
     """The `best` guesses for a luma plane, likeliest first; each holds up to quarter turns and mirroring."""
-    height, width = grey.shape
-    top, left = max(0, height - _SEARCHED) // 2, max(0, width - _SEARCHED) // 2
-    plane = residual(grey[top : top + _SEARCHED, left : left + _SEARCHED])
+    plane = residual(middle(grey, _SEARCHED))
     power, radius = _even_power(plane)
     guesses: list[tuple[float, Pose]] = []
     for least, most in _OCTAVES:

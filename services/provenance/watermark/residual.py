@@ -30,6 +30,20 @@ def residual(grey: Floats) -> Floats:
     return even
 
 
+def middle(plane: Floats, side: int) -> Floats:
+    """The middle of a plane, at most `side` pixels high and wide."""
+    top, left = (max(0, length - side) // 2 for length in plane.shape)
+    return plane[top : top + side, left : left + side]
+
+
+def resize(plane: Floats, factor: float) -> Floats:
+    """The whole plane, `factor` times as large, at least 1 pixel a side."""
+    width, height = (max(1, round(length * factor)) for length in plane.shape[::-1])
+    method = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_CUBIC
+    resized: Floats = cv2.resize(plane, (width, height), interpolation=method)
+    return resized
+
+
 def repeat(tile: Floats, shape: tuple[int, ...]) -> Floats:
     """A square tile, repeated from the upper left corner over a plane of a shape."""
     height, width = shape
