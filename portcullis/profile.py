@@ -14,10 +14,14 @@ from portcullis.errors import PortcullisError
 
 
 def default_home() -> Path:
-    """The data home where PORTCULLIS_HOME names none: the user's data folder, for root /var/lib/portcullis."""
-    if configured := os.environ.get("PORTCULLIS_HOME"):
-        return Path(configured).expanduser().absolute()
+    """The data home of the user; root's lies outside its own home, which Postgres' user could not enter."""
     return Path("/var/lib/portcullis") if os.geteuid() == 0 else user_data_path("portcullis")
+
+
+def home() -> Path:
+    """The data home in use: PORTCULLIS_HOME, or the default."""
+    configured = os.environ.get("PORTCULLIS_HOME")
+    return Path(configured).expanduser().absolute() if configured else default_home()
 
 
 class Profile(BaseSettings):
@@ -42,7 +46,7 @@ class Profile(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file."""
-        file = JsonConfigSettingsSource(settings_cls, json_file=default_home() / "client.json")
+        file = JsonConfigSettingsSource(settings_cls, json_file=home() / "client.json")
         return init_settings, env_settings, file
 
 
@@ -54,7 +58,7 @@ def load_profile() -> Profile:
         missing = ", ".join(f"PORTCULLIS_{str(e['loc'][0]).upper()}" for e in error.errors())
         raise PortcullisError(
             f"no gateway is configured: set {missing}, or start one here with `portcullis up`, which writes "
-            f"{default_home() / 'client.json'}",
+            f"{home() / 'client.json'}",
             code="FAILED_PRECONDITION",
             reason="NO_PROFILE",
         ) from None

@@ -5,22 +5,17 @@ Every value is read from the environment; `portcullis config` prints them all wi
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
-from platformdirs import user_data_path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from portcullis.profile import default_home
 
 ROOMS = ("gateway", "prompt_filter", "image_filter", "combo_filter", "generator", "provenance", "review")
 FIRST_PORT = 7400
 METRICS_OFFSET = 100
-
-
-def default_home() -> Path:
-    """The data home of the user; root's lies outside its own home, which Postgres' user could not enter."""
-    return Path("/var/lib/portcullis") if os.geteuid() == 0 else user_data_path("portcullis")
 
 
 class HouseSettings(BaseSettings):
