@@ -14,7 +14,8 @@ from portcullis.errors import PortcullisError
 from portcullis.v1.checks_pb2 import Check, Evidence, Reason, Verdict
 
 REFUSED = 3
-out = Console(highlight=False)
+# Lines are not broken, so that paths and ids survive a pipe; tables are drawn to fit.
+out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
 _COLOURS = {Verdict.VERDICT_ALLOW: "green", Verdict.VERDICT_REVIEW: "yellow"}
@@ -68,7 +69,7 @@ def show_reasons(reasons: Iterable[Reason], prompt: str = "") -> None:
         places = ", ".join(place for place in (describe(e, prompt) for e in reason.evidence) if place)
         table.add_row("", f"[bold]{escape(reason.category)}[/]", limit, escape(reason.message), escape(places))
     if table.row_count:
-        out.print(table)
+        out.print(table, soft_wrap=False)
 
 
 def describe(evidence: Evidence, prompt: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from portcullis.cli import claims
 from portcullis.cli.output import out, show_reasons
@@ -50,7 +50,17 @@ def list_items(
     Example: portcullis review list --state any
     """
     wanted = ItemState.ITEM_STATE_UNSPECIFIED if state is State.ANY else ItemState.Value(f"ITEM_STATE_{state.name}")
-    table = Table("item", "queue", "priority", "state", "stage", "categories", "since", box=None, padding=(0, 2))
+    table = Table(
+        Column("item", no_wrap=True),
+        "queue",
+        "priority",
+        "state",
+        "stage",
+        "categories",
+        "since",
+        box=None,
+        padding=(0, 2),
+    )
     with ReviewClient() as desk:
         for item in desk.list_items(queue=queue, state=wanted):
             table.add_row(
@@ -62,7 +72,7 @@ def list_items(
                 ", ".join(sorted({reason.category for reason in item.reasons})),
                 f"{item.created_at.ToDatetime():%Y-%m-%d %H:%M}",
             )
-    out.print(table if table.row_count else "nothing waits")
+    out.print(table if table.row_count else "nothing waits", soft_wrap=False)
 
 
 @app.command()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from demo.inputs import ALLOWED, BLOCKED
+from demo.inputs import ALLOWED, BLOCKED, DOUBTFUL, doubtful_photo, mask_of
 
 PORTCULLIS = Path(sys.executable).with_name("portcullis")
 
@@ -45,3 +47,30 @@ def test_the_doctor_finds_every_room_serving(house):
 def test_the_review_queue_can_be_listed(house):
     listed = portcullis(house, "review", "list", "--state", "any")
     assert listed.returncode == 0, listed.stderr
+
+
+def test_a_doubtful_edit_is_decided_at_the_desk(house, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    photo.write_bytes(doubtful_photo())
+    mask.write_bytes(mask_of(doubtful_photo()))
+    held = portcullis(house, "edit", DOUBTFUL, str(photo), "--mask", str(mask), "-o", str(tmp_path / "out"))
+    assert held.returncode == 3
+    item = re.search(r"for a person: (\S+)", " ".join(held.stdout.split()))[1]
+    assert listed_in_time(house, item)
+    claimed = portcullis(house, "review", "claim", item, "--save", str(tmp_path / "case"))
+    assert DOUBTFUL in claimed.stdout
+    assert len(list((tmp_path / "case").glob("*-image.png"))) == 1
+    decided = portcullis(house, "review", "decide", item, "uphold", "--comment", "a test")
+    assert decided.returncode == 0, decided.stderr
+    again = portcullis(house, "review", "claim", item)
+    assert again.returncode == 1
+    assert "FAILED_PRECONDITION" in again.stderr
+
+
+def listed_in_time(house, item: str) -> bool:
+    for _ in range(40):
+        if item in portcullis(house, "review", "list").stdout:
+            return True
+        time.sleep(0.2)
+    return False
