@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 import typer
+from rich.markup import escape
 
 from portcullis.cli import checks, images, review
 from portcullis.cli.extras import missing, pip_command
@@ -62,7 +63,7 @@ def _meant(arguments: Sequence[str]) -> list[EntryPoint]:
 
 def _join(app: typer.Typer, entry: EntryPoint) -> None:
     if any(missing(extra) for extra in entry.extras):
-        app.command(entry.name, help=f"Needs {pip_command(entry.extras)}.")(_explain(entry))
+        app.command(entry.name, help=escape(f"Needs {pip_command(entry.extras)}."))(_explain(entry))
         return
     command = entry.load()
     if isinstance(command, typer.Typer):

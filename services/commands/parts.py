@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from portcullis.cli.extras import missing, pip_command
 from services.core.config import ROOMS
 from services.core.errors import ConfigurationError
 
@@ -27,6 +28,17 @@ class Part:
     module: str
     layer: Layer
 
+    @property
+    def extra(self) -> str:
+        """The extra of this package that it needs."""
+        match self.layer:
+            case Layer.DATABASE:
+                return "embedded"
+            case Layer.ERRAND:
+                return "review"
+            case _:
+                return self.name.replace("_", "-")
+
 
 POSTGRES = Part("postgres", "services.core.store.embedded", Layer.DATABASE)
 ERRANDS = (
@@ -47,3 +59,9 @@ def parts_for(only: Sequence[str]) -> list[Part]:
     errands = ERRANDS if "review" in wanted else ()
     door = [Part("gateway", "services.gateway", Layer.DOOR)] if "gateway" in wanted else []
     return [*rooms, *errands, *door]
+
+
+def require_installed(parts: Sequence[Part]) -> None:
+    """Raises ConfigurationError with what to install where an extra of these parts is missing."""
+    if lacking := {part.extra for part in parts if missing(part.extra)}:
+        raise ConfigurationError(f"parts of the house are not installed: {pip_command(lacking)}")

@@ -26,7 +26,7 @@ def up(
     """
     from services.commands.house import House, locked
     from services.commands.log_view import LogView
-    from services.commands.parts import POSTGRES, parts_for
+    from services.commands.parts import POSTGRES, parts_for, require_installed
     from services.core.config import HouseSettings
 
     if port_base is not None:
@@ -34,6 +34,7 @@ def up(
     with told_plainly():
         house = HouseSettings()
         parts = parts_for(only or ())
+        require_installed(parts if house.dsn else [POSTGRES, *parts])
         view = LogView(Console(stderr=True, highlight=False), [part.name for part in (POSTGRES, *parts)])
         with locked(house.home):
             asyncio.run(House(house, parts, view).run())

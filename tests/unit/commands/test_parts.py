@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.commands.parts import ERRANDS, Layer, parts_for
+from services.commands import parts
+from services.commands.parts import ERRANDS, POSTGRES, Layer, parts_for, require_installed
 from services.core.config import ROOMS
 from services.core.errors import ConfigurationError
 
@@ -33,3 +34,13 @@ def test_an_unknown_room_is_named_with_those_that_exist():
 
 def test_the_door_ends_first_and_the_database_last():
     assert list(Layer) == [Layer.DOOR, Layer.ROOM, Layer.ERRAND, Layer.DATABASE]
+
+
+def test_what_is_not_installed_is_told_with_one_command(monkeypatch):
+    monkeypatch.setattr(parts, "missing", lambda extra: ["x"] if extra in ("embedded", "review") else [])
+    with pytest.raises(ConfigurationError, match=r"pip install 'portcullis\[embedded,review\]'"):
+        require_installed([POSTGRES, *parts_for(())])
+
+
+def test_what_is_installed_may_start():
+    require_installed([POSTGRES, *parts_for(())])
