@@ -53,7 +53,7 @@ check: $(READY) ## Lint, format, types, contract, generated files
 	  { echo "run make proto docs and commit what changes"; exit 1; }
 
 bench: $(READY) ## Measure what the house promises about speed
-	@set -e; for script in benchmarks/*.py; do echo "· $$script"; $(PY) $$script; done
+	@set -e; for script in benchmarks/*.py; do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
 
 proto: $(READY) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
