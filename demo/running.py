@@ -62,7 +62,11 @@ def running_house(
         yield RunningHouse(home, base, log, process)
     finally:
         process.terminate()
-        process.wait(STOP_SECONDS)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 def _await_ready(process: subprocess.Popen[bytes], log: Path, tell: Callable[[str], None]) -> None:
