@@ -40,13 +40,14 @@ def test_a_promise_that_did_not_is_told_loudly(book, printed):
 
 def test_a_reason_shows_the_words(book, printed):
     span = Evidence(span=TextSpan(start=2, end=7))
-    book.reasons([Reason(category="violence", message="It threatens.", score=0.9, threshold=0.5, evidence=[span])], "a knife")
+    reason = Reason(category="violence", message="It threatens.", score=0.9, threshold=0.5, evidence=[span])
+    book.reasons([reason], "a knife")
     assert "violence (0.90 ≥ 0.50): It threatens. → “knife”" in printed.getvalue()
 
 
 def test_the_report_holds_words_and_pictures_and_no_foreign_markup(book, tmp_path):
     book.fact("<script>alert(1)</script>")
-    book.picture("a picture", b"\x89PNG…")
+    book.picture("a picture", b"\x89PNG")
     book.row("step", "times")
     book.expect(False, "it is blocked")
     write_report(book, tmp_path / "report.html")
