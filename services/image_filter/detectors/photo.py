@@ -21,6 +21,7 @@ from services.image_filter.geometry import surroundings
 _SIDE = 96
 _MOST_FACES = 16  # candidates judged per picture, largest first
 _CONTEXTS = (1.2, 1.8)  # each face is seen close and with hair, collar and background
+_DOUBT = 0.4  # log odds added to P(photograph): what is in doubt counts as one; chosen on held-out photographs
 _SAME_FACE = 0.4  # boxes that share this much of their union are one face
 
 Scores = NDArray[np.float32]
@@ -88,9 +89,9 @@ def distinct(boxes: Sequence[Box]) -> list[Box]:
 
 
 def photo_score(views: Sequence[float]) -> float:
-    """P(photograph) of a picture or face from that of its views: their mean in log odds."""
+    """P(photograph) of a picture or face from that of its views: their mean in log odds, leaning to photograph."""
     odds = np.log(np.clip(views, 1e-4, 1 - 1e-4)) - np.log1p(-np.clip(views, 1e-4, 1 - 1e-4))
-    return float(1 / (1 + np.exp(-odds.mean())))
+    return float(1 / (1 + np.exp(-odds.mean() - _DOUBT)))
 
 
 def _views(picture: Rgb) -> list[Rgb]:
