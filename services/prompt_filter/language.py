@@ -20,6 +20,8 @@ _WORD = re.compile(r"(?<!\w)[^\W\d_]+(?:['’][^\W\d_]+)?(?!\w)")
 _SHORT = 3
 # From this on fastText's guess of another language counts even for a short text.
 _SURE = 0.6
+# Below this the guess says nothing, and a short text of unknown Latin words is as good as undecided.
+_HINT, _UNTOLD = 0.35, 0.55
 _ENDINGS = ("'s", "’s", "s", "es", "ed", "d", "ing", "ly", "er", "y")
 # Shares of English words between which the vocabulary's say grows from none to all.
 _FEW, _MOST = 0.5, 0.85
@@ -48,13 +50,15 @@ class LanguageTest:
         if not words:
             return Language("", 1.0)
         share = sum(_is_english(word) for word in words) / len(words)
-        if len(words) <= _SHORT and share in (0.0, 1.0):
-            return Language("en" if share else "", share)
+        if len(words) <= _SHORT and share == 1.0:
+            return Language("en", 1.0)
         guesses = {str(g["lang"]): float(g["score"]) for g in self._detector.detect(" ".join(words), k=_ALL_LANGUAGES)}
         guessed = guesses.get("en", 0.0)
         best = max(guesses, key=lambda code: guesses[code])
-        if len(words) <= _SHORT and not (best != "en" and guesses[best] >= _SURE):
-            return Language("en", 1.0) if share >= _FEW else Language("", share * 0.5)
+        if len(words) <= _SHORT and (best == "en" or guesses[best] < _SURE):
+            # Rare English words and names look like this too; another script does not.
+            undecided = text.isascii() and (best == "en" or guesses[best] < _HINT)
+            return Language("en", 1.0) if share >= _FEW else Language("", _UNTOLD if undecided else share * 0.5)
         known = min(1.0, max(0.0, (share - _FEW) / (_MOST - _FEW)))
         english = 1 - (1 - guessed) * (1 - known)
         return Language("en" if english >= 0.5 else best, english)

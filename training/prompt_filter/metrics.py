@@ -42,7 +42,7 @@ def report(rows: pd.DataFrame, scores: np.ndarray) -> dict[str, Any]:
     """Per category and per source on the test part and the unseen sources; `scores` (rows, categories)."""
     labels = data.labels(rows)
     test, unseen = rows["part"].eq("test").to_numpy(), rows["part"].eq("unseen").to_numpy()
-    harmless = test & rows["src"].isin(HARMLESS).to_numpy()
+    harmless = test & rows["src"].isin(HARMLESS).to_numpy() & ~(labels == 1).any(axis=1)
     categories = {}
     for column, category in enumerate(data.CATEGORIES):
         # What one false alarm in a hundred ordinary prompts costs in recall.

@@ -30,7 +30,7 @@ def test_english_and_words_of_art_pass(language: LanguageTest, text: str) -> Non
         ("un perro rojo corre por la playa con su dueño", "es"),
         ("человек гуляет по вечернему городу", "ru"),
         ("czerwony samochód stoi na ulicy w mieście", "pl"),
-        ("海の上に沈む夕日と鳥", "ja"),
+        ("きれいなうみの上にしずむゆうひ", "ja"),
     ],
 )
 def test_another_language_is_named(language: LanguageTest, text: str, code: str) -> None:
