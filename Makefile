@@ -7,9 +7,10 @@ PYTHON ?= python3.11
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet -c constraints/cpu.txt
+# What a house and the tour need, and what working on it needs on top.
 READY := $(VENV)/.ready
-# AGPL-3.0; its own process, never part of another extra.
-EXTRAS := all,nudenet,tour,dev
+TOOLS := $(VENV)/.tools
+EXTRAS := all,nudenet,tour
 PROTOS := $(wildcard proto/portcullis/v1/*.proto)
 PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/bin/protoc-gen-mypy \
 	--plugin=protoc-gen-mypy_grpc=$(VENV)/bin/protoc-gen-mypy_grpc
@@ -28,10 +29,15 @@ $(READY): pyproject.toml constraints/cpu.txt
 	@$(PIP) 'torch==2.13.0'
 	@echo "· set-up: Portcullis with [$(EXTRAS)]"
 	@echo "  [nudenet] is the NudeNet detector under AGPL-3.0: it runs in a process of its own and is in no other extra;"
-	@echo "  to go without: make EXTRAS=all,tour,dev …"
+	@echo "  to go without: make EXTRAS=all,tour …"
 	@$(PIP) -e '.[$(EXTRAS)]'
 	@touch $@
 	@echo "· set-up: done"
+
+$(TOOLS): $(READY)
+	@echo "· set-up: tools for tests, checks and training"
+	@$(PIP) -e '.[$(EXTRAS),dev,training]'
+	@touch $@
 
 demo: $(READY) ## Start a house of its own and take the guided tour
 	@$(PY) -m demo.tour
@@ -39,7 +45,7 @@ demo: $(READY) ## Start a house of its own and take the guided tour
 test: check ## Checks, then every test
 	@$(PY) -m pytest -q
 
-check: $(READY) ## Lint, format, types, contract, generated files
+check: $(TOOLS) ## Lint, format, types, contract, generated files
 	@echo "· ruff" && $(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
 	@echo "· mypy" && $(VENV)/bin/mypy --no-error-summary
 	@echo "· buf lint" && $(VENV)/bin/buf lint
@@ -55,17 +61,17 @@ check: $(READY) ## Lint, format, types, contract, generated files
 bench: $(READY) ## Measure what the house promises about speed
 	@set -e; for script in benchmarks/*.py; do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
 
-proto: $(READY) ## Generate the stubs in portcullis/v1 from proto/
+proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-docs: $(READY) pages ## Write docs/api.md and docs/configuration.md
+docs: $(TOOLS) pages ## Write docs/api.md and docs/configuration.md
 
 .PHONY: pages
 pages:
 	@$(PY) docs/generate_api.py > $(DOCS)/api.md
 	@$(VENV)/bin/portcullis config --markdown > $(DOCS)/configuration.md
 
-constraints: $(READY) ## Pin in constraints/cpu.txt what is installed now
+constraints: $(TOOLS) ## Pin in constraints/cpu.txt what is installed now
 	@{ echo "# What every package was when the house last passed its tests; made by make constraints."; \
 	  $(PY) -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints/cpu.txt
 
