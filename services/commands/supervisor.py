@@ -39,17 +39,17 @@ class Keeper:
         self._view = view
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self._process: Process | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self.ready = asyncio.Event()
 
     async def keep(self) -> None:
         """Runs the process until `stop`; raises ConfigurationError where it does not come up for the first time."""
         pause = FIRST_PAUSE_SECONDS
         early_ends = 0
-        while not self._stopping:
+        while not self._stopping.is_set():
             started = time.monotonic()
             status = await self._run_once()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             if not self.ready.is_set():
                 early_ends += 1
@@ -57,12 +57,13 @@ class Keeper:
             if time.monotonic() - started > HEALTHY_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             self._view.say(f"{self.part.name} ended with {_ending(status)}; starting it again in {pause:.0f} s", "red")
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def stop(self, seconds: float) -> None:
         """Ends the process: SIGTERM, and SIGKILL where it is not gone after `seconds`."""
-        self._stopping = True
+        self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -77,7 +78,7 @@ class Keeper:
 
     def kill(self) -> None:
         """Ends the process and its own children at once."""
-        self._stopping = True
+        self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -104,12 +105,13 @@ class Keeper:
         )
         os.close(theirs)
         self._process = process
-        watching = asyncio.create_task(self._watch_readiness(process))
+        if self._stopping.is_set():  # told so while it was being started
+            process.terminate()
         showing = asyncio.create_task(self._show_output(ours))
         try:
+            await self._watch_readiness(process)
             return await process.wait()
         finally:
-            watching.cancel()
             self._end_orphans(process)
             await asyncio.wait({showing}, timeout=LAST_LINES_SECONDS)
             showing.cancel()

@@ -132,6 +132,26 @@ async def test_children_of_a_killed_process_do_not_live_on(keeper, workshop):
     await keeping
 
 
+async def test_told_to_stop_it_does_not_wait_for_the_next_start(keeper, workshop, monkeypatch):
+    part = keeper("obedient")
+    keeping = await started(part)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 60.0)
+    os.kill(int((workshop / "pid-part").read_text()), signal.SIGKILL)
+    await asyncio.sleep(0.5)
+    await part.stop(10)
+    async with asyncio.timeout(5):
+        await keeping
+
+
+async def test_told_to_stop_while_it_starts_it_ends(keeper):
+    part = keeper("obedient")
+    keeping = asyncio.create_task(part.keep())
+    await asyncio.sleep(0)
+    await part.stop(10)
+    async with asyncio.timeout(20):
+        await keeping
+
+
 async def test_a_wrong_set_up_ends_the_start_at_once(keeper, said):
     with pytest.raises(ConfigurationError, match="its last line above says why"):
         await keeper("misconfigured").keep()
