@@ -117,10 +117,9 @@ class Keeper:
             showing.cancel()
 
     def _end_orphans(self, process: Process) -> None:
-        """Children of a killed process would hold its port; to Postgres SIGINT says to roll back and end."""
-        number = signal.SIGINT if self.part.layer is Layer.DATABASE else signal.SIGKILL
+        """Children of a killed process would hold its port. Postgres has a group of its own and mends at its start."""
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+            os.killpg(process.pid, signal.SIGKILL)
 
     async def _watch_readiness(self, process: Process) -> None:
         while process.returncode is None:

@@ -31,9 +31,10 @@ class Broker:
     prefetch: int = 1  # messages that a worker takes ahead; 0: as many as one read gives
 
 
-def choose(url: str, dsn: str, visibility_seconds: int) -> Broker:
+def choose(url: str, dsn: str, visibility_seconds: int, *, listens: bool) -> Broker:
     """The broker at `url`; where that is empty, pgmq in the database at `dsn`.
 
+    `listens` is for who takes messages: only they set pgmq's trigger, because two who set it at once fail.
     Raises ConfigurationError for a transport that could lose messages.
     """
     if not url:
@@ -42,7 +43,7 @@ def choose(url: str, dsn: str, visibility_seconds: int) -> Broker:
             "init_extension": False,  # `install_pgmq` has put its SQL there
             "visibility_timeout": visibility_seconds,
             "wait_time_seconds": 0,  # NOTIFY wakes it; a long poll would delay its shutdown
-            "use_notify": True,
+            "use_notify": listens,
             "pool_size": 2,
         }
         # `conn_string` says where it truly is. No prefetch limit: an acknowledgement that fails, as when Postgres is

@@ -13,13 +13,13 @@ from services.review.tasks import make_route_item
 QUEUE = "portcullis_review"
 
 
-def make_app(house: HouseSettings, settings: ReviewSettings) -> Celery:
+def make_app(house: HouseSettings, settings: ReviewSettings, *, listens: bool) -> Celery:
     """The application for the configured broker, with our one task; makes pgmq's tables where pgmq is the broker.
 
     Raises ConfigurationError or Unavailable where that is not possible.
     """
     dsn = house.database()
-    chosen = broker.choose(house.broker_url, dsn, settings.visibility_seconds)
+    chosen = broker.choose(house.broker_url, dsn, settings.visibility_seconds, listens=listens)
     if not house.broker_url:
         broker.install_pgmq(dsn)
     app = Celery("portcullis-review", broker=chosen.url, set_as_current=False)

@@ -122,7 +122,7 @@ async def serve(house: HouseSettings, settings: ReviewSettings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    app = await asyncio.to_thread(make_app, house, settings)
+    app = await asyncio.to_thread(make_app, house, settings, listens=False)
     evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
     database = await Database.open(house.database(), max_size=4)
     chosen = settings.relay_metrics_port

@@ -31,7 +31,7 @@ def main() -> None:
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)  # two lines for each task say too much
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     try:
-        app = make_app(house, settings)
+        app = make_app(house, settings, listens=True)
     except PortcullisError as error:
         log.error("cannot start", reason=error.reason, mend=error.message)
         sys.exit(EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else 1)

@@ -43,6 +43,7 @@ SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 107  # sun_path of Linux, less its final zero
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
+RECOVERY_PAUSES = (0.5, 1.0, 2.0)
 
 # Statements, parameters and error messages may hold what users wrote: none of them reaches the log. Whoever sent the
 # statement is told of its error all the same.
@@ -115,6 +116,17 @@ def start(home: Path, settings: Mapping[str, str] | None = None) -> Server:
     `settings` adds to Postgres' configuration. Raises ConfigurationError if it cannot work at that place or runs
     there already, Unavailable if it does not come up.
     """
+    for pause in RECOVERY_PAUSES:
+        try:
+            return _start_once(home, settings or {})
+        except Unavailable as error:
+            if error.reason != "POSTGRES_ENDED":
+                raise
+        time.sleep(pause)  # children of a killed Postgres hold its memory until they notice
+    return _start_once(home, settings or {})
+
+
+def _start_once(home: Path, settings: Mapping[str, str]) -> Server:
     folder = home / "postgres"
     data = folder / "data"
     if len(str(data / SOCKET)) > LONGEST_SOCKET_PATH:
@@ -125,7 +137,7 @@ def start(home: Path, settings: Mapping[str, str] | None = None) -> Server:
     cluster = Cluster(data, _programs(user), user)
     _initialise(cluster)
     _stop_leftover(cluster)
-    options = [f"--{name}={value}" for name, value in {**SETTINGS, **(settings or {})}.items()]
+    options = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
     # A group of its own: Ctrl-C in a terminal must not stop it before the services that use it.
     process = subprocess.Popen(cluster.command("postgres", *options), process_group=0, **cluster.identity())
     server = Server(cluster, process, lock)

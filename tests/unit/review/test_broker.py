@@ -10,29 +10,29 @@ DSN = "postgresql://db.example/portcullis"
 
 
 def test_the_default_is_pgmq_in_our_own_postgres() -> None:
-    broker = choose("", DSN, 30)
+    broker = choose("", DSN, 30, listens=True)
     assert broker.url.startswith("pgmq://")
     assert broker.options["conn_string"] == DSN
 
 
 def test_rabbitmq_gets_quorum_queues_and_confirms() -> None:
-    broker = choose("amqp://mq.example//", DSN, 30)
+    broker = choose("amqp://mq.example//", DSN, 30, listens=True)
     assert (broker.queue_type, broker.options) == ("quorum", {"confirm_publish": True})
 
 
 def test_redis_delivers_again_after_the_visibility_timeout() -> None:
-    assert choose("rediss://cache.example/0", DSN, 30).options == {"visibility_timeout": 30}
+    assert choose("rediss://cache.example/0", DSN, 30, listens=True).options == {"visibility_timeout": 30}
 
 
 @pytest.mark.parametrize("url", ["filesystem://", "memory://", "sqla+sqlite:///x", "sqs://", "nonsense"])
 def test_a_broker_that_could_lose_messages_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="PORTCULLIS_BROKER_URL"):
-        choose(url, DSN, 30)
+        choose(url, DSN, 30, listens=True)
 
 
 def test_a_refusal_does_not_repeat_the_url() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        choose("sqs://someone:hush@example", DSN, 30)
+        choose("sqs://someone:hush@example", DSN, 30, listens=True)
     assert "hush" not in caught.value.message
 
 

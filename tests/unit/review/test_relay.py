@@ -33,7 +33,7 @@ def queued(dsn: str) -> int:
 async def test_what_is_in_the_outbox_reaches_the_broker_once(
     house: Database, database: str, open_case: OpenCase
 ) -> None:
-    app = make_app(HouseSettings(dsn=database), ReviewSettings())
+    app = make_app(HouseSettings(dsn=database), ReviewSettings(), listens=False)
     for _ in range(3):
         await open_case(routed=False)
 
@@ -45,7 +45,7 @@ async def test_what_is_in_the_outbox_reaches_the_broker_once(
 async def test_what_the_broker_does_not_take_stays_in_the_outbox(
     house: Database, database: str, open_case: OpenCase
 ) -> None:
-    app = make_app(HouseSettings(dsn=database, broker_url="redis://127.0.0.1:9/0"), ReviewSettings())
+    app = make_app(HouseSettings(dsn=database, broker_url="redis://127.0.0.1:9/0"), ReviewSettings(), listens=False)
     item_id = await open_case(routed=False)
 
     with pytest.raises(Unavailable):
@@ -58,7 +58,7 @@ async def test_what_the_broker_does_not_take_stays_in_the_outbox(
 async def test_a_commit_rings_the_bell(house: Database, database: str, open_case: OpenCase, tmp_path: Path) -> None:
     create_evidence_key(tmp_path / "evidence.key")
     settings = ReviewSettings(poll_seconds=60)
-    app = make_app(HouseSettings(dsn=database), settings)
+    app = make_app(HouseSettings(dsn=database), settings, listens=False)
     relay = Relay(database, house, app, EvidenceStore(tmp_path / "evidence", tmp_path / "evidence.key"), settings)
     stopping = asyncio.Event()
     running = asyncio.create_task(relay.run(stopping))
