@@ -68,11 +68,11 @@ def draw_scene(rng: np.random.Generator, objects: int, background: str | None = 
     colours = [colour for colour in COLOURS if colour != background]
     words = [(str(rng.choice(colours)), str(rng.choice(SHAPES))) for _ in range(objects)]
     if objects == 1:
-        x, y = 0.5 + rng.uniform(-0.1, 0.1, 2)
-        return Scene((Item(*words[0], float(x), float(y), float(rng.uniform(0.26, 0.36))),), "", background)
+        x, y = 0.5 + rng.uniform(-0.03, 0.03, 2)
+        return Scene((Item(*words[0], float(x), float(y), float(rng.uniform(0.3, 0.33))),), "", background)
     relation = str(rng.choice(RELATIONS))
     first, second = _places(rng, relation)
-    radii = rng.uniform(0.175, 0.215, 2)
+    radii = rng.uniform(0.19, 0.205, 2)
     return Scene(
         (Item(*words[0], *first, float(radii[0])), Item(*words[1], *second, float(radii[1]))), relation, background
     )
@@ -80,8 +80,8 @@ def draw_scene(rng: np.random.Generator, objects: int, background: str | None = 
 
 def _places(rng: np.random.Generator, relation: str) -> tuple[tuple[float, float], tuple[float, float]]:
     """Centres of the first and the second object, so that the relation holds and nothing overlaps."""
-    near, far = 0.26 + rng.uniform(-0.02, 0.02), 0.74 + rng.uniform(-0.02, 0.02)
-    cross_first, cross_second = 0.5 + rng.uniform(-0.08, 0.08, 2)
+    near, far = 0.26 + rng.uniform(-0.01, 0.01), 0.74 + rng.uniform(-0.01, 0.01)
+    cross_first, cross_second = 0.5 + rng.uniform(-0.02, 0.02, 2)
     low, high = (near, far) if relation in ("above", "left of") else (far, near)
     if relation in ("above", "below"):
         return (float(cross_first), float(low)), (float(cross_second), float(high))

@@ -58,11 +58,11 @@ def train(out: Path, steps: int, seed: int, had: int = 0) -> None:
         )
     live = torch.nn.ModuleList([text_encoder, unet]).train()
     mean = copy.deepcopy(live).eval().requires_grad_(False)
-    optimiser = MuonAdamW([text_encoder, unet], muon_rate=0.02, adam_rate=2e-3)
+    optimiser = MuonAdamW([text_encoder, unet], muon_rate=0.012, adam_rate=1.2e-3)
     kept = scheduler.alphas_cumprod
     begun, total = time.monotonic(), 0.0
     for step in range(had + 1, steps + 1):
-        scenes = draw_batch(rng, single=1.0 if step < 0.1 * steps else 0.3)
+        scenes = draw_batch(rng, single=1.0 if step < 0.1 * steps else 0.4)
         tokens = tokenize(tokenizer, scenes, rng)
         loss = _loss(text_encoder, unet, kept, tokens, scenes)
         loss.backward()
@@ -94,10 +94,10 @@ def tokenize(tokenizer: Any, scenes: list[Scene], rng: np.random.Generator) -> T
 
 
 def rate_at(progress: float) -> float:
-    """The learning rate's scale: a short warm-up, flat, then down to 1% over the last third."""
+    """The learning rate's scale: a short warm-up, flat, then down to 1% over the last two fifths."""
     if progress < 0.01:
         return progress / 0.01
-    return max(0.01, min(1.0, 3 * (1 - progress)))
+    return max(0.01, min(1.0, 2.5 * (1 - progress)))
 
 
 def _loss(
@@ -108,7 +108,8 @@ def _loss(
     clean = components.pack(pictures)
     near = functional.max_pool2d((covered > 0).float(), 5, stride=1, padding=2)
     weight = components.pack((1 + (FOREGROUND_WEIGHT - 1) * near).expand(-1, 3, -1, -1))
-    times = torch.randint(0, len(kept), (len(scenes),))
+    # One time in each of as many equal parts: less chance in the mean over the batch.
+    times = ((torch.arange(len(scenes)) + torch.rand(len(scenes))) * (len(kept) / len(scenes))).long()
     signal = kept[times][:, None, None, None]
     noisy = signal.sqrt() * clean + (1 - signal).sqrt() * torch.randn_like(clean)
     guess = unet(noisy, times, text_encoder(tokens).last_hidden_state).sample
