@@ -50,8 +50,7 @@ async def build(house: HouseSettings) -> App:
 
 
 def _load(settings: GeneratorSettings) -> tuple[Checkpoint, Vocabulary | None, RenderQueue]:
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.threads)
     checkpoint = load_checkpoint(settings.model, settings.model_sha256, _device(settings.device))
     engine = Engine(checkpoint)
     return checkpoint, build_vocabulary(checkpoint), RenderQueue(engine, settings.queue_limit, measure_rate(engine))

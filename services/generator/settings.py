@@ -18,5 +18,7 @@ class GeneratorSettings(RoomSettings):
         "", description="Digest of a model that does not ship with the house, as the generator prints it when unset."
     )
     device: str = Field("auto", description='"cpu", "cuda:0" …; "auto" takes the first GPU, else the CPU.')
-    threads: int = Field(0, ge=0, le=256, description="CPU threads of the rendering; 0: as many as there are cores.")
+    threads: int = Field(
+        1, ge=1, le=256, description="CPU threads of the rendering; more than there are idle cores make it much slower."
+    )
     queue_limit: int = Field(16, ge=1, le=10_000, description="Requests that may wait; more are refused.")

@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="pictures per figure")
     parser.add_argument("--json", type=Path, help="where the figures go")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     engine = Engine(load_checkpoint(arguments.model, arguments.sha256, torch.device("cpu")))
     figures = measure(engine, arguments.seed, arguments.count)
     print(json.dumps(figures, indent=2))

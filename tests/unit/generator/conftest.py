@@ -10,6 +10,7 @@ from services.generator.checkpoint import Card, Checkpoint, folder_digest, load_
 from training.generator import components
 
 CPU = torch.device("cpu")
+torch.set_num_threads(1)
 
 
 def write_tiny_model(folder: Path, *, latent: bool = False) -> None:
