@@ -1,25 +1,25 @@
-"""The embedded model's parts before training: word tokenizer, small CLIP text encoder, small UNet, DDIM scheduler."""
+"""The embedded model's parts before training: word tokenizer, small CLIP text encoder, autoencoder, UNet, scheduler."""
 
 from __future__ import annotations
 
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from services.core.torch_compat import guard_torchvision
 from training.generator.scenes import COLOURS, MAX_TOKENS, RELATIONS, SHAPES, SIDE
 
 if TYPE_CHECKING:
-    from diffusers import DDIMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 guard_torchvision()
 
-PACK = 4  # the UNet sees 4×4 pixels as one position of 48 channels, as FLUX packs its latents
+FACTOR = 8  # pixels of a side to one latent position
+LATENTS = 8  # channels of a latent position
 _SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
 _GLUE = ("a", "an", "the", "and", "on", "to", "background")
 
@@ -66,18 +66,34 @@ def build_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
     )
 
 
+def build_autoencoder() -> AutoencoderKL:
+    """48×48 pixels to 6×6 positions of 8 channels and back; the decoder draws the edges, so that they are crisp."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(16, 32, 64, 64),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        latent_channels=LATENTS,
+        norm_num_groups=8,
+        sample_size=SIDE,
+        mid_block_add_attention=False,
+    )
+
+
 def build_unet() -> UNet2DConditionModel:
-    """12×12 positions of 48 channels; cross-attention at 6×6 and 3×3, and the pooled text beside the time embedding."""
+    """6×6 positions of 8 channels; cross-attention at 6×6 and 3×3, and the pooled text beside the time embedding."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=SIDE // PACK,
-        in_channels=3 * PACK * PACK,
-        out_channels=3 * PACK * PACK,
-        block_out_channels=(64, 96, 128),
+        sample_size=SIDE // FACTOR,
+        in_channels=LATENTS,
+        out_channels=LATENTS,
+        block_out_channels=(80, 128),
         layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
         cross_attention_dim=96,
         attention_head_dim=4,
         norm_num_groups=16,
@@ -87,13 +103,13 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Predicts the clean picture; a cosine schedule moved by 3 towards noise (Hoogeboom et al., 2023).
+    """Predicts the clean latents; a cosine schedule moved by 1.5 towards noise (Hoogeboom et al., 2023).
 
-    Large plain shapes are visible long before the cosine's middle; the shift spends steps where the layout is decided.
+    Where things stand is visible long before the cosine's middle; the shift spends steps where that is decided.
     """
     from diffusers import DDIMScheduler
 
-    steps, shift = 1000, 3.0
+    steps, shift = 1000, 1.5
     times = [(index + 1) / (steps + 1) for index in range(steps)]
     kept = [1 / (1 + (shift * math.tan(math.pi * time / 2)) ** 2) for time in times]
     betas = [1 - now / before for before, now in zip([1.0, *kept], kept, strict=False)]
@@ -101,34 +117,24 @@ def build_scheduler() -> DDIMScheduler:
         num_train_timesteps=steps,
         trained_betas=betas,
         prediction_type="sample",
-        clip_sample=True,
+        clip_sample=False,
         set_alpha_to_one=True,
         timestep_spacing="trailing",
     )
 
 
-def save(
-    folder: Path,
-    tokenizer: PreTrainedTokenizerFast,
-    text_encoder: CLIPTextModel,
-    unet: UNet2DConditionModel,
-    scheduler: DDIMScheduler,
-) -> None:
-    """Writes diffusers' layout: a folder a component and `model_index.json`, weights as safetensors alone."""
-    tokenizer.save_pretrained(folder / "tokenizer")
-    text_encoder.save_pretrained(folder / "text_encoder")
-    unet.save_pretrained(folder / "unet", safe_serialization=True)
-    scheduler.save_pretrained(folder / "scheduler")
-    index = {
-        "_class_name": "DiffusionPipeline",
-        "scheduler": ["diffusers", "DDIMScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-    }
+CLASSES = {
+    "tokenizer": ("transformers", "PreTrainedTokenizerFast"),
+    "text_encoder": ("transformers", "CLIPTextModel"),
+    "vae": ("diffusers", "AutoencoderKL"),
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "scheduler": ("diffusers", "DDIMScheduler"),
+}
+
+
+def save(folder: Path, **parts: Any) -> None:
+    """Writes diffusers' layout: a folder a part (named as in `CLASSES`), `model_index.json`; weights as safetensors."""
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
+    index = {"_class_name": "DiffusionPipeline", **{name: CLASSES[name] for name in sorted(parts)}}
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-
-
-def pack(pictures: torch.Tensor) -> torch.Tensor:
-    """(N, 3, S, S) pixels to the UNet's (N, 48, S/4, S/4)."""
-    return torch.nn.functional.pixel_unshuffle(pictures, PACK)

@@ -78,6 +78,13 @@ def draw_scene(rng: np.random.Generator, objects: int, background: str | None = 
     )
 
 
+def draw_known(rng: np.random.Generator, single: float) -> Scene:
+    """A scene to train on: none that is held out, of one object with the chance `single`."""
+    while (scene := draw_scene(rng, 1 if rng.random() < single else 2)).held_out():
+        pass
+    return scene
+
+
 def _places(rng: np.random.Generator, relation: str) -> tuple[tuple[float, float], tuple[float, float]]:
     """Centres of the first and the second object, so that the relation holds and nothing overlaps."""
     near, far = 0.26 + rng.uniform(-0.01, 0.01), 0.74 + rng.uniform(-0.01, 0.01)
