@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +23,8 @@ Message = tuple[dict[str, Any], Sequence[bytes]]
 _START_SECONDS = 60.0
 _HEAD_BYTES = 1 << 20
 _BODY_BYTES = 1 << 28
+# One read or write that moves nothing for so long ends the talk: a stopped process must not hold a thread for ever.
+_STALL_SECONDS = 30
 
 
 class Apart:
@@ -31,6 +35,8 @@ class Apart:
 
     def __init__(self, module: str) -> None:
         ours, theirs = socket.socketpair()
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _STALL_SECONDS, 0))
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, str(theirs.fileno())],
@@ -41,14 +47,21 @@ class Apart:
         self._connection = Connection(ours.detach())
         try:
             self.hello, _ = self._receive(_START_SECONDS)
-        except (EOFError, OSError):
+        except BaseException:
             self.end()
             raise
 
     def ask(self, head: dict[str, Any], bodies: Sequence[bytes], seconds: float) -> Message:
-        """The answer to one message; EOFError or OSError where the process died, TimeoutError where it hangs."""
-        _send(self._connection, (head, bodies))
-        return self._receive(seconds)
+        """The answer to one message; EOFError or OSError where the process died, TimeoutError where it hangs.
+
+        Whatever goes wrong ends the process: out of step, it would answer the next message with this one's content.
+        """
+        try:
+            _send(self._connection, (head, bodies))
+            return self._receive(seconds)
+        except BaseException:
+            self.end()
+            raise
 
     def end(self) -> None:
         """Stop the process for good and leave no zombie."""
@@ -72,6 +85,13 @@ def serve(answer: Callable[[dict[str, Any], Sequence[bytes]], Message], hello: d
             _send(connection, answer(*_read(connection)))
     except (EOFError, ConnectionError):
         return
+
+
+def confine(memory_bytes: int) -> None:
+    """Limit the helper that calls it: address space, no files written, no core dumps."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _send(connection: Connection, message: Message) -> None:

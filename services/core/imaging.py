@@ -127,17 +127,16 @@ class _Pool:
 
     def decode(self, task: Task, data: bytes) -> Message:
         """Hand one picture to a decoder; one that dies or hangs is ended, and its picture is refused."""
-        decoder = self._slots.get()
+        decoder, fit = self._slots.get(), None
         try:
             decoder = decoder or _start()
-            return decoder.ask(task._asdict(), [data], task.seconds + _GRACE_SECONDS)
+            message = decoder.ask(task._asdict(), [data], task.seconds + _GRACE_SECONDS)
+            fit = decoder
         except (EOFError, OSError) as error:
-            if decoder:
-                decoder.end()
-                decoder = None
             raise Malformed("cannot be decoded within the limits of time and memory") from error
         finally:
-            self._slots.put(decoder)
+            self._slots.put(fit)
+        return message
 
     def close(self) -> None:
         """End the idle decoders; a busy one ends by itself when this process does."""

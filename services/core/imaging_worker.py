@@ -6,7 +6,6 @@ ends the process even in the middle of native code, so a decoder that hangs or c
 
 from __future__ import annotations
 
-import resource
 import signal
 import warnings
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageCms, ImageOps
 
-from services.core.apart import Message, serve
+from services.core.apart import Message, confine, serve
 from services.core.imaging_formats import ImageFormat, Malformed, require_whole
 
 MEMORY_BYTES = 768 << 20
@@ -102,14 +101,7 @@ def answer(head: dict[str, Any], bodies: Sequence[bytes]) -> Message:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def confine() -> None:
-    """Limit this process: address space, no files written, no core dumps."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 if __name__ == "__main__":
-    confine()
+    confine(MEMORY_BYTES)
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the exact cap is _require_size
     serve(answer, hello={})

@@ -59,7 +59,6 @@ class ManifestReader:
                 head, _ = helper.ask(request, [self._authority, data], _SECONDS + _GRACE_SECONDS)
             except (EOFError, OSError):
                 self._helper = None
-                helper.end()
                 return ManifestFinding("unreadable")
         return ManifestFinding(head["state"], head.get("image_id", ""), head.get("payload_id", ""))
 

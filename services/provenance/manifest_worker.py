@@ -6,7 +6,6 @@ reads as `Valid`. Nothing is fetched over the network.
 
 from __future__ import annotations
 
-import resource
 import signal
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,7 +14,7 @@ from typing import Any
 
 import c2pa
 
-from services.core.apart import Message, serve
+from services.core.apart import Message, confine, serve
 
 MEMORY_BYTES = 2 << 30
 _USAGES = "1.3.6.1.4.1.62558.2.1"
@@ -71,13 +70,6 @@ def _judge(reader: c2pa.Reader) -> dict[str, Any]:
     }
 
 
-def confine() -> None:
-    """Limit this process: address space, no files written, no core dumps."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 if __name__ == "__main__":
-    confine()
+    confine(MEMORY_BYTES)
     serve(answer, hello={})

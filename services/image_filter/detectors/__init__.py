@@ -14,13 +14,11 @@ Found = tuple[Signal, ...]
 class Detector(Protocol):
     """One way to look at pictures.
 
-    `licence` is the SPDX name of what it runs; `categories` are all that it may speak of. Names beginning with
-    `concept.` are no violations but what the picture holds (`concept.face`, `concept.person`, `concept.photo`);
-    only rules read them.
+    `categories` are all that it may speak of. Names beginning with `concept.` are no violations but what the picture
+    holds (`concept.face`, `concept.person`, `concept.photo`); only rules read them.
     """
 
     model: ModelVersion
-    licence: str
     categories: frozenset[str]
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:

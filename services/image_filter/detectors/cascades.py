@@ -30,7 +30,6 @@ class Cascades:
     """Face candidates as `concept.face`, 0.5 each."""
 
     model = ModelVersion("haar-cascades", cv2.__version__)
-    licence = "Intel-BSD"
     categories = frozenset({"concept.face"})
 
     def __init__(self) -> None:

@@ -37,7 +37,6 @@ class NudeNet:
     Scores are the model's own. ConfigurationError where the package is not installed.
     """
 
-    licence = "AGPL-3.0"
     categories = frozenset({"sexual", "concept.face", "concept.person"})
 
     def __init__(self) -> None:
@@ -74,7 +73,6 @@ class NudeNet:
             try:
                 answer, _ = self._process.ask(head, bodies, _SECONDS)
             except (EOFError, OSError) as error:
-                self._process.end()
                 self._process = None
                 raise Unavailable("the detector of explicit content does not answer") from error
             return answer
