@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Literal
 
 from services.combo_filter import concepts, joint, mask
@@ -13,6 +11,7 @@ from services.combo_filter.settings import ComboFilterSettings
 from services.core.errors import InvalidInput
 from services.core.imaging import decode_rgb
 from services.core.signals import Measurement, ModelVersion, Signal
+from services.core.timing import timed
 
 Operation = Literal["edit", "variation"]
 
@@ -63,23 +62,16 @@ class ComboPipeline:
             raise InvalidInput("mask", "an edit needs one")
         timings: dict[str, float] = {}
         signals = [Signal(f"concept.operation.{operation}", 1.0, joint.SOURCE)]
-        with _timed(timings, "words"):
+        with timed(timings, "words"):
             named = self._words.measure(prompt)
         if mask_png is not None:
-            with _timed(timings, "mask"):
+            with timed(timings, "mask"):
                 signals += mask.measure(mask.open_mask(mask_png, image_png), upload_signals)
         if self._encoder is not None:
-            with _timed(timings, "encoder"):
+            with timed(timings, "encoder"):
                 signals += self._encoder.measure(decode_rgb(image_png))
-        with _timed(timings, "joint"):
+        with timed(timings, "joint"):
             signals += [*named, *joint.combine(named, joint.photo_score(upload_signals))]
             signals += joint.halves(prompt_signals, upload_signals)
         capabilities = (NO_ENCODER,) if self._encoder is None else ()
         return Measurement(tuple(signals), self.models, timings, capabilities)
-
-
-@contextmanager
-def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    timings[step] = (time.perf_counter() - start) * 1000

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.core.imaging import Sanitised, sanitise
 from services.core.policy.categories import Stage
 from services.core.signals import Measurement, ModelVersion, Signal
+from services.core.timing import timed
 from services.image_filter.banks import Banks
 from services.image_filter.detectors import Detector
 from services.image_filter.detectors.cascades import Cascades
@@ -51,14 +49,14 @@ class ImagePipeline:
         Raises InvalidInput for what is no acceptable picture, Unavailable where a detector cannot look.
         """
         timings: dict[str, float] = {}
-        with _timed(timings, "sanitise"):
+        with timed(timings, "sanitise"):
             picture = sanitise(data)
         signals: tuple[Signal, ...] = ()
         for detector in self._detectors:
-            with _timed(timings, detector.model.name):
+            with timed(timings, detector.model.name):
                 signals += detector.detect([picture.rgb], [signals])[0]
         banks = self.banks
-        with _timed(timings, "banks"):
+        with timed(timings, "banks"):
             signals += banks.search(picture.rgb)
         return ImageMeasurement(Measurement(signals, self.models, timings), picture)
 
@@ -66,10 +64,3 @@ class ImagePipeline:
         """End the detectors' processes."""
         for detector in self._detectors:
             detector.close()
-
-
-@contextmanager
-def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    timings[step] = (time.perf_counter() - start) * 1000

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -15,9 +13,6 @@ class ImageFilterSettings(RoomSettings):
 
     model_config = SettingsConfigDict(env_prefix="PORTCULLIS_IMAGE_FILTER_")
 
-    explicit_detector: Literal["nudenet"] = Field(
-        "nudenet", description="Detector of explicit content; nudenet (AGPL-3.0) comes with the extra [nudenet]."
-    )
     photo_model: str = Field(
         "models/photo/photo.onnx", description="Photograph-or-drawing network (ONNX); models/… ships with the house."
     )

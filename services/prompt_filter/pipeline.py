@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter
 
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.signals import Measurement, ModelVersion, Signal
+from services.core.timing import timed
 from services.prompt_filter.banks import PEOPLE, TERMS, Banks
 from services.prompt_filter.classifier import SOURCE, Classifier, Heads
 from services.prompt_filter.encoder import Encoder
@@ -58,17 +56,17 @@ class PromptPipeline:
         """Everything the filter can say of one prompt; raises InvalidInput where it is none."""
         validate(text)
         timings: dict[str, float] = {}
-        with _timed(timings, "normalize"):
+        with timed(timings, "normalize"):
             original = plain(text)
             readable = undress(original, vocabulary())
             forms = [original] if readable.text == original.text else [original, readable]
-        with _timed(timings, "language"):
+        with timed(timings, "language"):
             language = max((self._language.of(form.text) for form in forms), key=lambda found: found.english)
-        with _timed(timings, "banks"):
+        with timed(timings, "banks"):
             hits = [self._banks.search(form.text) for form in forms]
-        with _timed(timings, "classifier"):
+        with timed(timings, "classifier"):
             scores = [self._classifier.scores(form.text) for form in forms]
-        with _timed(timings, "evidence"):
+        with timed(timings, "evidence"):
             signals = gather([Reading(*found) for found in zip(forms, hits, scores, strict=True)], self._classifier)
         foreign = Signal("language", 1 - language.english, LANGUAGE)
         return PromptMeasurement((*signals, foreign), self.models, timings, (), language.code, language.english)
@@ -77,11 +75,3 @@ class PromptPipeline:
 def _version(source: str, digest: str) -> ModelVersion:
     name, _, version = source.partition("/")
     return ModelVersion(name, version, digest)
-
-
-@contextmanager
-def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
-    """Notes how many milliseconds the step took."""
-    begin = perf_counter()
-    yield
-    timings[step] = (perf_counter() - begin) * 1000

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -59,8 +59,10 @@ def test_a_photo_of_a_face_is_a_realistic_face(pipeline: ImagePipeline) -> None:
 
 
 @pytest.mark.parametrize("picture", [data.coffee, data.chelsea, data.rocket])
-def test_a_photo_without_a_face_is_a_photo_and_no_realistic_face(pipeline: ImagePipeline, picture: object) -> None:
-    found = scores(pipeline, picture())  # type: ignore[operator]
+def test_a_photo_without_a_face_is_a_photo_and_no_realistic_face(
+    pipeline: ImagePipeline, picture: Callable[[], Rgb]
+) -> None:
+    found = scores(pipeline, picture())
 
     assert found.get("realistic_face", 0) < 0.4
     assert found["concept.photo"] >= 0.5
@@ -100,7 +102,6 @@ class Broken:
     """A detector that cannot look."""
 
     model = ModelVersion("broken", "1")
-    licence = "Apache-2.0"
     categories = frozenset({"sexual"})
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:
