@@ -6,19 +6,35 @@ Every value is read from the environment; `portcullis config` prints them all wi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from portcullis.profile import default_home
+from services.core.errors import ConfigurationError
 
 ROOMS = ("gateway", "prompt_filter", "image_filter", "combo_filter", "generator", "provenance", "review")
 FIRST_PORT = 7400
 METRICS_OFFSET = 100
 
 
-class HouseSettings(BaseSettings):
+class Settings(BaseSettings):
+    """Values of the environment; a bad one is told by its variable."""
+
+    def __init__(self, **values: Any) -> None:
+        """Raises ConfigurationError with every variable that holds a bad value, without the value."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            prefix = self.model_config.get("env_prefix", "")
+            problems = (f"{prefix}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+            raise ConfigurationError("; ".join(problems), reason="BAD_SETTING") from None
+        except SettingsError as error:
+            raise ConfigurationError(str(error), reason="BAD_SETTING") from None
+
+
+class HouseSettings(Settings):
     """What all processes share."""
 
     model_config = SettingsConfigDict(env_prefix="PORTCULLIS_")
@@ -36,7 +52,7 @@ class HouseSettings(BaseSettings):
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty turns tracing off.")
     clearance_seconds: int = Field(300, ge=5, le=3600, description="Life of a clearance in seconds.")
     policy_stale_seconds: float = Field(
-        60.0, ge=5, le=3600, description="Seconds without word from Postgres on the policy before a room is not ready."
+        60.0, ge=5, le=3600, description="Seconds without word from Postgres on the policy before a filter refuses."
     )
     drain_seconds: float = Field(20.0, ge=0, le=600, description="Seconds a stopping server lets running calls finish.")
 
@@ -61,7 +77,7 @@ class HouseSettings(BaseSettings):
         return written.read_text().strip() if written.exists() else ""
 
 
-class RoomSettings(BaseSettings):
+class RoomSettings(Settings):
     """What every room can be told apart from its own matters."""
 
     metrics_port: int | None = Field(

@@ -133,7 +133,7 @@ def _trial(program: cel.Program) -> list[str]:
             value: Any = program.execute(context_for(stage, tier, scores, ()))
         except KeyError:
             continue
-        except Exception as error:
+        except Exception as error:  # of whatever type: a rule that fails here is refused
             return [f"fails on a typical request: {error}"]
         if not isinstance(value, bool):
             return [f"must be true or false, not {type(value).__name__}"]

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class ActivePolicy:
-    """The policy in force; while Postgres is away the last good one holds, and `ready` tells when it grew too old."""
+    """The policy in force; while Postgres is away the last good one holds, until it is too old to judge by."""
 
     def __init__(self, database: Database, activated: str, policy: Policy, stale_seconds: float) -> None:
         """`activated` is the id in the record, which an older version of the house may have computed otherwise."""
@@ -52,14 +52,15 @@ class ActivePolicy:
 
     @property
     def current(self) -> Policy:
-        """The policy to judge by."""
-        return self._current
-
-    async def ready(self) -> None:
-        """Raises Unavailable if Postgres has not confirmed the policy for longer than it may be stale."""
+        """The policy to judge by; raises Unavailable if Postgres has not confirmed it for `stale_seconds`."""
         age = time.monotonic() - self._seen
         if age > self._stale_seconds:
             raise Unavailable(f"the policy was last confirmed {age:.0f} s ago", reason="POLICY_STALE")
+        return self._current
+
+    async def ready(self) -> None:
+        """Raises Unavailable while there is no policy to judge by."""
+        _ = self.current
 
     async def keep_fresh(self) -> None:
         """Looks every two seconds whether another policy was activated; runs until cancelled."""

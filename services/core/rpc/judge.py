@@ -9,6 +9,7 @@ from portcullis.v1 import checks_pb2 as pb
 from services.core import telemetry
 from services.core.clearance import Claim, ClearanceSigner
 from services.core.config import HouseSettings
+from services.core.errors import Unavailable
 from services.core.policy.categories import Stage
 from services.core.policy.evaluate import evaluate
 from services.core.policy.source import ActivePolicy
@@ -33,7 +34,12 @@ class Judge:
     def judge(
         self, subject: pb.Subject, stage: Stage, digests: Mapping[str, str], measurement: Measurement
     ) -> pb.Check:
-        """Evaluates the active policy; ALLOW, and REVIEW that is not held, get a clearance that binds `digests`."""
+        """Evaluates the active policy; ALLOW, and REVIEW that is not held, get a clearance that binds `digests`.
+
+        Raises Unavailable where nothing was measured, for silence is no innocence, and where the policy is stale.
+        """
+        if not measurement.signals:
+            raise Unavailable(f"the {stage} was not measured", reason="NOT_MEASURED")
         policy = self._policy.current
         judgement = evaluate(policy, stage, convert.tier(subject.tier), measurement)
         check = convert.check_to_proto(measurement, judgement, policy.id, "")
