@@ -277,3 +277,21 @@ async def test_a_server_cannot_be_built_with_a_method_that_names_no_callers(hous
 
     with pytest.raises(ConfigurationError, match="must name"):
         await servers.serve("generator", build, house, asyncio.Event())
+
+
+async def test_a_background_task_that_ends_ends_the_service(house: HouseSettings) -> None:
+    async def work() -> None:
+        return
+
+    async def build(_house: HouseSettings) -> App:
+        return App(
+            service="portcullis.v1.GeneratorService",
+            register=lambda server: stubs.add_GeneratorServiceServicer_to_server(Echo(nothing), server),
+            callers=CALLERS,
+            settings=RoomSettings(metrics_port=0),
+            background=[work],
+        )
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await servers.serve("generator", build, house, asyncio.Event())
+    assert caught.group_contains(RuntimeError, match="for the life of the service")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, TypeVar
 
 import grpc
@@ -48,8 +48,11 @@ async def answer(call: Awaitable[Response], room: str) -> Response:
         raise from_rpc_error(error, room) from error
 
 
-async def answers(call: Any, room: str) -> AsyncIterator[Any]:
-    """Yields the responses of a streaming call to `room`; raises what its failure means to our caller."""
+async def answers(call: Any, room: str) -> AsyncGenerator[Any, None]:
+    """Yields the responses of a streaming call to `room`; raises what its failure means to our caller.
+
+    Closing the iterator cancels the call.
+    """
     try:
         async for response in call:
             yield response

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,11 +22,10 @@ from grpc_reflection.v1alpha import reflection
 from services.core import telemetry
 from services.core.config import METRICS_OFFSET, HouseSettings, RoomSettings
 from services.core.errors import ConfigurationError, PortcullisError
+from services.core.process import process
 from services.core.rpc import tls
 from services.core.rpc.door import Door, Interceptor, KeyCheck
 
-# Of sysexits.h: EX_CONFIG, starting again will not help; EX_TEMPFAIL, it may.
-EXIT_CONFIGURATION, EXIT_AGAIN = 78, 75
 READY_EVERY_SECONDS = 1.0
 READY_TIMEOUT_SECONDS = 5.0
 ROOM_RECEIVE_BYTES = 256 * 2**20  # a sanitised 33-megapixel PNG can be 100 MB
@@ -59,20 +57,9 @@ Build = Callable[[HouseSettings], Awaitable[App]]
 
 
 def run(name: str, build: Build) -> None:
-    """Runs the service `name` (its certificate's identity) until SIGTERM or Ctrl-C.
-
-    Exits 78 where starting again will not help, 75 where it may: Postgres does not answer, say.
-    """
-    house = HouseSettings()
-    telemetry.configure_logging(name, house.log_level)
-    try:
+    """Runs the service `name` (its certificate's identity) until SIGTERM or Ctrl-C; exits as `process` says."""
+    with process(name) as house:
         asyncio.run(_until_signalled(name, build, house))
-    except ConfigurationError as error:
-        log.error("cannot start", reason=error.reason, mend=error.message)
-        sys.exit(EXIT_CONFIGURATION)
-    except PortcullisError as error:
-        log.error("cannot start now", reason=error.reason, why=error.message)
-        sys.exit(EXIT_AGAIN)
 
 
 async def _until_signalled(name: str, build: Build, house: HouseSettings) -> None:
@@ -87,6 +74,7 @@ async def serve(name: str, build: Build, house: HouseSettings, stopping: asyncio
     app = await build(house)
     _check_table(app)
     server, servicer = _server(name, app, house)
+    await servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)  # the library begins with SERVING
     await server.start()
     metrics_port = _metrics_port(name, app, house)
     log.info("listening", port=house.port(name), metrics=telemetry.serve_metrics(house.bind, metrics_port))
@@ -120,6 +108,8 @@ def _server(name: str, app: App, house: HouseSettings) -> tuple[grpc.aio.Server,
             ("grpc.max_receive_message_length", app.receive_bytes),
             ("grpc.max_send_message_length", ROOM_RECEIVE_BYTES),
             ("grpc.so_reuseport", 0),  # so that a port in use is an error
+            # Below what `channel.connect` sends, or gRPC ends a long rendering's connection for too many pings.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
         ],
     )
     app.register(server)
@@ -153,6 +143,7 @@ def _check_table(app: App) -> None:
 
 async def _forever(work: Callable[[], Awaitable[None]]) -> None:
     await work()
+    raise RuntimeError("a task that must run for the life of the service has ended")
 
 
 async def _report_readiness(app: App, servicer: HealthServicer) -> None:
