@@ -7,7 +7,8 @@ for the answer. Anything that fails on the way raises, and then nothing has left
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -59,13 +60,14 @@ class Journey:
     parents: list[str] = field(default_factory=list[str])
     timings: dict[str, float] = field(default_factory=dict[str, float])
 
-    async def travel(self) -> AsyncIterator[gateway_pb2.Progress]:
+    async def travel(self) -> AsyncGenerator[gateway_pb2.Progress, None]:
         """Goes the whole way, telling where it is; stops early where a check does not open the gate."""
         yield gateway_pb2.Progress(stage="check")
         started = perf_counter()
         await self._check_halves()
         if self.open and self.order.operation == pb.OPERATION_EDIT:
-            self.stops.append(await self._check_pair())
+            prompt, upload = self._stop(pb.STAGE_PROMPT), self._stop(pb.STAGE_UPLOAD)
+            self.stops.append(await check_pair(self.rooms, self.subject, self.order.operation, prompt, upload))
         if self.open and self.order.image:
             self.parents = await self._parents()
         self.timings["check"] = (perf_counter() - started) * 1000
@@ -73,11 +75,12 @@ class Journey:
             return
         rendered: list[generator_pb2.RenderedImage] = []
         started = perf_counter()
-        async for event in self.rooms.generate(self._rendering()):
-            if event.WhichOneof("event") == "image":
-                rendered.append(event.image)
-            else:
-                yield _progress(event.progress)
+        async with aclosing(self.rooms.generate(self._rendering())) as events:
+            async for event in events:
+                if event.WhichOneof("event") == "image":
+                    rendered.append(event.image)
+                else:
+                    yield _progress(event.progress)
         self.timings["render"] = (perf_counter() - started) * 1000
         if sorted(image.index for image in rendered) != list(range(self.order.count)):
             raise Unavailable("the generator returned fewer pictures than asked", reason="GENERATOR_INCOMPLETE")
@@ -93,32 +96,17 @@ class Journey:
 
     @property
     def open(self) -> bool:
-        """Whether every check of the request itself (not of single outputs) opened the gate."""
-        return all(stop.open for stop in self.stops if stop.stage != pb.STAGE_OUTPUT)
+        """Whether every check of the request itself (not of single outputs) opened the gate; no check, no opening."""
+        checks = [stop for stop in self.stops if stop.stage != pb.STAGE_OUTPUT]
+        return bool(checks) and all(stop.open for stop in checks)
 
     async def _check_halves(self) -> None:
         halves = []
         if self.order.prompt:
-            halves.append(self._check_prompt())
+            halves.append(check_prompt(self.rooms, self.subject, self.order.prompt))
         if self.order.image:
-            halves.append(self._check_upload())
+            halves.append(check_upload(self.rooms, self.subject, self.order.image, self.order.mask))
         self.stops.extend(await asyncio.gather(*halves))
-
-    async def _check_prompt(self) -> Stop:
-        check = await self.rooms.check_prompt(self.subject, self.order.prompt)
-        return Stop(pb.STAGE_PROMPT, check, prompt=self.order.prompt)
-
-    async def _check_upload(self) -> Stop:
-        request = image_filter_pb2.CheckImageRequest(
-            subject=self.subject, stage=pb.STAGE_UPLOAD, image=self.order.image, mask=self.order.mask
-        )
-        response = await self.rooms.check_image(request)
-        return Stop(pb.STAGE_UPLOAD, response.check, image=response.image, mask=response.mask)
-
-    async def _check_pair(self) -> Stop:
-        prompt, upload = self._stop(pb.STAGE_PROMPT), self._stop(pb.STAGE_UPLOAD)
-        check = await self.rooms.check_pair(pair_request(self.subject, self.order.operation, prompt, upload))
-        return Stop(pb.STAGE_PAIR, check, prompt=prompt.prompt, image=upload.image, mask=upload.mask)
 
     async def _parents(self) -> list[str]:
         """The image id of the upload, where it is one of this tenant's own."""
@@ -175,11 +163,23 @@ class Journey:
         return next(stop for stop in self.stops if stop.stage == stage)
 
 
-def pair_request(
-    subject: pb.Subject, operation: pb.Operation.ValueType, prompt: Stop, upload: Stop
-) -> combo_filter_pb2.ComboFilterServiceCheckPairRequest:
-    """What the combo filter needs of two cleared halves."""
-    return combo_filter_pb2.ComboFilterServiceCheckPairRequest(
+async def check_prompt(rooms: Rooms, subject: pb.Subject, prompt: str) -> Stop:
+    """Has the prompt filter judge a text."""
+    return Stop(pb.STAGE_PROMPT, await rooms.check_prompt(subject, prompt), prompt=prompt)
+
+
+async def check_upload(rooms: Rooms, subject: pb.Subject, image: bytes, mask: bytes) -> Stop:
+    """Has the image filter judge an upload with its mask, if any; the stop holds them as re-encoded."""
+    request = image_filter_pb2.CheckImageRequest(subject=subject, stage=pb.STAGE_UPLOAD, image=image, mask=mask)
+    response = await rooms.check_image(request)
+    return Stop(pb.STAGE_UPLOAD, response.check, image=response.image, mask=response.mask)
+
+
+async def check_pair(
+    rooms: Rooms, subject: pb.Subject, operation: pb.Operation.ValueType, prompt: Stop, upload: Stop
+) -> Stop:
+    """Has the combo filter judge two halves that were both cleared."""
+    request = combo_filter_pb2.ComboFilterServiceCheckPairRequest(
         subject=subject,
         operation=operation,
         prompt=prompt.prompt,
@@ -190,6 +190,16 @@ def pair_request(
         prompt_signals=prompt.check.signals,
         upload_signals=upload.check.signals,
     )
+    check = await rooms.check_pair(request)
+    return Stop(pb.STAGE_PAIR, check, prompt=prompt.prompt, image=upload.image, mask=upload.mask)
+
+
+async def check_both(rooms: Rooms, subject: pb.Subject, prompt: str, image: bytes, mask: bytes) -> list[Stop]:
+    """Both halves of an edit, and the pair where both opened the gate."""
+    halves = await asyncio.gather(check_prompt(rooms, subject, prompt), check_upload(rooms, subject, image, mask))
+    if not all(half.open for half in halves):
+        return list(halves)
+    return [*halves, await check_pair(rooms, subject, pb.OPERATION_EDIT, *halves)]
 
 
 def _progress(progress: generator_pb2.RenderProgress) -> gateway_pb2.Progress:

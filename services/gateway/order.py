@@ -15,7 +15,7 @@ MAX_IMAGE_BYTES = 16 * 2**20
 MAX_PROMPT_CHARACTERS = 4_000
 MAX_ACCOUNT_CHARACTERS = 128
 MAX_STEPS = 100
-MAX_SEED = 2**53 - 5
+MAX_SEED = 2**53 - 5  # each further picture takes the next seed, and JSON's numbers are exact below 2**53
 MAX_COUNT: Mapping[pb.Operation.ValueType, int] = {
     pb.OPERATION_CREATE: 4,
     pb.OPERATION_EDIT: 3,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import grpc
 
@@ -64,8 +64,8 @@ class Rooms:
         response = await answer(self._pairs.CheckPair(request, timeout=self._timeout), "combo filter")
         return response.check
 
-    def generate(self, request: generator_pb2.GenerateRequest) -> AsyncIterator[generator_pb2.GenerateResponse]:
-        """Renders; leaving the iterator cancels the rendering."""
+    def generate(self, request: generator_pb2.GenerateRequest) -> AsyncGenerator[generator_pb2.GenerateResponse, None]:
+        """Renders; closing the iterator cancels the rendering."""
         return answers(self._generator.Generate(request, timeout=MAX_DEADLINE_SECONDS), "generator")
 
     async def mark(self, request: provenance_pb2.MarkImageRequest) -> provenance_pb2.MarkImageResponse:

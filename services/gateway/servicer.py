@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 from uuid import UUID
 
@@ -11,15 +12,14 @@ from google.protobuf.message import Message
 
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
-from portcullis.v1 import gateway_pb2_grpc, image_filter_pb2, provenance_pb2
+from portcullis.v1 import gateway_pb2_grpc
 from services.core.errors import InvalidInput
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
-from services.core.store.images import RegisteredImage
 from services.gateway import order as orders
 from services.gateway.answer import last_events, public, worst
 from services.gateway.desk import Case, Desk, Outcome, Replay
-from services.gateway.journey import Journey, Stop, pair_request
+from services.gateway.journey import Journey, check_both, check_prompt, check_upload
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
 
@@ -48,7 +48,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         prompt = orders.prompt(request.prompt)
 
         async def work(case: Case) -> Outcome:
-            stop = await self._prompt(case.subject, prompt)
+            stop = await check_prompt(self._rooms, case.subject, prompt)
             response = api.CheckPromptResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_prompt", [stop], lambda _items: [response], advice=True)
 
@@ -59,7 +59,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         picture = orders.picture("image", request.image)
 
         async def work(case: Case) -> Outcome:
-            stop = await self._upload(case.subject, picture, b"")
+            stop = await check_upload(self._rooms, case.subject, picture, b"")
             response = api.CheckUploadResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_upload", [stop], lambda _items: [response], advice=True)
 
@@ -71,17 +71,12 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         picture, mask = orders.picture("image", request.image), orders.picture("mask", request.mask)
 
         async def work(case: Case) -> Outcome:
-            halves = await asyncio.gather(self._prompt(case.subject, prompt), self._upload(case.subject, picture, mask))
-            stops = list(halves)
-            if all(stop.open for stop in stops):
-                asked = pair_request(case.subject, pb.OPERATION_EDIT, *halves)
-                check = await self._rooms.check_pair(asked)
-                stops.append(Stop(pb.STAGE_PAIR, check, prompt=prompt, image=halves[1].image, mask=halves[1].mask))
+            stops = await check_both(self._rooms, case.subject, prompt, picture, mask)
             response = api.CheckPairResponse(
                 decision_id=str(case.decision_id),
                 prompt=public(stops[0].check),
                 upload=public(stops[1].check),
-                pair=public(stops[2].check) if len(stops) > len(halves) else None,
+                pair=public(stops[2].check) if len(stops) == 3 else None,
                 verdict=convert.verdict_to_proto(worst(stop.check for stop in stops)),
             )
             return Outcome("check_pair", stops, lambda _items: [response], advice=True)
@@ -92,22 +87,25 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         self, request: api.CreateImagesRequest, context: Context
     ) -> AsyncIterator[api.CreateImagesResponse]:
         """Makes pictures from a text."""
-        async for event in self._make(request, orders.create(request)):
-            yield api.CreateImagesResponse(event=event)
+        async with aclosing(self._make(request, orders.create(request))) as events:
+            async for event in events:
+                yield api.CreateImagesResponse(event=event)
 
     async def EditImages(
         self, request: api.EditImagesRequest, context: Context
     ) -> AsyncIterator[api.EditImagesResponse]:
         """Changes the masked part of a picture."""
-        async for event in self._make(request, orders.edit(request)):
-            yield api.EditImagesResponse(event=event)
+        async with aclosing(self._make(request, orders.edit(request))) as events:
+            async for event in events:
+                yield api.EditImagesResponse(event=event)
 
     async def VaryImages(
         self, request: api.VaryImagesRequest, context: Context
     ) -> AsyncIterator[api.VaryImagesResponse]:
         """Makes pictures like a picture."""
-        async for event in self._make(request, orders.vary(request)):
-            yield api.VaryImagesResponse(event=event)
+        async with aclosing(self._make(request, orders.vary(request))) as events:
+            async for event in events:
+                yield api.VaryImagesResponse(event=event)
 
     async def GetDecision(self, request: api.GetDecisionRequest, context: Context) -> api.GetDecisionResponse:
         """Reads what was decided."""
@@ -126,7 +124,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             policy=decision.policy,
             models=[convert.model_to_proto(model) for model in decision.models],
             review_item_ids=[str(item) for item in recorded.items],
-            images=[_provenance(image) for image in recorded.images],
+            images=[convert.provenance_to_proto(image) for image in recorded.images],
         )
         if decision.created_at is not None:
             response.created_at.FromDatetime(decision.created_at)
@@ -159,7 +157,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         assert isinstance(message, response)
         return message
 
-    async def _make(self, request: Asked, order: Order) -> AsyncIterator[api.Event]:
+    async def _make(self, request: Asked, order: Order) -> AsyncGenerator[api.Event, None]:
         """Answers a creating request, from the books where it was answered before."""
         case = await self._admit(request)
         if isinstance(case, Replay):
@@ -171,8 +169,9 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         journey = Journey(self._rooms, case.subject, str(case.decision_id), order)
         last: Sequence[Message] = ()
         try:
-            async for progress in journey.travel():
-                yield api.Event(progress=progress)
+            async with aclosing(journey.travel()) as steps:
+                async for progress in steps:
+                    yield api.Event(progress=progress)
             operation = orders.NAMES[order.operation]
             outcome = Outcome(operation, journey.stops, lambda items: [accepted, *last_events(journey, items)])
             last = (await self._desk.record(case, outcome))[1:]
@@ -182,21 +181,3 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         for event in last:
             assert isinstance(event, api.Event)
             yield event
-
-    async def _prompt(self, subject: pb.Subject, prompt: str) -> Stop:
-        return Stop(pb.STAGE_PROMPT, await self._rooms.check_prompt(subject, prompt), prompt=prompt)
-
-    async def _upload(self, subject: pb.Subject, image: bytes, mask: bytes) -> Stop:
-        request = image_filter_pb2.CheckImageRequest(subject=subject, stage=pb.STAGE_UPLOAD, image=image, mask=mask)
-        response = await self._rooms.check_image(request)
-        return Stop(pb.STAGE_UPLOAD, response.check, image=response.image, mask=response.mask)
-
-
-def _provenance(image: RegisteredImage) -> provenance_pb2.Provenance:
-    return provenance_pb2.Provenance(
-        image_id=str(image.image_id),
-        payload_id=image.payload_id.hex(),
-        sha256=image.sha256.hex(),
-        width=image.width,
-        height=image.height,
-    )

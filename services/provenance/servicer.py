@@ -64,7 +64,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         record = _record(request, decision_id, release, kind, marked)
         async with self._database.transaction() as conn:
             await images.insert(conn, record)
-        return pb.MarkImageResponse(image=marked.image, provenance=_provenance(record))
+        return pb.MarkImageResponse(image=marked.image, provenance=convert.provenance_to_proto(record))
 
     async def _plan(self, request: pb.MarkImageRequest, claim: Claim) -> tuple[Release, OutputFormat]:
         operation, kind = _OPERATIONS.get(request.operation), _FORMATS.get(request.format)
@@ -128,16 +128,6 @@ def _uuid(field: str, value: str) -> UUID:
         raise InvalidInput(field, "must be a UUID") from error
 
 
-def _provenance(image: RegisteredImage) -> pb.Provenance:
-    return pb.Provenance(
-        image_id=str(image.image_id),
-        payload_id=image.payload_id.hex(),
-        sha256=image.sha256.hex(),
-        width=image.width,
-        height=image.height,
-    )
-
-
 def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
     """The answer; of another tenant's picture only that it is ours, never which."""
     image = conclusion.image
@@ -151,7 +141,7 @@ def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
     return pb.Inspection(
         origin=origin,
         findings=findings,
-        provenance=_provenance(image),
+        provenance=convert.provenance_to_proto(image),
         decision_id=str(image.decision_id),
         released_at=released,
         lineage=checks_pb2.Lineage(depth=image.depth, ancestors=map(str, image.parents)),

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from portcullis.v1 import checks_pb2 as pb
+from portcullis.v1.provenance_pb2 import Provenance
 from services.core.errors import InvalidInput
 from services.core.policy.categories import Stage
 from services.core.signals import BankMatch, Box, Evidence, Lineage, Measurement, ModelVersion, Signal, TextSpan
+from services.core.store.images import RegisteredImage
 from services.core.verdicts import Judgement, Reason, Tier, Verdict
 
 _FORMS = {"original": pb.TEXT_FORM_ORIGINAL, "undressed": pb.TEXT_FORM_UNDRESSED}
@@ -139,6 +141,17 @@ def model_from_proto(message: pb.ModelVersion) -> ModelVersion:
 def model_to_proto(model: ModelVersion) -> pb.ModelVersion:
     """One model as a message."""
     return pb.ModelVersion(name=model.name, version=model.version, digest=model.digest)
+
+
+def provenance_to_proto(image: RegisteredImage) -> Provenance:
+    """What a platform may know of its own released picture."""
+    return Provenance(
+        image_id=str(image.image_id),
+        payload_id=image.payload_id.hex(),
+        sha256=image.sha256.hex(),
+        width=image.width,
+        height=image.height,
+    )
 
 
 def check_to_proto(measurement: Measurement, judgement: Judgement, policy: str, clearance: str) -> pb.Check:

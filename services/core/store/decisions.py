@@ -22,7 +22,7 @@ MODELS: TypeAdapter[tuple[ModelVersion, ...]] = TypeAdapter(tuple[ModelVersion, 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One request's outcome. `digests` are sha256 in lower-case hex by name ("prompt", "upload", "mask", "output0").
+    """One request's outcome. `digests` are sha256 in lower-case hex by name ("prompt", "image", "mask", "output0").
 
     `created_at` is set by Postgres: None until the decision is read back.
     """

@@ -180,3 +180,7 @@ def test_nothing_checked_counts_as_blocked() -> None:
 
 def test_a_platform_never_sees_a_clearance() -> None:
     assert answer.public(ALLOW).clearance == ""
+
+
+def test_nothing_checked_opens_nothing() -> None:
+    assert not journey(ScriptedRooms()).open
