@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
 from uuid import UUID, uuid4
@@ -100,7 +100,7 @@ class Desk:
         """
         async with self._database.transaction() as conn:
             known = await accounts.get_or_create(conn, tenant, account)
-            if known.standing != "good":
+            if known.suspended(datetime.now(UTC)):
                 until = known.standing_until.isoformat(timespec="minutes") if known.standing_until else "further notice"
                 raise FailedPrecondition(f"this account is suspended until {until}", reason="ACCOUNT_SUSPENDED")
             begun = await requests.begin(conn, tenant, request_id, sha256(content).digest(), uuid4())

@@ -26,6 +26,10 @@ class Account:
     standing: Standing
     standing_until: datetime | None
 
+    def suspended(self, now: datetime) -> bool:
+        """Whether a suspension holds at `now` (UTC)."""
+        return self.standing == "suspended" and (self.standing_until is None or now < self.standing_until)
+
 
 async def get_or_create(conn: Connection, tenant: str, account: str) -> Account:
     """The account, made as new and in good standing where it is not known; `account` is 1 … 128 characters."""
