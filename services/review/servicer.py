@@ -51,7 +51,7 @@ class ReviewServicer(stubs.ReviewServiceServicer):
         page = await self._desk.list_items(
             _analyst(),
             _queue(request.queue),
-            STATES.get(request.state),
+            _state(request.state),
             page_token.decode(request.page_token),
             request.page_size or DEFAULT_PAGE,
         )
@@ -104,6 +104,12 @@ def _queue(text: str) -> str | None:
     if text and not QUEUE.fullmatch(text):
         raise InvalidInput("queue", "1 to 64 characters of a-z, 0-9, _ and -, or empty for all")
     return text or None
+
+
+def _state(number: pb.ItemState.ValueType) -> State | None:
+    if number != pb.ITEM_STATE_UNSPECIFIED and number not in STATES:
+        raise InvalidInput("state", f"is {number}; PENDING, QUEUED, CLAIMED, DECIDED, or unspecified for any")
+    return STATES.get(number)
 
 
 def _token(text: str) -> str:
