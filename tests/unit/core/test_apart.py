@@ -15,9 +15,10 @@ TASK = {"kind": "PNG", "seconds": 5.0, "min_side": 8, "max_side": 64, "max_pixel
 
 def test_a_helper_that_was_late_never_answers_the_next_message() -> None:
     helper = Apart(HELPER)
+    os.kill(helper._process.pid, signal.SIGSTOP)
 
     with pytest.raises(TimeoutError):
-        helper.ask(TASK, [b"first"], 0.0)
+        helper.ask(TASK, [b"first"], 0.1)
 
     with pytest.raises(OSError, match="closed"):
         helper.ask(TASK, [b"second"], 5.0)
