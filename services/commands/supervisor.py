@@ -14,7 +14,7 @@ from contextlib import suppress
 from services.commands.log_view import LogView
 from services.commands.parts import Layer, Part
 from services.core.errors import ConfigurationError
-from services.core.rpc.server import EXIT_CONFIGURATION
+from services.core.process import EXIT_CONFIGURATION
 
 POLL_SECONDS = 0.25
 FIRST_PAUSE_SECONDS = 1.0

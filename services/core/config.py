@@ -31,7 +31,8 @@ class Settings(BaseSettings):
             problems = (f"{prefix}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
             raise ConfigurationError("; ".join(problems), reason="BAD_SETTING") from None
         except SettingsError as error:
-            raise ConfigurationError(str(error), reason="BAD_SETTING") from None
+            problem = str(error).partition(" from source")[0]
+            raise ConfigurationError(f"{problem}: it must be JSON", reason="BAD_SETTING") from None
 
 
 class HouseSettings(Settings):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, Info, start_http_server
 
+from services.core.errors import ConfigurationError
 from services.core.signals import ModelVersion
 from services.core.verdicts import Verdict
 
@@ -42,8 +46,17 @@ def show_models(models: tuple[ModelVersion, ...]) -> None:
 
 
 def serve_metrics(bind: str, port: int) -> int:
-    """Serves /metrics on a port of its own; returns the port, which is a free one where `port` is 0."""
-    server, _ = start_http_server(port, addr=bind)
+    """Serves /metrics on a port of its own; returns the port, which is a free one where `port` is 0.
+
+    Raises ConfigurationError where another program uses the port.
+    """
+    try:
+        server, _ = start_http_server(port, addr=bind)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{bind}:{port} cannot be listened on for metrics: {error.strerror}; stop what uses it or set another port",
+            reason="PORT_IN_USE",
+        ) from error
     return int(server.server_port)
 
 
@@ -59,7 +72,7 @@ def configure_logging(service: str, level: str) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _service_name(service),
-            structlog.processors.format_exc_info,
+            _without_messages,
             structlog.processors.JSONRenderer(),
         ],
     )
@@ -76,6 +89,21 @@ def configure_logging(service: str, level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def fault(error: BaseException) -> dict[str, str]:
+    """The kind and the place of an unexpected error; never its message, which may hold content."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    places = (f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+    return {"error": type(error).__name__, "at": " < ".join(places)}
+
+
+def _without_messages(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Says of a library's exception what `fault` says."""
+    info = event.pop("exc_info", None)
+    return {**event, **fault(info[1])} if isinstance(info, tuple) and info[1] else event
 
 
 def _service_name(service: str) -> Any:

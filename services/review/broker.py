@@ -18,6 +18,8 @@ from services.core.store.database import CONNECT_SECONDS, place_of
 
 AMQP = frozenset({"amqp", "amqps"})
 REDIS = frozenset({"redis", "rediss"})
+# Who sends gives up on a broker that is silent for so long; the thread that sends could not be ended otherwise.
+SILENCE_SECONDS = 5.0
 INSTALL_LOCK = 0x70676D71  # "pgmq"
 
 
@@ -34,7 +36,8 @@ class Broker:
 def choose(url: str, dsn: str, visibility_seconds: int, *, listens: bool) -> Broker:
     """The broker at `url`; where that is empty, pgmq in the database at `dsn`.
 
-    `listens` is for who takes messages: only they set pgmq's trigger, because two who set it at once fail.
+    `listens` is for who takes messages: only they set pgmq's trigger, because two who set it at once fail, and only
+    they wait on a silent broker without end.
     Raises ConfigurationError for a transport that could lose messages.
     """
     if not url:
@@ -51,9 +54,11 @@ def choose(url: str, dsn: str, visibility_seconds: int, *, listens: bool) -> Bro
         return Broker("pgmq://localhost", options, prefetch=0)
     scheme = urlsplit(url).scheme
     if scheme in AMQP:
-        return Broker(url, {"confirm_publish": True}, queue_type="quorum")
+        patience = {} if listens else {"read_timeout": SILENCE_SECONDS, "write_timeout": SILENCE_SECONDS}
+        return Broker(url, {"confirm_publish": True, **patience}, queue_type="quorum")
     if scheme in REDIS:
-        return Broker(url, {"visibility_timeout": visibility_seconds})
+        patience = {} if listens else {"socket_timeout": SILENCE_SECONDS, "socket_connect_timeout": SILENCE_SECONDS}
+        return Broker(url, {"visibility_timeout": visibility_seconds, **patience})
     raise ConfigurationError(
         f"PORTCULLIS_BROKER_URL: {scheme or 'this'} is no broker that keeps messages; leave it empty for pgmq, or use "
         "amqp, amqps, redis or rediss",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -18,9 +17,9 @@ from kombu.exceptions import KombuError
 
 from services.core import telemetry
 from services.core.config import HouseSettings
-from services.core.errors import ConfigurationError, PortcullisError, Unavailable
+from services.core.errors import Unavailable
 from services.core.evidence import EvidenceStore
-from services.core.rpc.server import EXIT_CONFIGURATION
+from services.core.process import process
 from services.core.store import outbox
 from services.core.store.database import Database, listen
 from services.review.celery_app import make_app
@@ -136,14 +135,9 @@ async def serve(house: HouseSettings, settings: ReviewSettings) -> None:
 
 
 def main() -> None:
-    """Exits 78 on a bad set-up, 1 where a part is not there yet."""
-    house = HouseSettings()
-    telemetry.configure_logging("review.relay", house.log_level)
-    try:
+    """Exits as `process` says."""
+    with process("review.relay") as house:
         asyncio.run(serve(house, ReviewSettings()))
-    except PortcullisError as error:
-        log.error("cannot start", reason=error.reason, mend=error.message)
-        sys.exit(EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else 1)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ import structlog
 
 from services.core import telemetry
 from services.core.config import HouseSettings
-from services.core.errors import ConfigurationError, PortcullisError
-from services.core.rpc.server import EXIT_CONFIGURATION
+from services.core.process import process
 from services.review.celery_app import make_app
 from services.review.settings import ReviewSettings
 
@@ -24,17 +23,17 @@ log = structlog.get_logger()
 
 
 def main() -> None:
-    """Works until SIGTERM; exits 78 on a bad set-up, 1 where a part is not there yet."""
-    house, settings = HouseSettings(), ReviewSettings()
-    telemetry.configure_logging("review.worker", house.log_level)
+    """Works until SIGTERM; exits as `process` says."""
+    with process("review.worker") as house:
+        work(house, ReviewSettings())
+
+
+def work(house: HouseSettings, settings: ReviewSettings) -> None:
+    """Works until SIGTERM; raises PortcullisError where it cannot begin."""
     logging.captureWarnings(True)
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)  # two lines for each task say too much
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
-    try:
-        app = make_app(house, settings, listens=True)
-    except PortcullisError as error:
-        log.error("cannot start", reason=error.reason, mend=error.message)
-        sys.exit(EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else 1)
+    app = make_app(house, settings, listens=True)
     chosen = settings.worker_metrics_port
     port = telemetry.serve_metrics(house.bind, house.port_base + METRICS_PORT_OFFSET if chosen is None else chosen)
     log.info("working", metrics=port)

@@ -12,6 +12,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 import grpc
 import structlog
@@ -210,7 +211,11 @@ def _parse(handler: Any, data: bytes) -> Any:
 
 
 def _request_id(request: Any) -> str:
-    return str(getattr(getattr(request, "subject", request), "request_id", ""))[:64]
+    """The request's id for the log; empty unless it is a UUID, for a caller may write anything there."""
+    try:
+        return str(UUID(getattr(getattr(request, "subject", request), "request_id", "")))
+    except ValueError:
+        return ""
 
 
 def _refusing(error: PortcullisError) -> grpc.RpcMethodHandler[Any, Any]:

@@ -1,27 +1,49 @@
 from __future__ import annotations
 
+import socket
+import time
+
 import psycopg
 import pytest
+from kombu.exceptions import OperationalError
 
+from services.core.config import HouseSettings
 from services.core.errors import ConfigurationError, Unavailable
+from services.review import broker
 from services.review.broker import choose, install_pgmq
+from services.review.celery_app import make_app
+from services.review.settings import ReviewSettings
 
 DSN = "postgresql://db.example/portcullis"
 
 
 def test_the_default_is_pgmq_in_our_own_postgres() -> None:
-    broker = choose("", DSN, 30, listens=True)
-    assert broker.url.startswith("pgmq://")
-    assert broker.options["conn_string"] == DSN
+    chosen = choose("", DSN, 30, listens=True)
+    assert chosen.url.startswith("pgmq://")
+    assert chosen.options["conn_string"] == DSN
 
 
 def test_rabbitmq_gets_quorum_queues_and_confirms() -> None:
-    broker = choose("amqp://mq.example//", DSN, 30, listens=True)
-    assert (broker.queue_type, broker.options) == ("quorum", {"confirm_publish": True})
+    chosen = choose("amqp://mq.example//", DSN, 30, listens=True)
+    assert (chosen.queue_type, chosen.options) == ("quorum", {"confirm_publish": True})
 
 
 def test_redis_delivers_again_after_the_visibility_timeout() -> None:
     assert choose("rediss://cache.example/0", DSN, 30, listens=True).options == {"visibility_timeout": 30}
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_who_sends_gives_up_on_a_silent_broker(scheme: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "SILENCE_SECONDS", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        house = HouseSettings(dsn=database, broker_url=f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/0")
+        app = make_app(house, ReviewSettings(), listens=False)
+        began = time.monotonic()
+        with pytest.raises(OperationalError):
+            app.send_task("review.route_item", ["x"], retry=False)
+    assert time.monotonic() - began < 8
 
 
 @pytest.mark.parametrize("url", ["filesystem://", "memory://", "sqla+sqlite:///x", "sqs://", "nonsense"])

@@ -13,6 +13,7 @@ from services.core.errors import Unavailable
 from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.store import outbox, review_items
 from services.core.store.database import Database
+from services.review import relay
 from services.review.celery_app import QUEUE, make_app
 from services.review.relay import Relay, publish_all
 from services.review.settings import ReviewSettings
@@ -59,9 +60,9 @@ async def test_a_commit_rings_the_bell(house: Database, database: str, open_case
     create_evidence_key(tmp_path / "evidence.key")
     settings = ReviewSettings(poll_seconds=60)
     app = make_app(HouseSettings(dsn=database), settings, listens=False)
-    relay = Relay(database, house, app, EvidenceStore(tmp_path / "evidence", tmp_path / "evidence.key"), settings)
+    evidence = EvidenceStore(tmp_path / "evidence", tmp_path / "evidence.key")
     stopping = asyncio.Event()
-    running = asyncio.create_task(relay.run(stopping))
+    running = asyncio.create_task(Relay(database, house, app, evidence, settings).run(stopping))
     await asyncio.sleep(0.5)
 
     await open_case(routed=False)
@@ -73,6 +74,24 @@ async def test_a_commit_rings_the_bell(house: Database, database: str, open_case
 
     stopping.set()
     await running
+
+
+async def test_an_unexpected_exception_of_one_loop_ends_all(
+    house: Database, database: str, open_case: OpenCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_down(*_: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(relay, "sweep", break_down)
+    create_evidence_key(tmp_path / "evidence.key")
+    app = make_app(HouseSettings(dsn=database), ReviewSettings(), listens=False)
+    evidence = EvidenceStore(tmp_path / "evidence", tmp_path / "evidence.key")
+    await open_case(routed=False)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(10):
+            await Relay(database, house, app, evidence, ReviewSettings()).run(asyncio.Event())
+    assert caught.group_contains(ArithmeticError)
 
 
 async def test_the_task_moves_a_pending_item_once(house: Database, database: str, open_case: OpenCase) -> None:
