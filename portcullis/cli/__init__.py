@@ -89,4 +89,10 @@ def main() -> None:
         build(sys.argv[1:])()
     except PortcullisError as error:
         show_error(error)
-        sys.exit(1)
+    except UnicodeEncodeError:  # how protobuf refuses the surrogates that stand for such bytes
+        show_error(PortcullisError("the command line holds bytes that are not UTF-8", code="INVALID_ARGUMENT"))
+    except OSError as error:
+        show_error(PortcullisError(f"{error.filename}: {error.strerror}", code="FAILED_PRECONDITION"))
+    else:
+        return
+    sys.exit(1)

@@ -18,9 +18,10 @@ from portcullis.client import Client
 from portcullis.v1 import gateway_pb2
 from portcullis.v1.checks_pb2 import ImageFormat, Stage
 
+MAX_SEED = 2**53 - 5  # the contract's: a picture's seed stays exact in JSON, the last one's too
 Prompt = Annotated[str, typer.Argument(help="What to draw, 1 … 4,000 characters.")]
 Out = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the pictures; made if missing.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the first picture; random if unset.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Seed of the first picture; random if unset.")]
 Steps = Annotated[int, typer.Option(min=0, max=100, help="Denoising steps; 0 for the model's default.")]
 Format = Annotated[FileFormat, typer.Option("--format", help="How the pictures are encoded.")]
 _SUFFIXES = {

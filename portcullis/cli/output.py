@@ -30,7 +30,8 @@ def show_error(error: PortcullisError) -> None:
     """What failed, where, and what to do, on stderr."""
     err.print(f"[bold red]error[/] [bold]{error.code}[/] {escape(error.message)}")
     for violation in error.violations:
-        err.print(f"  [bold]{escape(violation.field)}[/]: {escape(violation.description)}")
+        if (line := f"{violation.field}: {violation.description}") != error.message:
+            err.print(f"  {escape(line)}")
     if error.reason:
         err.print(f"  reason: {error.reason}", style="dim")
     if error.retry_after is not None:
@@ -56,7 +57,8 @@ def show_check(title: str, check: Check, prompt: str = "") -> None:
     show_reasons(check.reasons, prompt)
     categories = ((name, score) for name, score in check.scores.items() if not name.startswith("concept."))
     highest = sorted(categories, key=lambda item: -item[1])[:3]
-    out.print("  highest scores: " + ", ".join(f"{name} {score:.2f}" for name, score in highest), style="dim")
+    if highest:
+        out.print("  highest scores: " + ", ".join(f"{name} {score:.2f}" for name, score in highest), style="dim")
     if check.capabilities:
         out.print("  more cautious because: " + ", ".join(check.capabilities), style="dim")
 

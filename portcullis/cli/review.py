@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Look at doubtful cases and decide them, as the analyst of this machine's profile.", no_args_is_help=True
 )
 
+UNBOUNDED = 10_000  # columns of a terminal
 Item = Annotated[str, typer.Argument(help="The item's id.")]
 Queue = Annotated[str, typer.Option(help="Only this queue; empty for all.")]
 
@@ -50,17 +51,8 @@ def list_items(
     Example: portcullis review list --state any
     """
     wanted = ItemState.ITEM_STATE_UNSPECIFIED if state is State.ANY else ItemState.Value(f"ITEM_STATE_{state.name}")
-    table = Table(
-        Column("item", no_wrap=True),
-        "queue",
-        "priority",
-        "state",
-        "stage",
-        "categories",
-        "since",
-        box=None,
-        padding=(0, 2),
-    )
+    titles = ("item", "queue", "priority", "state", "stage", "since", "categories")
+    table = Table(*(Column(title, no_wrap=True) for title in titles), box=None, padding=(0, 2, 0, 0))
     with ReviewClient() as desk:
         for item in desk.list_items(queue=queue, state=wanted):
             table.add_row(
@@ -69,10 +61,12 @@ def list_items(
                 str(item.priority),
                 ItemState.Name(item.state).removeprefix("ITEM_STATE_").lower(),
                 _stage(item),
-                ", ".join(sorted({reason.category for reason in item.reasons})),
                 f"{item.created_at.ToDatetime():%Y-%m-%d %H:%M}",
+                ", ".join(sorted({reason.category for reason in item.reasons})),
             )
-    out.print(table if table.row_count else "nothing waits", soft_wrap=False)
+    # As wide as it needs to be: an item is one line, also on a narrow terminal and in a pipe.
+    width = out.measure(table, options=out.options.update(width=UNBOUNDED)).maximum
+    out.print(table if table.row_count else "nothing waits", soft_wrap=False, width=width, crop=False)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
 
 from portcullis.profile import Profile
 from services.core.config import ROOMS, HouseSettings
@@ -48,12 +48,11 @@ def config(
         return
     console = Console(highlight=False)
     for title, settings in all_settings():
-        table = Table("variable", "type", "default", "meaning", title=title, title_justify="left", box=None)
+        console.print(f"\n[bold underline]{title}[/]")
         for variable in variables(settings):
-            table.add_row(
-                f"[bold]{variable.name}[/]", *map(escape, (variable.kind, variable.default, variable.meaning))
-            )
-        console.print(table, "")
+            default = f", default {variable.default}" if variable.default else ""
+            console.print(f"[bold]{variable.name}[/] [dim]{escape(variable.kind + default)}[/]")
+            console.print(Padding(escape(variable.meaning), (0, 0, 0, 4)))
 
 
 def as_markdown() -> str:

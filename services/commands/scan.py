@@ -136,6 +136,10 @@ def scan_pairs(source: Source, target: Target, policy_file: PolicyFile = DEFAULT
 
 
 def _scan_lines(source: Path, target: Path, judge: Callable[[Line], Row]) -> None:
+    if target.exists() and target.samefile(source):
+        raise ClientError(
+            f"{target} is what is to be read; name another file for the verdicts", code="INVALID_ARGUMENT"
+        )
     entries = (Entry({"id": line.identity(), "line": line.number}, line, len(line.data)) for line in lines(source))
     _scan(entries, source.stat().st_size, target, judge)
 

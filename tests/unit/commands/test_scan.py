@@ -9,6 +9,7 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from portcullis.errors import PortcullisError
 from services.commands import scan
 from services.commands.default_policy import DEFAULT_POLICY
 from services.commands.scan_rows import files, lines, verdict_row
@@ -77,6 +78,15 @@ def test_the_error_row_names_the_item_where_it_can(scanned):
 @given(st.lists(st.binary().map(lambda data: data.replace(b"\n", b" "))))
 def test_every_line_that_is_not_blank_has_a_row(scanned, data):
     assert len(scanned(b"\n".join(data))[1]) == sum(1 for line in data if line.strip())
+
+
+def test_what_is_read_is_never_overwritten(tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b'{"id": 1, "text": "x"}\n')
+    (tmp_path / "link.jsonl").symlink_to(source)
+    with pytest.raises(PortcullisError, match="name another file"):
+        scan._scan_lines(source, tmp_path / "link.jsonl", judge)
+    assert source.read_bytes() == b'{"id": 1, "text": "x"}\n'
 
 
 def test_lines_are_read_one_by_one(tmp_path):

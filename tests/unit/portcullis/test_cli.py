@@ -83,6 +83,25 @@ def test_a_failure_is_told_on_stderr_with_what_to_do(gateway, unavailable, monke
     assert "portcullis up" in told
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["check", "prompt", "a harbour \udcff"], "not UTF-8"),
+        (["create", "a harbour", "-o", "/dev/null/out"], "/dev/null/out: Not a directory"),
+    ],
+)
+def test_what_the_machine_refuses_is_told_in_a_line(gateway, monkeypatch, capsys, arguments, told):
+    monkeypatch.setattr("sys.argv", ["portcullis", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().err
+
+
+def test_a_seed_that_no_picture_can_have_is_wrong_usage(gateway, tmp_path):
+    assert run("create", "a circle", "-o", str(tmp_path), "--seed", str(2**64)).exit_code == 2
+
+
 def test_a_command_whose_extra_is_missing_says_what_to_install(monkeypatch):
     entry = EntryPoint("guard", "services.nowhere:app [guard]", "portcullis.commands")
     monkeypatch.setattr(cli, "entry_points", lambda group: [entry])
