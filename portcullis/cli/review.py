@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
 
 from portcullis.cli import claims
 from portcullis.cli.output import out, show_reasons
@@ -20,7 +19,9 @@ app = typer.Typer(
     help="Look at doubtful cases and decide them, as the analyst of this machine's profile.", no_args_is_help=True
 )
 
-UNBOUNDED = 10_000  # columns of a terminal
+# One line an item, never cut, so that an id can be copied and a pipe can be searched.
+TITLES = ("item", "queue", "priority", "state", "stage", "since (UTC)", "categories")
+LINE = "{:36}  {:8} {:8} {:8} {:6}  {:16}  {}"
 Item = Annotated[str, typer.Argument(help="The item's id.")]
 Queue = Annotated[str, typer.Option(help="Only this queue; empty for all.")]
 
@@ -51,22 +52,14 @@ def list_items(
     Example: portcullis review list --state any
     """
     wanted = ItemState.ITEM_STATE_UNSPECIFIED if state is State.ANY else ItemState.Value(f"ITEM_STATE_{state.name}")
-    titles = ("item", "queue", "priority", "state", "stage", "since", "categories")
-    table = Table(*(Column(title, no_wrap=True) for title in titles), box=None, padding=(0, 2, 0, 0))
+    shown = 0
     with ReviewClient() as desk:
-        for item in desk.list_items(queue=queue, state=wanted):
-            table.add_row(
-                item.item_id,
-                item.queue,
-                str(item.priority),
-                ItemState.Name(item.state).removeprefix("ITEM_STATE_").lower(),
-                _stage(item),
-                f"{item.created_at.ToDatetime():%Y-%m-%d %H:%M}",
-                ", ".join(sorted({reason.category for reason in item.reasons})),
-            )
-    # As wide as it needs to be: an item is one line, also on a narrow terminal and in a pipe.
-    width = out.measure(table, options=out.options.update(width=UNBOUNDED)).maximum
-    out.print(table if table.row_count else "nothing waits", soft_wrap=False, width=width, crop=False)
+        for shown, item in enumerate(desk.list_items(queue=queue, state=wanted), start=1):
+            if shown == 1:
+                out.print(LINE.format(*TITLES), style="bold")
+            out.print(escape(_line(item)))
+    if not shown:
+        out.print("nothing waits")
 
 
 @app.command()
@@ -119,6 +112,18 @@ def release(item: Item, reason: Annotated[str, typer.Option(help="Why, up to 2,0
         desk.release_claim(item, claims.token_of(item), reason)
     claims.drop(item)
     out.print(f"[bold]{item}[/] waits again")
+
+
+def _line(item: ReviewItem) -> str:
+    return LINE.format(
+        item.item_id,
+        item.queue,
+        item.priority,
+        ItemState.Name(item.state).removeprefix("ITEM_STATE_").lower(),
+        _stage(item),
+        f"{item.created_at.ToDatetime():%Y-%m-%d %H:%M}",
+        ", ".join(sorted({reason.category for reason in item.reasons})),
+    )
 
 
 def _stage(item: ReviewItem) -> str:
