@@ -44,6 +44,7 @@ async def provision(house: HouseSettings) -> list[str]:
 
 
 def _make_keys(home: Path) -> None:
+    (home / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
     tls.create_ca(home / "tls")
     for identity in (*ROOMS, ANALYST):
         tls.issue_certificate(home / "tls", identity)

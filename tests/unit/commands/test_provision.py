@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,8 @@ async def test_secrets_are_for_their_owner_alone(house):
     await provision(house)
     secrets = [*house.home.rglob("*.key"), *house.home.glob("keys/clearance/*.pem"), house.home / "client.json"]
     assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
+    folders = [house.home / "tls", house.home / "keys", *filter(Path.is_dir, (house.home / "keys").iterdir())]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
 
 
 async def test_the_profile_opens_the_door(house, db):
