@@ -23,8 +23,7 @@ from services.core.policy.concepts import CONCEPTS
 from services.core.signals import ModelVersion, Signal
 
 # The names under which open_clip looks for a checkpoint in a folder.
-_CONFIG = "open_clip_config.json"
-_WEIGHTS = {".safetensors": "open_clip_model.safetensors", ".bin": "open_clip_pytorch_model.bin"}
+_CONFIG, _WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 
 
 class JointEncoder(Protocol):
@@ -93,8 +92,8 @@ def _open(weights: Path, config: Path) -> tuple[Any, Any, Any]:
     guard_torchvision()
     import open_clip
 
-    if weights.suffix not in _WEIGHTS:
-        raise ConfigurationError(f"joint encoder {weights.name}: must be one of {', '.join(_WEIGHTS)}")
+    if weights.suffix != ".safetensors":
+        raise ConfigurationError(f"joint encoder {weights.name}: only .safetensors is read; a pickle could run code")
     try:
         text = json.loads(config.read_text(encoding="utf-8"))["model_cfg"]["text_cfg"]
         if "hf_tokenizer_name" in text:
@@ -103,7 +102,7 @@ def _open(weights: Path, config: Path) -> tuple[Any, Any, Any]:
             )
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / _CONFIG).symlink_to(config.absolute())
-            (Path(folder) / _WEIGHTS[weights.suffix]).symlink_to(weights.absolute())
+            (Path(folder) / _WEIGHTS).symlink_to(weights.absolute())
             network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
             tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:

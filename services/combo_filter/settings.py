@@ -14,7 +14,7 @@ class ComboFilterSettings(RoomSettings):
     model_config = SettingsConfigDict(env_prefix="PORTCULLIS_COMBO_FILTER_")
 
     joint_encoder: str = Field(
-        "", description="URI of an open_clip checkpoint (.safetensors or .bin); empty: caution instead of sight."
+        "", description="URI of an open_clip checkpoint (.safetensors); empty: caution instead of sight."
     )
     joint_encoder_sha256: str = Field("", description="Digest of the checkpoint, 64 hex digits.")
     joint_encoder_config: str = Field("", description="URI of the checkpoint's open_clip_config.json.")

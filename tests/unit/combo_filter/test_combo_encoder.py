@@ -113,3 +113,10 @@ def test_a_model_with_another_tokenizer_is_refused(checkpoint: Path, tmp_path: P
         load_encoder(
             settings(checkpoint, joint_encoder_config=str(path), joint_encoder_config_sha256=file_sha256(path))
         )
+
+
+def test_a_checkpoint_that_could_run_code_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"\x80\x04.")
+    with pytest.raises(ConfigurationError, match=r"only \.safetensors"):
+        load_encoder(settings(checkpoint, joint_encoder=str(path), joint_encoder_sha256=file_sha256(path)))
