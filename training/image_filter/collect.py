@@ -104,7 +104,7 @@ def photographs(folder: Path, finders: tuple[NudeNet, Cascades], rng: Generator)
             box = random_square(picture, rng)
             if not any(overlap(box, other) for other in candidates):
                 yield Crop(cut(picture, box, rng), 1, 0, "cid22", path.stem)
-        for box in boxes_of(picture, finders[:1], 0.5):  # type: ignore[arg-type]
+        for box in boxes_of(picture, finders[:1], 0.5):
             yield from (Crop(cut(picture, box, rng), 1, 1, "cid22-faces", path.stem) for _ in range(8))
 
 

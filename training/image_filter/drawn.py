@@ -78,7 +78,7 @@ def vector_face(rng: Generator) -> Picture:
     if rng.random() < 0.5:
         draw.line((cx, level, cx - w * 0.12, nose, cx + w * 0.05, nose), fill=line, width=5)
     else:
-        oval(cx, nose, w * 0.1, h * 0.06, tuple(int(c * 0.85) for c in skin))  # type: ignore[arg-type]
+        oval(cx, nose, w * 0.1, h * 0.06, tuple(int(c * 0.85) for c in skin))
     mouth = cy + h * rng.uniform(0.45, 0.65)
     wide = w * rng.uniform(0.2, 0.5)
     if rng.random() < 0.5:
@@ -91,7 +91,7 @@ def vector_face(rng: Generator) -> Picture:
 
 def _soft_shade(picture: Picture, rng: Generator) -> Picture:
     """Airbrush light from one side, as in soft vector art."""
-    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]  # type: ignore[misc]
+    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     angle = rng.uniform(0, 2 * np.pi)
     light = 1 + rng.uniform(0.1, 0.45) * (x * np.cos(angle) + y * np.sin(angle) - 0.6 * (x**2 + y**2))
     return np.clip(picture * light[..., None], 0, 255).astype(np.uint8)
@@ -99,7 +99,7 @@ def _soft_shade(picture: Picture, rng: Generator) -> Picture:
 
 def shaded_head(rng: Generator) -> Picture:
     """A head as a height field of ellipsoids under Lambert and Phong light: renders, busts, dolls."""
-    y, x = np.mgrid[-1.2 : 1.2 : SIDE * 1j, -1.2 : 1.2 : SIDE * 1j]  # type: ignore[misc]
+    y, x = np.mgrid[-1.2 : 1.2 : SIDE * 1j, -1.2 : 1.2 : SIDE * 1j]
     turn = rng.uniform(-0.25, 0.25)
 
     def bump(cx: float, cy: float, rx: float, ry: float, height: float) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ class Cascades:
         self._mine = local()  # a CascadeClassifier is not safe to share between threads
         self._classifiers()
 
-    def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:  # noqa: ARG002
+    def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:  # noqa: ARG002 - the protocol's
         """Candidates of each picture, frontal and both profiles."""
         return [self._look(picture) for picture in batch]
 

@@ -50,7 +50,7 @@ class NudeNet:
         hello = self._process.hello
         self.model = ModelVersion("nudenet", hello["version"], hello["digest"])
 
-    def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:  # noqa: ARG002
+    def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:  # noqa: ARG002 - the protocol's
         """What the other process sees; Unavailable while it is down, and the next call starts it anew."""
         shrunk = [at_most(picture, _SIDE) for picture in batch]
         head = {"shapes": [picture.shape[:2] for picture, _ in shrunk]}
