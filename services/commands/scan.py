@@ -98,7 +98,7 @@ def scan_images(folder: Folder, target: Target, policy_file: PolicyFile = DEFAUL
         pipeline = ImagePipeline.load(ImageFilterSettings())
 
         def judge(path: Path) -> Row:
-            measurement = pipeline.measure(path.read_bytes(), "upload").measurement
+            measurement = pipeline.measure(path.read_bytes()).measurement
             judged: Judged = measurement, evaluate(policy, "upload", TIER, measurement)
             return verdict_row(path.relative_to(folder).as_posix(), [judged], policy)
 

@@ -40,7 +40,7 @@ class PairJudge:
     def __call__(self, operation: Operation, prompt: str, image: bytes, mask: bytes | None) -> list[Judged]:
         """The prompt's, the upload's and the pair's measurement, each with what the policy makes of it."""
         prompt_half = self.words.measure(prompt)
-        looked = self.sight.measure(image, "upload")
+        looked = self.sight.measure(image)
         upload_half, picture = looked.measurement, looked.sanitised
         clean_mask = _mask(operation, mask, picture)
         pair = self.both.measure(operation, prompt, picture.png, clean_mask, prompt_half.signals, upload_half.signals)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.core.imaging import Sanitised, sanitise
-from services.core.policy.categories import Stage
 from services.core.signals import Measurement, ModelVersion, Signal
 from services.core.timing import timed
 from services.image_filter.banks import Banks
@@ -42,7 +41,7 @@ class ImagePipeline:
         """The models that take part, the banks' state among them."""
         return (*(detector.model for detector in self._detectors), ModelVersion("banks", self.banks.version))
 
-    def measure(self, data: bytes, stage: Stage) -> ImageMeasurement:  # noqa: ARG002  what a stage allows is the policy's
+    def measure(self, data: bytes) -> ImageMeasurement:
         """Decode untrusted `data` and measure it; blocking, safe from several threads.
 
         An output is looked at as closely as an upload: what follows from a signal is for the policy to say.

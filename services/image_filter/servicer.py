@@ -30,7 +30,7 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
         """One picture, with its mask for an edit and its request's digest for an output."""
         stage = convert.stage_of(request.stage, ("upload", "output"))
         _require_request_digest(request.request_digest, stage)
-        measured = await asyncio.to_thread(self._pipeline.measure, request.image, stage)
+        measured = await asyncio.to_thread(self._pipeline.measure, request.image)
         picture = measured.sanitised
         mask = b""
         if request.mask:

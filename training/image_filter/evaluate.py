@@ -25,7 +25,7 @@ def measure(pipeline: ImagePipeline, folder: Path, verbose: bool) -> None:
     counts, times, number = dict.fromkeys(THRESHOLDS, 0), [], 0
     for path in sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES):
         start = time.perf_counter()
-        scores = pipeline.measure(path.read_bytes(), "upload").measurement.scores()
+        scores = pipeline.measure(path.read_bytes()).measurement.scores()
         times.append(time.perf_counter() - start)
         number += 1
         for category, threshold in THRESHOLDS.items():

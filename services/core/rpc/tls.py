@@ -43,6 +43,7 @@ def create_ca(folder: Path) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
+    (folder / "ca.key").unlink(missing_ok=True)  # of a start that ended before its certificate was written
     write_secret(folder / "ca.key", _pem(key))
     (folder / "ca.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
 

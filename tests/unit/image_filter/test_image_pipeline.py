@@ -48,7 +48,7 @@ def pipeline() -> Iterator[ImagePipeline]:
 
 
 def scores(pipeline: ImagePipeline, pixels: Rgb) -> dict[str, float]:
-    return pipeline.measure(png(pixels), "upload").measurement.scores()
+    return pipeline.measure(png(pixels)).measurement.scores()
 
 
 def test_a_photo_of_a_face_is_a_realistic_face(pipeline: ImagePipeline) -> None:
@@ -78,7 +78,7 @@ def test_a_flat_scene_is_neither_photo_nor_face_nor_explicit(pipeline: ImagePipe
 
 
 def test_the_measurement_names_models_and_times(pipeline: ImagePipeline) -> None:
-    measured = pipeline.measure(png(scene(1)), "output")
+    measured = pipeline.measure(png(scene(1)))
 
     steps = {"sanitise", "nudenet", "haar-cascades", "photo", "banks"}
     assert set(measured.measurement.timings) == steps
@@ -88,14 +88,14 @@ def test_the_measurement_names_models_and_times(pipeline: ImagePipeline) -> None
 def test_several_threads_measure_at_once(pipeline: ImagePipeline) -> None:
     file = png(data.astronaut()[:256, 100:356])
     with ThreadPoolExecutor(4) as threads:
-        results = list(threads.map(lambda _: pipeline.measure(file, "upload").measurement.scores(), range(8)))
+        results = list(threads.map(lambda _: pipeline.measure(file).measurement.scores(), range(8)))
 
     assert all(result == pytest.approx(results[0]) for result in results)
 
 
 def test_a_bad_file_is_refused(pipeline: ImagePipeline) -> None:
     with pytest.raises(InvalidInput):
-        pipeline.measure(b"not a picture", "upload")
+        pipeline.measure(b"not a picture")
 
 
 class Broken:
@@ -112,7 +112,7 @@ class Broken:
 
 def test_a_detector_that_errs_fails_the_request() -> None:
     with pytest.raises(Unavailable):
-        ImagePipeline((Broken(),), Banks((), "none")).measure(png(scene(1)), "upload")
+        ImagePipeline((Broken(),), Banks((), "none")).measure(png(scene(1)))
 
 
 def test_boxes_of_one_face_count_once() -> None:
