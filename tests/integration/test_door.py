@@ -24,8 +24,8 @@ from services.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from services.core.rpc import door, tls
 from services.core.rpc import server as servers
-from services.core.rpc import tls
 from services.core.rpc.channel import connect
 from services.core.rpc.door import Context, KeyCheck, current_caller
 from services.core.rpc.server import App
@@ -169,6 +169,17 @@ async def test_a_call_without_a_deadline_is_refused(house: HouseSettings) -> Non
         error = await refused(call(house, timeout=None))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "BadRequest" in details_of(error)
+
+
+async def test_a_longer_deadline_than_ours_ends_at_ours(house: HouseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "MAX_DEADLINE_SECONDS", 0.3)
+
+    async def slow(_context: Context) -> None:
+        await asyncio.sleep(30)
+
+    async with serving(house, Echo(slow)):
+        error = await refused(call(house, timeout=20))
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_work_is_cancelled_at_the_deadline(house: HouseSettings) -> None:

@@ -142,7 +142,7 @@ class Door(Interceptor):
                 telemetry.CLEARANCE_REFUSALS.labels(error.reason).inc()
             log.info("refused", code=error.code, reason=error.reason)
             await abort(context, error)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the caller left, while we worked or while he read
             code = "CANCELLED"
             raise
         except grpc.aio.AbortError:
