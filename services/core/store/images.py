@@ -24,8 +24,8 @@ _PDQ_BITS, _PHASH_BITS = 256, 64
 class RegisteredImage:
     """One row. `payload_id` 8 bytes, `sha256` of the released file 32, `pdq` 32, `phash` 8, `sketch` 32 × 32 sRGB.
 
-    `parents` are image ids, nearest first; `depth` 1 is an image made from text. `created_at` and `withdrawn_at` are
-    set by Postgres: None until the row is read back.
+    `parents` are image ids, nearest first; `depth` 1 is an image made from text. `created_at` is set by
+    Postgres: None until the row is read back.
     """
 
     image_id: UUID
@@ -47,7 +47,6 @@ class RegisteredImage:
     policy: str
     request_digest: str
     manifest: bytes
-    withdrawn_at: datetime | None = None
     created_at: datetime | None = None
 
     def __post_init__(self) -> None:
