@@ -21,7 +21,7 @@ from services.core.policy.document import Policy, PolicyError, load_policy
 from services.core.policy.limits import Limit
 from services.core.policy.schema import NEVER
 from services.core.store import policies
-from services.core.store.database import Database
+from services.core.store.database import single_transaction
 from services.core.verdicts import Tier
 
 app = typer.Typer(help="Check, read and activate policies.", no_args_is_help=True)
@@ -43,12 +43,8 @@ def _read(path: Path) -> Policy:
 
 
 async def _in_force() -> Policy:
-    database = await Database.open(HouseSettings().database(), 1)
-    try:
-        async with database.transaction() as connection:
-            activation = await policies.active(connection)
-    finally:
-        await database.close()
+    async with single_transaction(HouseSettings().database()) as connection:
+        activation = await policies.active(connection)
     if activation is None:
         raise NotFound("no policy was ever activated: `portcullis policy activate FILE`", reason="NO_POLICY")
     out.print(f"in force since {activation.activated_at:%Y-%m-%d %H:%M:%S} UTC, by {escape(activation.activated_by)}")
@@ -56,13 +52,9 @@ async def _in_force() -> Policy:
 
 
 async def _activate(policy: Policy, who: str) -> None:
-    database = await Database.open(HouseSettings().database(), 1)
-    try:
-        async with database.transaction() as connection:
-            await policies.put(connection, policy, who)
-            await policies.activate(connection, policy.id, who, datetime.now(UTC))
-    finally:
-        await database.close()
+    async with single_transaction(HouseSettings().database()) as connection:
+        await policies.put(connection, policy, who)
+        await policies.activate(connection, policy.id, who, datetime.now(UTC))
 
 
 @app.command()

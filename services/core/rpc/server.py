@@ -150,21 +150,22 @@ async def _report_readiness(app: App, servicer: HealthServicer) -> None:
     """Tells the health server once a second whether the service may be used; not serving until proven ready."""
     last: health_pb2.HealthCheckResponse.ServingStatus.ValueType | None = None
     while True:
-        status = await _readiness(app)
+        why = await _lacking(app)
+        status = health_pb2.HealthCheckResponse.NOT_SERVING if why else health_pb2.HealthCheckResponse.SERVING
         if status != last:
-            log.info("readiness", serving=status == health_pb2.HealthCheckResponse.SERVING)
+            log.info("readiness", serving=not why, why=why or "all is there")
         last = status
         for service in ("", app.service):
             await servicer.set(service, status)
         await asyncio.sleep(READY_EVERY_SECONDS)
 
 
-async def _readiness(app: App) -> health_pb2.HealthCheckResponse.ServingStatus.ValueType:
+async def _lacking(app: App) -> str:
+    """What the service lacks to be used; empty where it is ready."""
     try:
         async with asyncio.timeout(READY_TIMEOUT_SECONDS):
             if app.ready is not None:
                 await app.ready()
     except (PortcullisError, TimeoutError) as error:
-        log.warning("not ready", why=str(error) or "readiness check timed out")
-        return health_pb2.HealthCheckResponse.NOT_SERVING
-    return health_pb2.HealthCheckResponse.SERVING
+        return str(error) or "the readiness check timed out"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ MIGRATION_LOCK = 0x706F7274  # "port"
 MONTHS_AHEAD = 2
 
 CONNECT_SECONDS = 5
+# Longer than the server allows a statement: it says so itself unless it has stopped answering.
+TRANSACTION_SECONDS = 30.0
 # A statement that takes longer is broken; a transaction that idles longer holds locks that others wait for.
 SERVER_LIMITS = "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 CONNECTION: dict[str, Any] = {
@@ -40,7 +43,7 @@ def place_of(dsn: str) -> str:
     """
     if not dsn:
         raise ConfigurationError(
-            "no database: set PORTCULLIS_DSN, or run `python -m services.core.store.embedded`",
+            "no database: set PORTCULLIS_DSN, or start the house on this machine with `portcullis up`",
             reason="NO_DATABASE",
         )
     try:
@@ -70,6 +73,7 @@ class Database:
             min_size=1,
             max_size=max_size,
             timeout=CONNECT_SECONDS,
+            reconnect_timeout=CONNECT_SECONDS,  # the pauses between attempts double; who asks next begins anew
             max_waiting=20 * max_size,
             check=AsyncConnectionPool.check_connection,
             open=False,
@@ -85,11 +89,15 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """One transaction: committed at the end of the block, rolled back by any exception.
 
-        Raises Unavailable if Postgres is not there, goes away meanwhile, or is too busy.
+        Raises Unavailable if Postgres is not there, goes away meanwhile, is too busy, or falls silent.
         """
         try:
-            async with self._pool.connection() as conn:
+            async with asyncio.timeout(TRANSACTION_SECONDS) as limit, self._pool.connection() as conn:
                 yield conn
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise _unavailable(self._place) from error
         except (psycopg.OperationalError, PoolTimeout, TooManyRequests, PoolClosed) as error:
             raise _unavailable(self._place) from error
 
@@ -106,11 +114,12 @@ class Database:
 @asynccontextmanager
 async def single_transaction(dsn: str) -> AsyncIterator[Connection]:
     """One transaction on a connection of its own, for processes too short-lived for a pool; raises as the pool's."""
+    place = place_of(dsn)
     try:
         async with await AsyncConnection.connect(dsn, **CONNECTION) as conn:
             yield conn
     except psycopg.OperationalError as error:
-        raise _unavailable(place_of(dsn)) from error
+        raise _unavailable(place) from error
 
 
 async def listen(dsn: str, channel: str) -> AsyncIterator[None]:

@@ -74,3 +74,16 @@ async def test_a_connection_lost_in_a_transaction_is_unavailable(db: Database, d
 
     with pytest.raises(Unavailable):
         await lose_the_connection()
+
+
+async def test_a_server_that_falls_silent_is_unavailable(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.core.store.database.TRANSACTION_SECONDS", 0.2)
+    with pytest.raises(Unavailable):
+        async with db.transaction() as conn:
+            await conn.execute("SELECT pg_sleep(10)")
+
+
+async def test_a_timeout_of_the_work_itself_stays_one(db: Database) -> None:
+    with pytest.raises(TimeoutError):
+        async with db.transaction():
+            raise TimeoutError
