@@ -25,7 +25,7 @@ async def build(house: HouseSettings) -> App:
     policy = await ActivePolicy.load(database, house.policy_stale_seconds)
     banks = BankRefresh(database, pipeline, settings.banks_stale_seconds)
     await banks.load()
-    servicer = ImageFilterServicer(pipeline, Judge.load(house, "image_filter", policy))
+    servicer = ImageFilterServicer(pipeline, banks, Judge.load(house, "image_filter", policy))
     telemetry.show_models(pipeline.models)
 
     async def ready() -> None:

@@ -15,6 +15,7 @@ from services.core.rpc import convert
 from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
 from services.image_filter.pipeline import ImageMeasurement, ImagePipeline
+from services.image_filter.refresh import BankRefresh
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -22,14 +23,16 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class ImageFilterServicer(stubs.ImageFilterServiceServicer):
     """Judges uploads and outputs."""
 
-    def __init__(self, pipeline: ImagePipeline, judge: Judge) -> None:
+    def __init__(self, pipeline: ImagePipeline, banks: BankRefresh, judge: Judge) -> None:
         self._pipeline = pipeline
+        self._banks = banks
         self._judge = judge
 
     async def CheckImage(self, request: pb.CheckImageRequest, context: Context) -> pb.CheckImageResponse:
         """One picture, with its mask for an edit and its request's digest for an output."""
         stage = convert.stage_of(request.stage, ("upload", "output"))
         _require_request_digest(request.request_digest, stage)
+        await self._banks.ready()
         measured = await asyncio.to_thread(self._pipeline.measure, request.image)
         picture = measured.sanitised
         mask = b""

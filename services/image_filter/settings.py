@@ -18,5 +18,5 @@ class ImageFilterSettings(RoomSettings):
     )
     photo_model_sha256: str = Field("", description="Digest of a photo model that does not ship with the house.")
     banks_stale_seconds: float = Field(
-        300.0, ge=5, le=86_400, description="Seconds that the banks may go unconfirmed before the room is not ready."
+        300.0, ge=5, le=86_400, description="Seconds that the banks may go unconfirmed before the room refuses."
     )

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import cast
+
 import pytest
 
-from services.core.errors import InvalidInput
+from portcullis.v1.checks_pb2 import STAGE_UPLOAD
+from portcullis.v1.image_filter_pb2 import CheckImageRequest
+from services.core.errors import InvalidInput, Unavailable
+from services.core.rpc.door import Context
+from services.core.rpc.judge import Judge
 from services.core.store import banks
 from services.core.store.banks import BankEntry
 from services.core.store.database import Database
+from services.image_filter.banks import Banks
+from services.image_filter.pipeline import ImagePipeline
+from services.image_filter.refresh import BankRefresh
+from services.image_filter.servicer import ImageFilterServicer
 
 ENTRY = BankEntry("bank", "a", "pdq", bytes(range(32)))
 
@@ -52,3 +63,15 @@ async def test_a_malformed_entry_is_refused(db: Database, entry: BankEntry) -> N
     async with db.transaction() as conn:
         with pytest.raises(InvalidInput):
             await banks.add_entry(conn, entry)
+
+
+async def test_banks_that_nobody_confirms_are_not_relied_on(db: Database) -> None:
+    pipeline = ImagePipeline((), Banks((), "none"))
+    refresh = BankRefresh(db, pipeline, stale_seconds=0.2)
+    await refresh.load()
+    servicer = ImageFilterServicer(pipeline, refresh, cast(Judge, None))
+    request = CheckImageRequest(stage=STAGE_UPLOAD, image=b"any")
+    await asyncio.sleep(0.3)
+
+    with pytest.raises(Unavailable, match="banks were last confirmed"):
+        await servicer.CheckImage(request, cast(Context, None))
