@@ -26,6 +26,28 @@ def test_create_saves_pictures_that_inspect_knows(house, tmp_path):
     assert json.loads(seen.stdout)["origin"] == "ORIGIN_OURS_INTACT"
 
 
+def test_a_picture_can_be_varied_and_its_decision_read(house, tmp_path):
+    made = portcullis(house, "create", ALLOWED, "-o", str(tmp_path), "--count", "1", "--seed", "3")
+    (picture,) = tmp_path.glob("*.png")
+    varied = portcullis(house, "vary", str(picture), "-o", str(tmp_path / "out"), "--count", "2", "--seed", "5")
+    assert varied.returncode == 0, made.stderr + varied.stderr
+    pictures = list((tmp_path / "out").glob("*.png"))
+    inspections = [json.loads(portcullis(house, "inspect", str(path), "--json").stdout) for path in pictures]
+    (decision_id,) = {inspection["decision_id"] for inspection in inspections}
+    read = portcullis(house, "decision", decision_id, "--json")
+    decision = json.loads(read.stdout)
+    assert (decision["verdict"], decision["account"]) == ("VERDICT_ALLOW", "cli")
+    assert {image["image_id"] for image in decision["images"]} == {
+        inspection["provenance"]["image_id"] for inspection in inspections
+    }
+
+
+def test_an_unknown_decision_is_said_to_be_unknown(house):
+    read = portcullis(house, "decision", "00000000-0000-4000-8000-000000000000")
+    assert read.returncode == 1
+    assert "NOT_FOUND" in read.stderr
+
+
 def test_a_refusal_ends_with_3_and_reasons(house, tmp_path):
     refused = portcullis(house, "create", BLOCKED, "-o", str(tmp_path))
     assert refused.returncode == 3

@@ -17,9 +17,9 @@ def pictures(events) -> list[bytes]:
 
 def test_asked_twice_it_draws_once_and_answers_the_same(client, row_counts):
     request_id = str(uuid4())
-    first = pictures(client.create_images(ALLOWED, account="a", count=1, request_id=request_id))
+    first = pictures(client.create_images(ALLOWED, account="a", count=1, seed=3, request_id=request_id))
     drawn = row_counts("images")
-    second = pictures(client.create_images(ALLOWED, account="a", count=1, request_id=request_id))
+    second = pictures(client.create_images(ALLOWED, account="a", count=1, seed=3, request_id=request_id))
     assert first == second
     assert len(first) == 1
     assert row_counts("images") == drawn
