@@ -53,7 +53,7 @@ def home() -> Iterator[Finding]:
 async def running() -> list[Finding]:
     """Whether the database and the rooms answer, and whether the ports of those that do not are free."""
     house = HouseSettings()
-    findings = [await _database(house)]
+    findings = [*_elsewhere(house), await _database(house)]
     for room in ROOMS:
         if (house.home / "tls" / f"{room}.pem").exists() and await is_serving(house, room):
             findings.append(Finding(Level.GOOD, room, f"serves at {house.target(room)}"))
@@ -69,6 +69,17 @@ async def running() -> list[Finding]:
                 )
             )
     return findings
+
+
+def _elsewhere(house: HouseSettings) -> list[Finding]:
+    """Where the house of this home was started last, if that is not where the rooms are looked for."""
+    written = house.home / "client.json"
+    address = json.loads(written.read_text(encoding="utf-8"))["address"] if written.exists() else ""
+    port = str(address).rpartition(":")[2]
+    if port in ("", str(house.port("gateway"))):
+        return []
+    mend = f"PORTCULLIS_PORT_BASE={port} portcullis doctor"
+    return [Finding(Level.NOTE, "ports", f"this home's house was started at {address} last, not here", mend)]
 
 
 async def _database(house: HouseSettings) -> Finding:

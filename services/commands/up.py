@@ -15,7 +15,8 @@ from services.commands.plain import told_plainly
 def up(
     only: Annotated[list[str] | None, typer.Option(help="Start only this room; may be given more than once.")] = None,
     port_base: Annotated[
-        int | None, typer.Option(min=1024, max=65_000, help="First port; the rooms follow in order.")
+        int | None,
+        typer.Option(min=1024, max=65_000, help="First port; the rooms follow in order. As PORTCULLIS_PORT_BASE."),
     ] = None,
 ) -> None:
     """Start the house on this machine: database, keys and certificates, and every room, under one supervisor.

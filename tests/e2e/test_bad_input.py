@@ -86,6 +86,20 @@ def test_invalid_utf8_on_the_wire_is_refused(house):
     assert "UTF-8" in caught.value.details()
 
 
+def test_a_message_larger_than_any_request_is_refused_unread(house):
+    credentials = grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials(house.profile.ca.read_bytes()),
+        grpc.access_token_call_credentials(house.profile.api_key),
+    )
+    unlimited = [("grpc.max_send_message_length", -1)]
+    with (
+        grpc.secure_channel(house.profile.address, credentials, unlimited) as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        channel.unary_unary("/portcullis.v1.GatewayService/CheckUpload")(bytes(64 * 2**20), timeout=20)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_a_mask_of_another_size_is_named_as_such(client):
     mask = BytesIO()
     Image.new("L", (64, 64), 255).save(mask, "PNG")

@@ -51,6 +51,13 @@ async def test_a_port_in_use_is_found(home, monkeypatch):
     assert findings["database"].level is Level.NOTE
 
 
+@pytest.mark.parametrize(("port", "told"), [(7400, False), (9400, True)])
+async def test_a_house_on_other_ports_is_found(home, port, told):
+    (home / "client.json").write_text(f'{{"address": "127.0.0.1:{port}", "api_key": "pk_hush"}}')
+    mends = [finding.mend for finding in await checkup.running() if finding.subject == "ports"]
+    assert mends == (["PORTCULLIS_PORT_BASE=9400 portcullis doctor"] if told else [])
+
+
 def test_two_opencvs_are_found(monkeypatch):
     class Installed:
         def __init__(self, name: str) -> None:
