@@ -10,7 +10,8 @@ from services.combo_filter.encoder import JointEncoder, load_encoder
 from services.combo_filter.settings import ComboFilterSettings
 from services.core.errors import InvalidInput
 from services.core.imaging import decode_rgb
-from services.core.signals import Measurement, ModelVersion, Signal
+from services.core.policy.categories import PAIR_ONLY
+from services.core.signals import Measurement, ModelVersion, Signal, with_zeros
 from services.core.timing import timed
 
 Operation = Literal["edit", "variation"]
@@ -74,4 +75,4 @@ class ComboPipeline:
             signals += [*named, *joint.combine(named, joint.photo_score(upload_signals))]
             signals += joint.halves(prompt_signals, upload_signals)
         capabilities = (NO_ENCODER,) if self._encoder is None else ()
-        return Measurement(tuple(signals), self.models, timings, capabilities)
+        return Measurement(with_zeros(signals, PAIR_ONLY, joint.SOURCE), self.models, timings, capabilities)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,6 +58,12 @@ class Signal:
     evidence: Evidence | None = None
 
 
+def with_zeros(signals: Sequence[Signal], categories: Iterable[str], source: str) -> tuple[Signal, ...]:
+    """`signals`, and a score of 0 for each of `categories` that none of them speaks of: looked for, nothing found."""
+    spoken = {signal.category for signal in signals}
+    return (*signals, *(Signal(name, 0.0, source) for name in sorted(set(categories) - spoken)))
+
+
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
     """A model that took part; `digest` is the sha256 of its weights in hex, empty for code without weights."""
@@ -64,6 +71,11 @@ class ModelVersion:
     name: str
     version: str
     digest: str = ""
+
+    @property
+    def source(self) -> str:
+        """How signals name it: "name/version"."""
+        return f"{self.name}/{self.version}"
 
 
 @dataclass(frozen=True, slots=True)

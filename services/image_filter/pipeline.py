@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.core.imaging import Sanitised, sanitise
-from services.core.signals import Measurement, ModelVersion, Signal
+from services.core.policy.categories import CATEGORIES
+from services.core.signals import Measurement, ModelVersion, Signal, with_zeros
 from services.core.timing import timed
 from services.image_filter.banks import Banks
 from services.image_filter.detectors import Detector
@@ -53,10 +54,11 @@ class ImagePipeline:
         signals: tuple[Signal, ...] = ()
         for detector in self._detectors:
             with timed(timings, detector.model.name):
-                signals += detector.detect([picture.rgb], [signals])[0]
+                found = detector.detect([picture.rgb], [signals])[0]
+            signals += with_zeros(found, detector.categories & CATEGORIES.keys(), detector.model.source)
         banks = self.banks
         with timed(timings, "banks"):
-            signals += banks.search(picture.rgb)
+            signals += with_zeros(banks.search(picture.rgb), ["known_image"], banks.source)
         return ImageMeasurement(Measurement(signals, self.models, timings), picture)
 
     def close(self) -> None:

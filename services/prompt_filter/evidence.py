@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.core.signals import Signal, TextSpan
-from services.prompt_filter.banks import Hit, fold
+from services.core.signals import Signal, TextSpan, with_zeros
+from services.prompt_filter.banks import PEOPLE, Hit, fold
 from services.prompt_filter.classifier import SOURCE, Classifier
 from services.prompt_filter.compose import minors_score
 from services.prompt_filter.normalize import Form
@@ -41,7 +41,7 @@ def gather(readings: list[Reading], classifier: Classifier) -> tuple[Signal, ...
     form = next((r.form for r in readings if minors_score(r.form.text, sexual) == (score, age)), readings[0].form)
     signals.append(Signal("sexual.minors", score, COMPOSED, form.span(*age) if age and score >= EXPLAINED else None))
     signals.append(_evasion(readings, signals))
-    return tuple(signals)
+    return with_zeros(signals, ["public_figure"], PEOPLE)
 
 
 def _bank_signals(readings: Iterable[Reading]) -> Iterator[Signal]:

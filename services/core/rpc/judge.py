@@ -9,8 +9,8 @@ from portcullis.v1 import checks_pb2 as pb
 from services.core import telemetry
 from services.core.clearance import Claim, ClearanceSigner
 from services.core.config import HouseSettings
-from services.core.errors import Unavailable
 from services.core.policy.categories import Stage
+from services.core.policy.coverage import require_measured
 from services.core.policy.evaluate import evaluate
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
@@ -36,10 +36,9 @@ class Judge:
     ) -> pb.Check:
         """Evaluates the active policy; ALLOW, and REVIEW that is not held, get a clearance that binds `digests`.
 
-        Raises Unavailable where nothing was measured, for silence is no innocence, and where the policy is stale.
+        Raises Unavailable where something that must be was not measured, and where the policy is stale.
         """
-        if not measurement.signals:
-            raise Unavailable(f"the {stage} was not measured", reason="NOT_MEASURED")
+        require_measured(stage, measurement)
         policy = self._policy.current
         judgement = evaluate(policy, stage, convert.tier(subject.tier), measurement)
         check = convert.check_to_proto(measurement, judgement, policy.id, "")
@@ -54,7 +53,7 @@ class Judge:
                 stage=stage,
                 digests=digests,
                 policy=policy.id,
-                models=tuple(f"{model.name}/{model.version}" for model in measurement.models),
+                models=tuple(model.source for model in measurement.models),
                 signals=convert.signals_digest(check.signals),
             )
             check.clearance = self._signer.issue(claim)

@@ -44,7 +44,7 @@ class Cascades:
         """Nothing is held."""
 
     def _look(self, picture: Rgb) -> Found:
-        source = f"{self.model.name}/{self.model.version}"
+        source = self.model.source
         signals: list[Signal] = []
         for name, classifier in self._classifiers().items():
             grey, factor = at_most(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8), _SIDES[name])

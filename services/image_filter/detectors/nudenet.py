@@ -86,7 +86,7 @@ class NudeNet:
             categories.append("sexual")
         if part["class"] in _FACES:
             categories.append("concept.face")
-        source = f"{self.model.name}/{self.model.version}"
+        source = self.model.source
         return [Signal(category, part["score"], source, box) for category in categories]
 
 

@@ -60,7 +60,7 @@ class PhotoDetector:
         return scores
 
     def _signals(self, scores: Sequence[Scores], faces: Sequence[Box]) -> Found:
-        source = f"{self.model.name}/{self.model.version}"
+        source = self.model.source
         views = len(scores) - len(faces) * len(_CONTEXTS)
         signals = [Signal("concept.photo", photo_score([float(score[0]) for score in scores[:views]]), source)]
         for index, box in enumerate(faces):

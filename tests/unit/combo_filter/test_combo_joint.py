@@ -86,6 +86,6 @@ def test_an_edit_needs_a_mask() -> None:
 
 def test_a_variation_needs_none_and_says_what_it_is() -> None:
     measurement = ComboPipeline.load(ComboFilterSettings()).measure("variation", "", png(8, 8), None, (), ())
-    assert scores(measurement.signals) == {"concept.operation.variation": 1.0}
+    assert scores(measurement.signals) == {"concept.operation.variation": 1.0, "manipulation": 0.0}
     assert measurement.capabilities == ("no-joint-encoder",)
     assert [model.name for model in measurement.models] == ["pair-words"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.core.errors import ConfigurationError, InvalidInput
-from services.core.policy.categories import CATEGORIES, IMAGE_ONLY, PAIR_ONLY
+from services.core.policy.coverage import REQUIRED
 from services.core.signals import TextSpan
 from services.prompt_filter.classifier import Heads
 from services.prompt_filter.pipeline import PromptMeasurement, PromptPipeline
@@ -88,7 +88,7 @@ def test_a_name_is_pointed_at(pipeline: PromptPipeline) -> None:
 
 def test_every_possible_category_but_those_of_pictures_is_measured(pipeline: PromptPipeline) -> None:
     scores = pipeline.measure("a fox").scores()
-    assert set(scores) == set(CATEGORIES) - IMAGE_ONLY - PAIR_ONLY - {"public_figure"}
+    assert set(scores) == REQUIRED["prompt"]
 
 
 def test_a_violation_at_the_end_of_a_long_prompt_is_seen(pipeline: PromptPipeline) -> None:
