@@ -97,7 +97,11 @@ class EvidenceStore:
         """The ids of all blobs that were put, or begun, more than `seconds` ago."""
         limit = time.time() - seconds
         for path in self._folder.glob("*/*"):
-            if path.stat().st_mtime < limit:
+            try:
+                old = path.stat().st_mtime < limit
+            except FileNotFoundError:  # another relay sweeps too
+                continue
+            if old:
                 yield UUID(path.stem)
 
     def _path(self, blob_id: UUID) -> Path:
