@@ -110,24 +110,41 @@ def _public(folder: Path) -> pd.DataFrame:
 
 
 def _contrast(random_: random.Random) -> pd.DataFrame:
-    """The grammars of `training/contrast`, each side sampled; a template is a group."""
+    """The grammars of `training/contrast`: a pair of twins, or a template without a twin, is a group."""
     rows = []
     for path in sorted(CONTRAST.glob("*.yaml")):
         grammar = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for side, default in (("unsafe", -1), ("safe", 0)):
-            part = grammar.get(side, {"templates": []})
-            given = dict.fromkeys(CATEGORIES, default) | dict.fromkeys(_APART, 0)
-            given |= dict.fromkeys(part.get("open", []), -1) | dict.fromkeys(part.get("labels", []), 1)
-            for template in part["templates"]:
-                group = f"{path.stem}-{template}"
-                for text in expand(template, grammar["slots"], _PER_SIDE // len(part["templates"]) + 1, random_):
-                    rows.append({"text": text, "src": "contrast", "group": group} | given)
+        given = {
+            "unsafe": dict.fromkeys(CATEGORIES, -1) | dict.fromkeys(_APART, 0),
+            "safe": dict.fromkeys(CATEGORIES, 0),
+        }
+        for side in given:
+            part = grammar.get(side, {})
+            given[side] |= dict.fromkeys(part.get("open", []), -1) | dict.fromkeys(part.get("labels", []), 1)
+            templates = part.get("templates", [])
+            for template in templates:
+                group = {"src": "contrast", "group": f"{path.stem}-{template}"} | given[side]
+                texts = expand(template, grammar["slots"], _PER_SIDE // len(templates) + 1, random_)
+                rows += [{"text": text} | group for text in texts]
+        pairs = grammar.get("pairs", [])
+        for unsafe, safe in pairs:
+            group = {"src": "contrast", "group": f"{path.stem}-{unsafe}"}
+            for twins in expand_pair(unsafe, safe, grammar["slots"], _PER_SIDE // len(pairs) + 1, random_):
+                rows += [{"text": text} | group | given[side] for side, text in zip(given, twins, strict=True)]
     return pd.DataFrame(rows)
+
+
+def expand_pair(
+    unsafe: str, safe: str, slots: dict[str, list[str]], limit: int, random_: random.Random
+) -> list[tuple[str, str]]:
+    """Up to `limit` distinct (unsafe, safe) twins; a slot that both use is filled with the same words."""
+    texts = expand(f"{unsafe}\n{safe}", slots, limit, random_)
+    return [(bad, good) for bad, good in (text.split("\n") for text in texts)]
 
 
 def expand(template: str, slots: dict[str, list[str]], limit: int, random_: random.Random) -> list[str]:
     """Up to `limit` distinct texts of a template, drawn without order."""
-    names = re.findall(r"{(\w+)}", template)
+    names = list(dict.fromkeys(re.findall(r"{(\w+)}", template)))
     choices = [slots[name] for name in names]
     total = int(np.prod([len(choice) for choice in choices])) if choices else 1
     if total <= limit:
