@@ -60,8 +60,11 @@ def _sides(line: str) -> list[str]:
     counts = {part.count("|") + 1 for part in _TWINS.findall(line)}
     if len(counts) > 1 or counts == {1} or bool(re.search(r"[\[\]|]", _TWINS.sub("", line))):
         raise ValueError("every bracket of a line needs the same number of parts, two or more")
-    sides = range(max(counts, default=1))
-    return [_TWINS.sub(lambda found: found[1].split("|")[side], line) for side in sides]
+    return [_side(line, side) for side in range(max(counts, default=1))]
+
+
+def _side(line: str, side: int) -> str:
+    return _TWINS.sub(lambda found: found[1].split("|")[side], line)
 
 
 def _expand(text: str, limit: int) -> list[str]:
