@@ -57,30 +57,43 @@ class AsyncClient:
         """Ends the connection; running calls are cancelled."""
         await self._channel.close(None)
 
-    async def check_prompt(self, prompt: str, **who: Unpack[Caller]) -> CheckPromptResponse:
-        """The verdict on a prompt of 1 … 4,000 characters."""
+    async def check_prompt(self, prompt: str, negative_prompt: str = "", **who: Unpack[Caller]) -> CheckPromptResponse:
+        """The verdict on a prompt of 1 … 4,000 characters; `negative_prompt` names what shall not be shown."""
         who.setdefault("request_id", str(uuid4()))
-        return await self._ask(self._stub.CheckPrompt, CheckPromptRequest(prompt=prompt, **who))
+        request = CheckPromptRequest(prompt=prompt, negative_prompt=negative_prompt, **who)
+        return await self._ask(self._stub.CheckPrompt, request)
 
     async def check_upload(self, image: bytes, **who: Unpack[Caller]) -> CheckUploadResponse:
         """The verdict on a picture as an upload."""
         who.setdefault("request_id", str(uuid4()))
         return await self._ask(self._stub.CheckUpload, CheckUploadRequest(image=image, **who))
 
-    async def check_pair(self, prompt: str, image: bytes, mask: bytes, **who: Unpack[Caller]) -> CheckPairResponse:
+    async def check_pair(
+        self, prompt: str, image: bytes, mask: bytes, negative_prompt: str = "", **who: Unpack[Caller]
+    ) -> CheckPairResponse:
         """The verdicts on a prompt and a picture, alone and together; `mask` is white where it may change."""
         who.setdefault("request_id", str(uuid4()))
-        return await self._ask(self._stub.CheckPair, CheckPairRequest(prompt=prompt, image=image, mask=mask, **who))
+        request = CheckPairRequest(prompt=prompt, negative_prompt=negative_prompt, image=image, mask=mask, **who)
+        return await self._ask(self._stub.CheckPair, request)
 
-    def create_images(self, prompt: str, **how: Unpack[SizedRendering]) -> AsyncIterator[Event]:
-        """Makes up to 4 pictures of a text; ends with Done, Held or the Refused of the whole request."""
+    def create_images(
+        self, prompt: str, negative_prompt: str = "", **how: Unpack[SizedRendering]
+    ) -> AsyncIterator[Event]:
+        """Makes up to 4 pictures of a text without what `negative_prompt` names.
+
+        Ends with Done, Held or the Refused of the whole request.
+        """
         how.setdefault("request_id", str(uuid4()))
-        return self._watch(self._stub.CreateImages, CreateImagesRequest(prompt=prompt, **how))
+        request = CreateImagesRequest(prompt=prompt, negative_prompt=negative_prompt, **how)
+        return self._watch(self._stub.CreateImages, request)
 
-    def edit_images(self, prompt: str, image: bytes, mask: bytes, **how: Unpack[Rendering]) -> AsyncIterator[Event]:
+    def edit_images(
+        self, prompt: str, image: bytes, mask: bytes, negative_prompt: str = "", **how: Unpack[Rendering]
+    ) -> AsyncIterator[Event]:
         """Changes the masked part of a picture, in up to 3 ways; ends as create_images does."""
         how.setdefault("request_id", str(uuid4()))
-        return self._watch(self._stub.EditImages, EditImagesRequest(prompt=prompt, image=image, mask=mask, **how))
+        request = EditImagesRequest(prompt=prompt, negative_prompt=negative_prompt, image=image, mask=mask, **how)
+        return self._watch(self._stub.EditImages, request)
 
     def vary_images(self, image: bytes, **how: Unpack[Rendering]) -> AsyncIterator[Event]:
         """Makes up to 3 pictures like a picture; ends as create_images does."""

@@ -30,5 +30,6 @@ Picture = Annotated[
 Mask = Annotated[
     Path, typer.Option(exists=True, dir_okay=False, readable=True, help="White where the picture may change.")
 ]
+Negative = Annotated[str, typer.Option("--negative", help="What the picture shall not show; it counts as absent.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
 DEFAULT_ACCOUNT = "cli"

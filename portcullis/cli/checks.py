@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from portcullis.cli.arguments import DEFAULT_ACCOUNT, Account, Json, Mask, Picture
+from portcullis.cli.arguments import DEFAULT_ACCOUNT, Account, Json, Mask, Negative, Picture
 from portcullis.cli.output import REFUSED, out, show_check, show_json, show_reasons, verdict_markup
 from portcullis.client import Client
 from portcullis.v1.checks_pb2 import Verdict
@@ -26,18 +26,21 @@ _ORIGINS = {
 
 @app.command("prompt")
 def check_prompt(
-    text: Annotated[str, typer.Argument(help="The prompt.")], account: Account = DEFAULT_ACCOUNT, as_json: Json = False
+    text: Annotated[str, typer.Argument(help="The prompt.")],
+    negative: Negative = "",
+    account: Account = DEFAULT_ACCOUNT,
+    as_json: Json = False,
 ) -> None:
     """The verdict on a prompt.
 
     Example: portcullis check prompt "a quiet harbour at dawn"
     """
     with Client() as client:
-        answer = client.check_prompt(text, account=account)
+        answer = client.check_prompt(text, negative_prompt=negative, account=account)
     if as_json:
         show_json(answer)
     else:
-        show_check("prompt", answer.check, text)
+        show_check("prompt", answer.check, text, negative)
     _leave(answer.check.verdict)
 
 
@@ -61,6 +64,7 @@ def check_pair(
     text: Annotated[str, typer.Argument(help="The prompt.")],
     image: Picture,
     mask: Mask,
+    negative: Negative = "",
     account: Account = DEFAULT_ACCOUNT,
     as_json: Json = False,
 ) -> None:
@@ -69,14 +73,16 @@ def check_pair(
     Example: portcullis check pair "a green triangle" scene.png --mask mask.png
     """
     with Client() as client:
-        answer = client.check_pair(text, image.read_bytes(), mask.read_bytes(), account=account)
+        answer = client.check_pair(
+            text, image.read_bytes(), mask.read_bytes(), negative_prompt=negative, account=account
+        )
     if as_json:
         show_json(answer)
     else:
-        show_check("prompt", answer.prompt, text)
+        show_check("prompt", answer.prompt, text, negative)
         show_check("upload", answer.upload)
         if answer.HasField("pair"):
-            show_check("together", answer.pair, text)
+            show_check("together", answer.pair, text, negative)
     _leave(answer.verdict)
 
 

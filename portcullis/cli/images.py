@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from portcullis.calls import Event
-from portcullis.cli.arguments import DEFAULT_ACCOUNT, Account, FileFormat, Mask, Picture
+from portcullis.cli.arguments import DEFAULT_ACCOUNT, Account, FileFormat, Mask, Negative, Picture
 from portcullis.cli.output import REFUSED, err, out, show_reasons
 from portcullis.client import Client
 from portcullis.v1 import gateway_pb2
@@ -34,6 +34,7 @@ _SUFFIXES = {
 def create(
     prompt: Prompt,
     folder: Out,
+    negative: Negative = "",
     count: Annotated[int, typer.Option(min=1, max=4, help="Pictures wanted.")] = 4,
     seed: Seed = None,
     size: Annotated[int, typer.Option(min=0, help="Side in pixels; 0 for the model's own.")] = 0,
@@ -47,9 +48,16 @@ def create(
     """
     with Client() as client:
         events = client.create_images(
-            prompt, account=account, count=count, size=size, steps=steps, format=image_format.proto(), seed=seed
+            prompt,
+            negative_prompt=negative,
+            account=account,
+            count=count,
+            size=size,
+            steps=steps,
+            format=image_format.proto(),
+            seed=seed,
         )
-        raise typer.Exit(watch(events, folder, prompt))
+        raise typer.Exit(watch(events, folder, prompt, negative))
 
 
 def edit(
@@ -57,6 +65,7 @@ def edit(
     image: Picture,
     mask: Mask,
     folder: Out,
+    negative: Negative = "",
     count: Annotated[int, typer.Option(min=1, max=3, help="Pictures wanted.")] = 3,
     seed: Seed = None,
     steps: Steps = 0,
@@ -72,13 +81,14 @@ def edit(
             prompt,
             image.read_bytes(),
             mask.read_bytes(),
+            negative_prompt=negative,
             account=account,
             count=count,
             steps=steps,
             format=image_format.proto(),
             seed=seed,
         )
-        raise typer.Exit(watch(events, folder, prompt))
+        raise typer.Exit(watch(events, folder, prompt, negative))
 
 
 def vary(
@@ -98,10 +108,10 @@ def vary(
         events = client.vary_images(
             image.read_bytes(), account=account, count=count, steps=steps, format=image_format.proto(), seed=seed
         )
-        raise typer.Exit(watch(events, folder, ""))
+        raise typer.Exit(watch(events, folder))
 
 
-def watch(events: Iterator[Event], folder: Path, prompt: str) -> int:
+def watch(events: Iterator[Event], folder: Path, prompt: str = "", negative: str = "") -> int:
     """Shows a creating call as it runs and saves its pictures; returns the exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     # Named after the call, so that a second one into the same folder overwrites nothing.
@@ -121,10 +131,10 @@ def watch(events: Iterator[Event], folder: Path, prompt: str) -> int:
                     _save(event, folder / f"{call}-{event.index}{_SUFFIXES.get(event.format, '.png')}")
                 case gateway_pb2.Refused():
                     out.print(f"[bold red]REFUSED[/] at the {_place(event)}")
-                    show_reasons(event.reasons, prompt)
+                    show_reasons(event.reasons, prompt, negative)
                 case gateway_pb2.Held():
                     out.print(f"[bold yellow]HELD[/] at the {_place(event)} for a person: {event.review_item_id}")
-                    show_reasons(event.reasons, prompt)
+                    show_reasons(event.reasons, prompt, negative)
                 case gateway_pb2.Done():
                     out.print(f"{event.images} released, {event.refused} refused or held", style="dim")
     return 0 if released else REFUSED

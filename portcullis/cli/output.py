@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from portcullis.errors import PortcullisError
-from portcullis.v1.checks_pb2 import Check, Evidence, Reason, Verdict
+from portcullis.v1.checks_pb2 import Check, Evidence, Reason, TextForm, Verdict
 
 REFUSED = 3
 # Lines are not broken, so that paths and ids survive a pipe; tables are drawn to fit.
@@ -51,10 +51,10 @@ def verdict_markup(verdict: Verdict.ValueType) -> str:
     return f"[bold {_COLOURS.get(verdict, 'red')}]{name}[/]"
 
 
-def show_check(title: str, check: Check, prompt: str = "") -> None:
-    """One check: the verdict and why; `prompt` lets spans be shown as words."""
+def show_check(title: str, check: Check, prompt: str = "", negative: str = "") -> None:
+    """One check: the verdict and why; `prompt` and `negative` prompt let spans be shown as words."""
     out.print(f"{title}: {verdict_markup(check.verdict)}")
-    show_reasons(check.reasons, prompt)
+    show_reasons(check.reasons, prompt, negative)
     categories = ((name, score) for name, score in check.scores.items() if not name.startswith("concept."))
     highest = sorted(categories, key=lambda item: -item[1])[:3]
     if highest:
@@ -63,23 +63,24 @@ def show_check(title: str, check: Check, prompt: str = "") -> None:
         out.print("  more cautious because: " + ", ".join(check.capabilities), style="dim")
 
 
-def show_reasons(reasons: Iterable[Reason], prompt: str = "") -> None:
+def show_reasons(reasons: Iterable[Reason], prompt: str = "", negative: str = "") -> None:
     """Everything that fired, with what it points to."""
     table = Table(box=None, padding=(0, 2), show_header=False)
     for reason in reasons:
         limit = f"rule {reason.rule}" if reason.rule else f"{reason.score:.2f} ≥ {reason.threshold:.2f}"
-        places = ", ".join(place for place in (describe(e, prompt) for e in reason.evidence) if place)
+        places = ", ".join(place for place in (describe(e, prompt, negative) for e in reason.evidence) if place)
         table.add_row("", f"[bold]{escape(reason.category)}[/]", limit, escape(reason.message), escape(places))
     if table.row_count:
         out.print(table, soft_wrap=False)
 
 
-def describe(evidence: Evidence, prompt: str = "") -> str:
+def describe(evidence: Evidence, prompt: str = "", negative: str = "") -> str:
     """What a piece of evidence points to, in words."""
     match evidence.WhichOneof("kind"):
         case "span":
             span = evidence.span
-            words = prompt.encode()[span.start : span.end].decode(errors="replace")
+            text = negative if span.form == TextForm.TEXT_FORM_NEGATIVE else prompt
+            words = text.encode()[span.start : span.end].decode(errors="replace")
             return f"“{words}”" if words else f"bytes {span.start}–{span.end}"
         case "box":
             return f"{evidence.box.w}×{evidence.box.h} at ({evidence.box.x}, {evidence.box.y})"

@@ -77,9 +77,11 @@ def claim(
     claims.keep(answer.item.item_id, answer.claim_token)
     out.print(f"[bold]{answer.item.item_id}[/] is yours until {answer.item.claim_expires_at.ToDatetime():%H:%M:%S} UTC")
     out.print(f"  {_stage(answer.item)} of account {escape(answer.item.account)} at {escape(answer.item.tenant)}")
-    show_reasons(answer.item.reasons, answer.content.prompt)
+    show_reasons(answer.item.reasons, answer.content.prompt, answer.content.negative_prompt)
     if answer.content.prompt:
         out.print(f"  prompt: {escape(answer.content.prompt)}")
+    if answer.content.negative_prompt:
+        out.print(f"  not to be shown: {escape(answer.content.negative_prompt)}")
     if save is not None:
         _save(save, answer.item.item_id, {"image": answer.content.image, "mask": answer.content.mask})
     out.print(f"Decide with: portcullis review decide {answer.item.item_id} release|uphold", style="dim")

@@ -178,6 +178,8 @@ class _TextFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextForm.Val
     """As the user wrote it."""
     TEXT_FORM_UNDRESSED: _TextForm.ValueType  # 2
     """After disguises (look-alike letters, leet, spacing …) were taken off."""
+    TEXT_FORM_NEGATIVE: _TextForm.ValueType  # 3
+    """The negative prompt: offsets point into that."""
 
 class TextForm(_TextForm, metaclass=_TextFormEnumTypeWrapper):
     """Which form of a text a span was found in."""
@@ -188,6 +190,8 @@ TEXT_FORM_ORIGINAL: TextForm.ValueType  # 1
 """As the user wrote it."""
 TEXT_FORM_UNDRESSED: TextForm.ValueType  # 2
 """After disguises (look-alike letters, leet, spacing …) were taken off."""
+TEXT_FORM_NEGATIVE: TextForm.ValueType  # 3
+"""The negative prompt: offsets point into that."""
 Global___TextForm: _TypeAlias = TextForm  # noqa: Y015
 
 @_typing.final
@@ -238,7 +242,7 @@ class TextSpan(_message.Message):
     end: _builtins.int
     """One past the last byte; greater than start."""
     form: Global___TextForm.ValueType
-    """Which form of the text fired. Offsets always point into the original."""
+    """Which form of the text fired. Offsets point into the original, of the prompt or of the negative prompt."""
     def __init__(
         self,
         *,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from portcullis.v1 import checks_pb2 as portcullis_dot_v1_dot_checks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n portcullis/v1/combo_filter.proto\x12\rportcullis.v1\x1a\x1aportcullis/v1/checks.proto\"\xb9\x02\n\"ComboFilterServiceCheckPairRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12+\n\toperation\x18\x02 \x01(\x0e\x32\x18.portcullis.v1.Operation\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\r\n\x05image\x18\x04 \x01(\x0c\x12\x0c\n\x04mask\x18\x05 \x01(\x0c\x12\x18\n\x10prompt_clearance\x18\x06 \x01(\t\x12\x18\n\x10upload_clearance\x18\x07 \x01(\t\x12-\n\x0eprompt_signals\x18\x08 \x03(\x0b\x32\x15.portcullis.v1.Signal\x12-\n\x0eupload_signals\x18\t \x03(\x0b\x32\x15.portcullis.v1.Signal\"J\n#ComboFilterServiceCheckPairResponse\x12#\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x14.portcullis.v1.Check2\x88\x01\n\x12\x43omboFilterService\x12r\n\tCheckPair\x12\x31.portcullis.v1.ComboFilterServiceCheckPairRequest\x1a\x32.portcullis.v1.ComboFilterServiceCheckPairResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n portcullis/v1/combo_filter.proto\x12\rportcullis.v1\x1a\x1aportcullis/v1/checks.proto\"\xd2\x02\n\"ComboFilterServiceCheckPairRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12+\n\toperation\x18\x02 \x01(\x0e\x32\x18.portcullis.v1.Operation\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\r\n\x05image\x18\x04 \x01(\x0c\x12\x0c\n\x04mask\x18\x05 \x01(\x0c\x12\x18\n\x10prompt_clearance\x18\x06 \x01(\t\x12\x18\n\x10upload_clearance\x18\x07 \x01(\t\x12-\n\x0eprompt_signals\x18\x08 \x03(\x0b\x32\x15.portcullis.v1.Signal\x12-\n\x0eupload_signals\x18\t \x03(\x0b\x32\x15.portcullis.v1.Signal\x12\x17\n\x0fnegative_prompt\x18\n \x01(\t\"J\n#ComboFilterServiceCheckPairResponse\x12#\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x14.portcullis.v1.Check2\x88\x01\n\x12\x43omboFilterService\x12r\n\tCheckPair\x12\x31.portcullis.v1.ComboFilterServiceCheckPairRequest\x1a\x32.portcullis.v1.ComboFilterServiceCheckPairResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'portcullis.v1.combo_filter_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMBOFILTERSERVICECHECKPAIRREQUEST']._serialized_start=80
-  _globals['_COMBOFILTERSERVICECHECKPAIRREQUEST']._serialized_end=393
-  _globals['_COMBOFILTERSERVICECHECKPAIRRESPONSE']._serialized_start=395
-  _globals['_COMBOFILTERSERVICECHECKPAIRRESPONSE']._serialized_end=469
-  _globals['_COMBOFILTERSERVICE']._serialized_start=472
-  _globals['_COMBOFILTERSERVICE']._serialized_end=608
+  _globals['_COMBOFILTERSERVICECHECKPAIRREQUEST']._serialized_end=418
+  _globals['_COMBOFILTERSERVICECHECKPAIRRESPONSE']._serialized_start=420
+  _globals['_COMBOFILTERSERVICECHECKPAIRRESPONSE']._serialized_end=494
+  _globals['_COMBOFILTERSERVICE']._serialized_start=497
+  _globals['_COMBOFILTERSERVICE']._serialized_end=633
 # @@protoc_insertion_point(module_scope)

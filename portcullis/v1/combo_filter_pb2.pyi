@@ -34,6 +34,7 @@ class ComboFilterServiceCheckPairRequest(_message.Message):
     UPLOAD_CLEARANCE_FIELD_NUMBER: _builtins.int
     PROMPT_SIGNALS_FIELD_NUMBER: _builtins.int
     UPLOAD_SIGNALS_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     operation: _checks_pb2.Operation.ValueType
     """EDIT or VARIATION."""
     prompt: _builtins.str
@@ -46,6 +47,8 @@ class ComboFilterServiceCheckPairRequest(_message.Message):
     """The prompt's clearance."""
     upload_clearance: _builtins.str
     """The upload's clearance."""
+    negative_prompt: _builtins.str
+    """What the picture shall not show, as cleared with the prompt."""
     @_builtins.property
     def subject(self) -> _checks_pb2.Subject:
         """For whom."""
@@ -70,10 +73,11 @@ class ComboFilterServiceCheckPairRequest(_message.Message):
         upload_clearance: _builtins.str = ...,
         prompt_signals: _abc.Iterable[_checks_pb2.Signal] | None = ...,
         upload_signals: _abc.Iterable[_checks_pb2.Signal] | None = ...,
+        negative_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "operation", b"operation", "prompt", b"prompt", "prompt_clearance", b"prompt_clearance", "prompt_signals", b"prompt_signals", "subject", b"subject", "upload_clearance", b"upload_clearance", "upload_signals", b"upload_signals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "operation", b"operation", "prompt", b"prompt", "prompt_clearance", b"prompt_clearance", "prompt_signals", b"prompt_signals", "subject", b"subject", "upload_clearance", b"upload_clearance", "upload_signals", b"upload_signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -88,7 +92,7 @@ class ComboFilterServiceCheckPairResponse(_message.Message):
     CHECK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def check(self) -> _checks_pb2.Check:
-        """The result; its clearance binds the digests of prompt, image and mask."""
+        """The result; its clearance binds the digests of prompt, negative prompt (if any), image and mask."""
 
     def __init__(
         self,

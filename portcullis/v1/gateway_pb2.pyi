@@ -30,22 +30,26 @@ class CheckPromptRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for this call (UUID)."""
     account: _builtins.str
     """The end user, 1–128 printable ASCII characters."""
     prompt: _builtins.str
     """The text, 1 … 4,000 characters."""
+    negative_prompt: _builtins.str
+    """What the picture shall not show, at most 4,000 characters; what it names counts as absent, not as asked for."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         account: _builtins.str = ...,
         prompt: _builtins.str = ...,
+        negative_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "prompt", b"prompt", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -148,6 +152,7 @@ class CheckPairRequest(_message.Message):
     PROMPT_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     MASK_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for this call (UUID)."""
     account: _builtins.str
@@ -158,6 +163,8 @@ class CheckPairRequest(_message.Message):
     """JPEG, PNG, WebP or a GIF of one frame, 1 byte … 16 MiB."""
     mask: _builtins.bytes
     """White where the picture may change; the same size as the picture."""
+    negative_prompt: _builtins.str
+    """What the picture shall not show, at most 4,000 characters; what it names counts as absent, not as asked for."""
     def __init__(
         self,
         *,
@@ -166,10 +173,11 @@ class CheckPairRequest(_message.Message):
         prompt: _builtins.str = ...,
         image: _builtins.bytes = ...,
         mask: _builtins.bytes = ...,
+        negative_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "image", b"image", "mask", b"mask", "prompt", b"prompt", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -233,6 +241,7 @@ class CreateImagesRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for this call (UUID)."""
     account: _builtins.str
@@ -249,6 +258,8 @@ class CreateImagesRequest(_message.Message):
     """How the pictures are encoded."""
     steps: _builtins.int
     """Denoising steps, 1 … 100; 0 for the model's default."""
+    negative_prompt: _builtins.str
+    """What the picture shall not show, at most 4,000 characters; what it names counts as absent, not as asked for."""
     def __init__(
         self,
         *,
@@ -260,10 +271,11 @@ class CreateImagesRequest(_message.Message):
         seed: _builtins.int | None = ...,
         format: _checks_pb2.ImageFormat.ValueType = ...,
         steps: _builtins.int = ...,
+        negative_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "size", b"size", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "size", b"size", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -310,6 +322,7 @@ class EditImagesRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for this call (UUID)."""
     account: _builtins.str
@@ -328,6 +341,8 @@ class EditImagesRequest(_message.Message):
     """How the pictures are encoded."""
     steps: _builtins.int
     """Denoising steps, 1 … 100; 0 for the model's default."""
+    negative_prompt: _builtins.str
+    """What the picture shall not show, at most 4,000 characters; what it names counts as absent, not as asked for."""
     def __init__(
         self,
         *,
@@ -340,10 +355,11 @@ class EditImagesRequest(_message.Message):
         seed: _builtins.int | None = ...,
         format: _checks_pb2.ImageFormat.ValueType = ...,
         steps: _builtins.int = ...,
+        negative_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "image", b"image", "mask", b"mask", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

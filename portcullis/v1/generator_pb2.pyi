@@ -35,6 +35,7 @@ class GenerateRequest(_message.Message):
     STEPS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     CLEARANCES_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     operation: _checks_pb2.Operation.ValueType
     """What to do."""
     prompt: _builtins.str
@@ -51,6 +52,8 @@ class GenerateRequest(_message.Message):
     """Denoising steps, 1 … 100; 0 for the model's default."""
     seed: _builtins.int
     """Seed of the first picture; picture i uses seed + i. 0 … 2^53 − 1 − 4."""
+    negative_prompt: _builtins.str
+    """What the picture shall not show, as cleared with the prompt; empty for a variation."""
     @_builtins.property
     def subject(self) -> _checks_pb2.Subject:
         """For whom."""
@@ -72,10 +75,11 @@ class GenerateRequest(_message.Message):
         steps: _builtins.int = ...,
         seed: _builtins.int = ...,
         clearances: _abc.Iterable[_builtins.str] | None = ...,
+        negative_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clearances", b"clearances", "count", b"count", "image", b"image", "mask", b"mask", "operation", b"operation", "prompt", b"prompt", "seed", b"seed", "size", b"size", "steps", b"steps", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clearances", b"clearances", "count", b"count", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "operation", b"operation", "prompt", b"prompt", "seed", b"seed", "size", b"size", "steps", b"steps", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

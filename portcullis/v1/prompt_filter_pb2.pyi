@@ -25,8 +25,11 @@ class PromptFilterServiceCheckPromptRequest(_message.Message):
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """The text, 1 … 4,000 characters of UTF-8 without control characters but tab and newline."""
+    negative_prompt: _builtins.str
+    """What the picture shall not show, at most 4,000 characters; what it names counts as absent, not as asked for."""
     @_builtins.property
     def subject(self) -> _checks_pb2.Subject:
         """For whom."""
@@ -36,10 +39,11 @@ class PromptFilterServiceCheckPromptRequest(_message.Message):
         *,
         subject: _checks_pb2.Subject | None = ...,
         prompt: _builtins.str = ...,
+        negative_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["negative_prompt", b"negative_prompt", "prompt", b"prompt", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -60,7 +64,7 @@ class PromptFilterServiceCheckPromptResponse(_message.Message):
     """Probability that the text is English, 0 … 1."""
     @_builtins.property
     def check(self) -> _checks_pb2.Check:
-        """The result; its clearance binds the sha256 of the prompt's exact UTF-8 bytes."""
+        """The result; its clearance binds the sha256 of the exact UTF-8 bytes of the prompt and of the negative prompt, if any."""
 
     def __init__(
         self,

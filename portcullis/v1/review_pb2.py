@@ -26,41 +26,41 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from portcullis.v1 import checks_pb2 as portcullis_dot_v1_dot_checks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aportcullis/v1/review.proto\x12\rportcullis.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/checks.proto\"\xac\x04\n\nReviewItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12#\n\x05stage\x18\x05 \x01(\x0e\x32\x14.portcullis.v1.Stage\x12\'\n\x07verdict\x18\x06 \x01(\x0e\x32\x16.portcullis.v1.Verdict\x12&\n\x07reasons\x18\x07 \x03(\x0b\x32\x15.portcullis.v1.Reason\x12\r\n\x05queue\x18\x08 \x01(\t\x12\x10\n\x08priority\x18\t \x01(\r\x12\'\n\x05state\x18\n \x01(\x0e\x32\x18.portcullis.v1.ItemState\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nclaimed_by\x18\r \x01(\t\x12\x34\n\x10\x63laim_expires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x0f \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x12\n\ndecided_by\x18\x10 \x01(\t\x12.\n\ndecided_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x0b\x43\x61seContent\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x0c\n\x04mask\x18\x03 \x01(\x0c\"q\n\x10ListItemsRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.portcullis.v1.ItemState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x11ListItemsResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.portcullis.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x10\x43laimItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\"~\n\x11\x43laimItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem\x12+\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1a.portcullis.v1.CaseContent\x12\x13\n\x0b\x63laim_token\x18\x03 \x01(\t\"9\n\x11RenewClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\"J\n\x12RenewClaimResponse\x12\x34\n\x10\x63laim_expires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x13ReleaseClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x16\n\x14ReleaseClaimResponse\"y\n\x11\x44\x65\x63ideItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12-\n\nresolution\x18\x03 \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"=\n\x12\x44\x65\x63ideItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem*\x86\x01\n\tItemState\x12\x1a\n\x16ITEM_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ITEM_STATE_PENDING\x10\x01\x12\x15\n\x11ITEM_STATE_QUEUED\x10\x02\x12\x16\n\x12ITEM_STATE_CLAIMED\x10\x03\x12\x16\n\x12ITEM_STATE_DECIDED\x10\x04*W\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x16\n\x12RESOLUTION_RELEASE\x10\x01\x12\x15\n\x11RESOLUTION_UPHOLD\x10\x02\x32\xae\x03\n\rReviewService\x12N\n\tListItems\x12\x1f.portcullis.v1.ListItemsRequest\x1a .portcullis.v1.ListItemsResponse\x12N\n\tClaimItem\x12\x1f.portcullis.v1.ClaimItemRequest\x1a .portcullis.v1.ClaimItemResponse\x12Q\n\nRenewClaim\x12 .portcullis.v1.RenewClaimRequest\x1a!.portcullis.v1.RenewClaimResponse\x12W\n\x0cReleaseClaim\x12\".portcullis.v1.ReleaseClaimRequest\x1a#.portcullis.v1.ReleaseClaimResponse\x12Q\n\nDecideItem\x12 .portcullis.v1.DecideItemRequest\x1a!.portcullis.v1.DecideItemResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aportcullis/v1/review.proto\x12\rportcullis.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/checks.proto\"\xac\x04\n\nReviewItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12#\n\x05stage\x18\x05 \x01(\x0e\x32\x14.portcullis.v1.Stage\x12\'\n\x07verdict\x18\x06 \x01(\x0e\x32\x16.portcullis.v1.Verdict\x12&\n\x07reasons\x18\x07 \x03(\x0b\x32\x15.portcullis.v1.Reason\x12\r\n\x05queue\x18\x08 \x01(\t\x12\x10\n\x08priority\x18\t \x01(\r\x12\'\n\x05state\x18\n \x01(\x0e\x32\x18.portcullis.v1.ItemState\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nclaimed_by\x18\r \x01(\t\x12\x34\n\x10\x63laim_expires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x0f \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x12\n\ndecided_by\x18\x10 \x01(\t\x12.\n\ndecided_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x0b\x43\x61seContent\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x0c\n\x04mask\x18\x03 \x01(\x0c\x12\x17\n\x0fnegative_prompt\x18\x04 \x01(\t\"q\n\x10ListItemsRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.portcullis.v1.ItemState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x11ListItemsResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.portcullis.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x10\x43laimItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\"~\n\x11\x43laimItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem\x12+\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1a.portcullis.v1.CaseContent\x12\x13\n\x0b\x63laim_token\x18\x03 \x01(\t\"9\n\x11RenewClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\"J\n\x12RenewClaimResponse\x12\x34\n\x10\x63laim_expires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x13ReleaseClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x16\n\x14ReleaseClaimResponse\"y\n\x11\x44\x65\x63ideItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12-\n\nresolution\x18\x03 \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"=\n\x12\x44\x65\x63ideItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem*\x86\x01\n\tItemState\x12\x1a\n\x16ITEM_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ITEM_STATE_PENDING\x10\x01\x12\x15\n\x11ITEM_STATE_QUEUED\x10\x02\x12\x16\n\x12ITEM_STATE_CLAIMED\x10\x03\x12\x16\n\x12ITEM_STATE_DECIDED\x10\x04*W\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x16\n\x12RESOLUTION_RELEASE\x10\x01\x12\x15\n\x11RESOLUTION_UPHOLD\x10\x02\x32\xae\x03\n\rReviewService\x12N\n\tListItems\x12\x1f.portcullis.v1.ListItemsRequest\x1a .portcullis.v1.ListItemsResponse\x12N\n\tClaimItem\x12\x1f.portcullis.v1.ClaimItemRequest\x1a .portcullis.v1.ClaimItemResponse\x12Q\n\nRenewClaim\x12 .portcullis.v1.RenewClaimRequest\x1a!.portcullis.v1.RenewClaimResponse\x12W\n\x0cReleaseClaim\x12\".portcullis.v1.ReleaseClaimRequest\x1a#.portcullis.v1.ReleaseClaimResponse\x12Q\n\nDecideItem\x12 .portcullis.v1.DecideItemRequest\x1a!.portcullis.v1.DecideItemResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'portcullis.v1.review_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ITEMSTATE']._serialized_start=1531
-  _globals['_ITEMSTATE']._serialized_end=1665
-  _globals['_RESOLUTION']._serialized_start=1667
-  _globals['_RESOLUTION']._serialized_end=1754
+  _globals['_ITEMSTATE']._serialized_start=1556
+  _globals['_ITEMSTATE']._serialized_end=1690
+  _globals['_RESOLUTION']._serialized_start=1692
+  _globals['_RESOLUTION']._serialized_end=1779
   _globals['_REVIEWITEM']._serialized_start=107
   _globals['_REVIEWITEM']._serialized_end=663
   _globals['_CASECONTENT']._serialized_start=665
-  _globals['_CASECONTENT']._serialized_end=723
-  _globals['_LISTITEMSREQUEST']._serialized_start=725
-  _globals['_LISTITEMSREQUEST']._serialized_end=838
-  _globals['_LISTITEMSRESPONSE']._serialized_start=840
-  _globals['_LISTITEMSRESPONSE']._serialized_end=926
-  _globals['_CLAIMITEMREQUEST']._serialized_start=928
-  _globals['_CLAIMITEMREQUEST']._serialized_end=978
-  _globals['_CLAIMITEMRESPONSE']._serialized_start=980
-  _globals['_CLAIMITEMRESPONSE']._serialized_end=1106
-  _globals['_RENEWCLAIMREQUEST']._serialized_start=1108
-  _globals['_RENEWCLAIMREQUEST']._serialized_end=1165
-  _globals['_RENEWCLAIMRESPONSE']._serialized_start=1167
-  _globals['_RENEWCLAIMRESPONSE']._serialized_end=1241
-  _globals['_RELEASECLAIMREQUEST']._serialized_start=1243
-  _globals['_RELEASECLAIMREQUEST']._serialized_end=1318
-  _globals['_RELEASECLAIMRESPONSE']._serialized_start=1320
-  _globals['_RELEASECLAIMRESPONSE']._serialized_end=1342
-  _globals['_DECIDEITEMREQUEST']._serialized_start=1344
-  _globals['_DECIDEITEMREQUEST']._serialized_end=1465
-  _globals['_DECIDEITEMRESPONSE']._serialized_start=1467
-  _globals['_DECIDEITEMRESPONSE']._serialized_end=1528
-  _globals['_REVIEWSERVICE']._serialized_start=1757
-  _globals['_REVIEWSERVICE']._serialized_end=2187
+  _globals['_CASECONTENT']._serialized_end=748
+  _globals['_LISTITEMSREQUEST']._serialized_start=750
+  _globals['_LISTITEMSREQUEST']._serialized_end=863
+  _globals['_LISTITEMSRESPONSE']._serialized_start=865
+  _globals['_LISTITEMSRESPONSE']._serialized_end=951
+  _globals['_CLAIMITEMREQUEST']._serialized_start=953
+  _globals['_CLAIMITEMREQUEST']._serialized_end=1003
+  _globals['_CLAIMITEMRESPONSE']._serialized_start=1005
+  _globals['_CLAIMITEMRESPONSE']._serialized_end=1131
+  _globals['_RENEWCLAIMREQUEST']._serialized_start=1133
+  _globals['_RENEWCLAIMREQUEST']._serialized_end=1190
+  _globals['_RENEWCLAIMRESPONSE']._serialized_start=1192
+  _globals['_RENEWCLAIMRESPONSE']._serialized_end=1266
+  _globals['_RELEASECLAIMREQUEST']._serialized_start=1268
+  _globals['_RELEASECLAIMREQUEST']._serialized_end=1343
+  _globals['_RELEASECLAIMRESPONSE']._serialized_start=1345
+  _globals['_RELEASECLAIMRESPONSE']._serialized_end=1367
+  _globals['_DECIDEITEMREQUEST']._serialized_start=1369
+  _globals['_DECIDEITEMREQUEST']._serialized_end=1490
+  _globals['_DECIDEITEMRESPONSE']._serialized_start=1492
+  _globals['_DECIDEITEMRESPONSE']._serialized_end=1553
+  _globals['_REVIEWSERVICE']._serialized_start=1782
+  _globals['_REVIEWSERVICE']._serialized_end=2212
 # @@protoc_insertion_point(module_scope)

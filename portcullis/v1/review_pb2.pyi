@@ -182,22 +182,26 @@ class CaseContent(_message.Message):
     PROMPT_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     MASK_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """The prompt; empty where there is none."""
     image: _builtins.bytes
     """The sanitised picture (PNG); empty where there is none."""
     mask: _builtins.bytes
     """The sanitised mask (PNG); empty where there is none."""
+    negative_prompt: _builtins.str
+    """What the picture shall not show; empty where nothing was said."""
     def __init__(
         self,
         *,
         prompt: _builtins.str = ...,
         image: _builtins.bytes = ...,
         mask: _builtins.bytes = ...,
+        negative_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "prompt", b"prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "prompt", b"prompt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -25,6 +25,7 @@ from services.core.signals import Signal, TextSpan
 VERSION = "1"
 SOURCE = f"pair-words/{VERSION}"
 SPANS_PER_CONCEPT = 4
+_WORN = ("concept.name_clothes", "concept.change_clothes")
 
 _NEGATION = re2.compile(
     r"(?:\b(?:no|not|without|never|avoid|avoiding|exclude|excluding|dont|don't|doesn't|isn't|aren't|free of|zero)"
@@ -98,6 +99,15 @@ class PromptConcepts:
         folded = fold(prompt)
         harmless = tuple(_spans(self._harmless, folded.text))
         return tuple(signal for concept in self._concepts for signal in _signals(concept, folded, harmless))
+
+    def measure_absent(self, negative_prompt: str) -> tuple[Signal, ...]:
+        """What it means for the picture that it shall not show these words: without clothes a person is undressed."""
+        worn = (signal for signal in self.measure(negative_prompt) if signal.category in _WORN)
+        return tuple(
+            Signal("concept.undress", signal.score, SOURCE, replace(signal.evidence, form="negative"))
+            for signal in worn
+            if isinstance(signal.evidence, TextSpan)
+        )
 
 
 def _spans(patterns: tuple[Any, ...], text: str) -> Iterator[Span]:

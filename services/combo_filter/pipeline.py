@@ -41,6 +41,7 @@ class ComboPipeline:
         self,
         operation: Operation,
         prompt: str,
+        negative_prompt: str,
         image_png: bytes,
         mask_png: bytes | None,
         prompt_signals: Sequence[Signal],
@@ -51,6 +52,7 @@ class ComboPipeline:
         Args:
             operation: what is asked of the generator.
             prompt: the text; evidence spans point into its UTF-8 bytes.
+            negative_prompt: what the picture shall not show; clothes that it names are to come off.
             image_png: the sanitised picture.
             mask_png: the sanitised mask, white where the picture may change; an edit needs one.
             prompt_signals: what the prompt filter measured.
@@ -64,7 +66,7 @@ class ComboPipeline:
         timings: dict[str, float] = {}
         signals = [Signal(f"concept.operation.{operation}", 1.0, joint.SOURCE)]
         with timed(timings, "words"):
-            named = self._words.measure(prompt)
+            named = self._words.measure(prompt) + self._words.measure_absent(negative_prompt)
         if mask_png is not None:
             with timed(timings, "mask"):
                 signals += mask.measure(mask.open_mask(mask_png, image_png), upload_signals)

@@ -8,7 +8,7 @@ from portcullis.v1 import checks_pb2
 from portcullis.v1 import combo_filter_pb2 as pb
 from portcullis.v1 import combo_filter_pb2_grpc as stubs
 from services.combo_filter.pipeline import ComboPipeline, Operation
-from services.core.clearance import ClearanceVerifier, digest
+from services.core.clearance import ClearanceVerifier, digest, prompt_digests
 from services.core.errors import InvalidInput, PermissionDenied
 from services.core.policy.categories import Stage
 from services.core.rpc import convert
@@ -36,21 +36,21 @@ class ComboFilterServicer(stubs.ComboFilterServiceServicer):
         operation = _OPERATIONS.get(request.operation)
         if operation is None:
             raise InvalidInput("operation", "must be EDIT or VARIATION")
-        digests = {"prompt": digest(request.prompt.encode()), "image": digest(request.image)}
-        if request.mask:
-            digests["mask"] = digest(request.mask)
-        self._require(request, "prompt", {"prompt": digests["prompt"]})
-        self._require(request, "upload", {name: digests[name] for name in ("image", "mask") if name in digests})
+        text = prompt_digests(request.prompt, request.negative_prompt)
+        upload = {"image": digest(request.image)} | ({"mask": digest(request.mask)} if request.mask else {})
+        self._require(request, "prompt", text)
+        self._require(request, "upload", upload)
         measurement = await asyncio.to_thread(
             self._pipeline.measure,
             operation,
             request.prompt,
+            request.negative_prompt,
             request.image,
             request.mask or None,
             [convert.signal_from_proto(signal) for signal in request.prompt_signals],
             [convert.signal_from_proto(signal) for signal in request.upload_signals],
         )
-        check = self._judge.judge(request.subject, "pair", digests, measurement)
+        check = self._judge.judge(request.subject, "pair", text | upload, measurement)
         return pb.ComboFilterServiceCheckPairResponse(check=check)
 
     def _require(self, request: pb.ComboFilterServiceCheckPairRequest, stage: Stage, digests: dict[str, str]) -> None:

@@ -50,12 +50,14 @@ class Prompt(Item):
     """A line of `scan prompts`."""
 
     text: str
+    negative_prompt: str = ""
 
 
 class Pair(Item):
     """A line of `scan pairs`; paths are relative to the file's own folder. Without a mask all of it may change."""
 
     prompt: str
+    negative_prompt: str = ""
     image: str
     mask: str | None = None
     operation: Literal["edit", "variation"]
@@ -63,7 +65,7 @@ class Pair(Item):
 
 @app.command("prompts")
 def scan_prompts(source: Source, target: Target, policy_file: PolicyFile = DEFAULT_POLICY) -> None:
-    """Judge prompts: lines of {"id", "text"}.
+    """Judge prompts: lines of {"id", "text"}, and "negative_prompt" where there is one.
 
     Example: portcullis scan prompts prompts.jsonl verdicts.jsonl
     """
@@ -77,7 +79,7 @@ def scan_prompts(source: Source, target: Target, policy_file: PolicyFile = DEFAU
 
         def judge(line: Line) -> Row:
             item: Prompt = line.parse(Prompt)
-            measurement = pipeline.measure(item.text)
+            measurement = pipeline.measure(item.text, item.negative_prompt)
             return verdict_row(item.id, [(measurement, evaluate(policy, "prompt", TIER, measurement))], policy)
 
         _scan_lines(source, target, judge)
@@ -127,7 +129,8 @@ def scan_pairs(source: Source, target: Target, policy_file: PolicyFile = DEFAULT
             item: Pair = line.parse(Pair)
             image = (source.parent / item.image).read_bytes()
             mask = (source.parent / item.mask).read_bytes() if item.mask else None
-            return verdict_row(item.id, judge_pair(item.operation, item.prompt, image, mask), policy)
+            judged = judge_pair(item.operation, item.prompt, item.negative_prompt, image, mask)
+            return verdict_row(item.id, judged, policy)
 
         try:
             _scan_lines(source, target, judge)

@@ -37,13 +37,16 @@ class PairJudge:
         words, both = PromptPipeline.load(PromptFilterSettings()), ComboPipeline.load(ComboFilterSettings())
         return cls(policy, tier, words, ImagePipeline.load(ImageFilterSettings()), both)
 
-    def __call__(self, operation: Operation, prompt: str, image: bytes, mask: bytes | None) -> list[Judged]:
+    def __call__(
+        self, operation: Operation, prompt: str, negative: str, image: bytes, mask: bytes | None
+    ) -> list[Judged]:
         """The prompt's, the upload's and the pair's measurement, each with what the policy makes of it."""
-        prompt_half = self.words.measure(prompt)
+        prompt_half = self.words.measure(prompt, negative)
         looked = self.sight.measure(image)
         upload_half, picture = looked.measurement, looked.sanitised
         clean_mask = _mask(operation, mask, picture)
-        pair = self.both.measure(operation, prompt, picture.png, clean_mask, prompt_half.signals, upload_half.signals)
+        halves = prompt_half.signals, upload_half.signals
+        pair = self.both.measure(operation, prompt, negative, picture.png, clean_mask, *halves)
         return [
             (prompt_half, evaluate(self.policy, "prompt", self.tier, prompt_half)),
             (upload_half, evaluate(self.policy, "upload", self.tier, upload_half)),

@@ -57,12 +57,19 @@ def digest(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
+def prompt_digests(prompt: str, negative_prompt: str) -> dict[str, str]:
+    """The digests that name a text request; without a negative prompt there is none of it to bind."""
+    given = {"prompt": prompt, "negative_prompt": negative_prompt}
+    return {name: digest(text.encode()) for name, text in given.items() if text}
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a clearance says.
 
-    `digests` names what is bound ("prompt", "image", "mask", "request"), each a sha256 in hex; `signals` is the digest
-    of the signals behind the verdict, so that a later check can trust them without measuring again.
+    `digests` names what is bound ("prompt", "negative_prompt", "image", "mask", "request"), each a sha256
+    in hex; `signals` is the digest of the signals behind the verdict, so that a later check can trust them without
+    measuring again.
     """
 
     tenant: str

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-TextForm = Literal["original", "undressed"]
+TextForm = Literal["original", "undressed", "negative"]
 
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """A run of the original text: byte offsets into its UTF-8 form, `start` < `end`."""
+    """A run of the original text (of form "negative": of the negative prompt): UTF-8 byte offsets, `start` < `end`."""
 
     start: int
     end: int

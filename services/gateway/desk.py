@@ -15,7 +15,7 @@ from google.protobuf.proto import parse_length_prefixed, serialize_length_prefix
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from portcullis.v1 import checks_pb2 as pb
-from services.core.clearance import digest
+from services.core.clearance import digest, prompt_digests
 from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
 from services.core.evidence import Blob, EvidenceStore
 from services.core.rpc import convert
@@ -164,6 +164,7 @@ class Desk:
             kept: dict[evidence_rows.Kind, UUID] = {}
             content: Mapping[evidence_rows.Kind, bytes] = {
                 "prompt": stop.prompt.encode(),
+                "negative_prompt": stop.negative_prompt.encode(),
                 "image": stop.image,
                 "mask": stop.mask,
             }
@@ -193,6 +194,7 @@ def _item(item_id: UUID, stop: Stop, kept: Mapping[evidence_rows.Kind, UUID]) ->
         reasons=_reasons(stop),
         held=stop.held,
         prompt=kept.get("prompt"),
+        negative_prompt=kept.get("negative_prompt"),
         image=kept.get("image"),
         mask=kept.get("mask"),
     )
@@ -229,7 +231,7 @@ def _digests(stops: Sequence[Stop]) -> dict[str, str]:
             digests[f"output{stop.index}"] = digest(stop.image)
             continue
         if stop.prompt:
-            digests["prompt"] = digest(stop.prompt.encode())
+            digests |= prompt_digests(stop.prompt, stop.negative_prompt)
         if stop.image:
             digests["image"] = digest(stop.image)
         if stop.mask:

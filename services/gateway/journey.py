@@ -33,6 +33,7 @@ class Stop:
     check: pb.Check
     index: int = 0
     prompt: str = ""
+    negative_prompt: str = ""
     image: bytes = b""
     mask: bytes = b""
 
@@ -103,7 +104,7 @@ class Journey:
     async def _check_halves(self) -> None:
         halves = []
         if self.order.prompt:
-            halves.append(check_prompt(self.rooms, self.subject, self.order.prompt))
+            halves.append(check_prompt(self.rooms, self.subject, self.order.prompt, self.order.negative_prompt))
         if self.order.image:
             halves.append(check_upload(self.rooms, self.subject, self.order.image, self.order.mask))
         self.stops.extend(await asyncio.gather(*halves))
@@ -118,7 +119,15 @@ class Journey:
             subject=self.subject, stage=pb.STAGE_OUTPUT, image=image.image, request_digest=image.request_digest
         )
         response = await self.rooms.check_image(request)
-        return Stop(pb.STAGE_OUTPUT, response.check, image.index, self.order.prompt, response.image), image
+        stop = Stop(
+            pb.STAGE_OUTPUT,
+            response.check,
+            image.index,
+            prompt=self.order.prompt,
+            negative_prompt=self.order.negative_prompt,
+            image=response.image,
+        )
+        return stop, image
 
     async def _mark(self, stop: Stop, image: generator_pb2.RenderedImage) -> gateway_pb2.Image:
         parent = b"" if self.order.operation == pb.OPERATION_CREATE else self._stop(pb.STAGE_UPLOAD).image
@@ -150,6 +159,7 @@ class Journey:
             subject=self.subject,
             operation=self.order.operation,
             prompt=self.order.prompt,
+            negative_prompt=self.order.negative_prompt,
             image=upload.image if upload else b"",
             mask=upload.mask if upload else b"",
             count=self.order.count,
@@ -163,9 +173,10 @@ class Journey:
         return next(stop for stop in self.stops if stop.stage == stage)
 
 
-async def check_prompt(rooms: Rooms, subject: pb.Subject, prompt: str) -> Stop:
-    """Has the prompt filter judge a text."""
-    return Stop(pb.STAGE_PROMPT, await rooms.check_prompt(subject, prompt), prompt=prompt)
+async def check_prompt(rooms: Rooms, subject: pb.Subject, prompt: str, negative_prompt: str) -> Stop:
+    """Has the prompt filter judge a text, and what it shall not show."""
+    check = await rooms.check_prompt(subject, prompt, negative_prompt)
+    return Stop(pb.STAGE_PROMPT, check, prompt=prompt, negative_prompt=negative_prompt)
 
 
 async def check_upload(rooms: Rooms, subject: pb.Subject, image: bytes, mask: bytes) -> Stop:
@@ -183,6 +194,7 @@ async def check_pair(
         subject=subject,
         operation=operation,
         prompt=prompt.prompt,
+        negative_prompt=prompt.negative_prompt,
         image=upload.image,
         mask=upload.mask,
         prompt_clearance=prompt.check.clearance,
@@ -191,12 +203,23 @@ async def check_pair(
         upload_signals=upload.check.signals,
     )
     check = await rooms.check_pair(request)
-    return Stop(pb.STAGE_PAIR, check, prompt=prompt.prompt, image=upload.image, mask=upload.mask)
+    return Stop(
+        pb.STAGE_PAIR,
+        check,
+        prompt=prompt.prompt,
+        negative_prompt=prompt.negative_prompt,
+        image=upload.image,
+        mask=upload.mask,
+    )
 
 
-async def check_both(rooms: Rooms, subject: pb.Subject, prompt: str, image: bytes, mask: bytes) -> list[Stop]:
+async def check_both(
+    rooms: Rooms, subject: pb.Subject, prompt: str, negative_prompt: str, image: bytes, mask: bytes
+) -> list[Stop]:
     """Both halves of an edit, and the pair where both opened the gate."""
-    halves = await asyncio.gather(check_prompt(rooms, subject, prompt), check_upload(rooms, subject, image, mask))
+    halves = await asyncio.gather(
+        check_prompt(rooms, subject, prompt, negative_prompt), check_upload(rooms, subject, image, mask)
+    )
     if not all(half.open for half in halves):
         return list(halves)
     return [*halves, await check_pair(rooms, subject, pb.OPERATION_EDIT, *halves)]

@@ -39,6 +39,7 @@ class Order:
     steps: int
     format: pb.ImageFormat.ValueType
     prompt: str = ""
+    negative_prompt: str = ""
     image: bytes = b""
     mask: bytes = b""
 
@@ -67,6 +68,14 @@ def prompt(text: str) -> str:
     return text
 
 
+def negative_prompt(text: str) -> str:
+    """What shall not be shown, by length; may be empty."""
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        allowed = f"at most {MAX_PROMPT_CHARACTERS} are allowed"
+        raise InvalidInput("negative_prompt", f"has {len(text)} characters; {allowed}")
+    return text if text.strip() else ""
+
+
 def picture(field: str, data: bytes) -> bytes:
     """A picture, by size; its format is the image filter's to judge."""
     if not data:
@@ -78,7 +87,13 @@ def picture(field: str, data: bytes) -> bytes:
 
 def create(request: api.CreateImagesRequest) -> Order:
     """The order of a text-to-image request."""
-    return _order(pb.OPERATION_CREATE, request, prompt=prompt(request.prompt), size=request.size)
+    return _order(
+        pb.OPERATION_CREATE,
+        request,
+        prompt=prompt(request.prompt),
+        negative_prompt=negative_prompt(request.negative_prompt),
+        size=request.size,
+    )
 
 
 def edit(request: api.EditImagesRequest) -> Order:
@@ -87,6 +102,7 @@ def edit(request: api.EditImagesRequest) -> Order:
         pb.OPERATION_EDIT,
         request,
         prompt=prompt(request.prompt),
+        negative_prompt=negative_prompt(request.negative_prompt),
         image=picture("image", request.image),
         mask=picture("mask", request.mask),
     )
@@ -103,6 +119,7 @@ def _order(
     *,
     size: int = 0,
     prompt: str = "",
+    negative_prompt: str = "",
     image: bytes = b"",
     mask: bytes = b"",
 ) -> Order:
@@ -123,6 +140,7 @@ def _order(
         steps=request.steps,
         format=request.format or pb.IMAGE_FORMAT_PNG,
         prompt=prompt,
+        negative_prompt=negative_prompt,
         image=image,
         mask=mask,
     )

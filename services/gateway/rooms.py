@@ -49,9 +49,11 @@ class Rooms:
         for channel in self._channels:
             await channel.close(None)
 
-    async def check_prompt(self, subject: checks_pb2.Subject, prompt: str) -> checks_pb2.Check:
+    async def check_prompt(self, subject: checks_pb2.Subject, prompt: str, negative_prompt: str) -> checks_pb2.Check:
         """Asks the prompt filter."""
-        request = prompt_filter_pb2.PromptFilterServiceCheckPromptRequest(subject=subject, prompt=prompt)
+        request = prompt_filter_pb2.PromptFilterServiceCheckPromptRequest(
+            subject=subject, prompt=prompt, negative_prompt=negative_prompt
+        )
         response = await answer(self._prompts.CheckPrompt(request, timeout=self._timeout), "prompt filter")
         return response.check
 

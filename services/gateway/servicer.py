@@ -45,10 +45,10 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
 
     async def CheckPrompt(self, request: api.CheckPromptRequest, context: Context) -> api.CheckPromptResponse:
         """Judges a prompt."""
-        prompt = orders.prompt(request.prompt)
+        prompt, negative = orders.prompt(request.prompt), orders.negative_prompt(request.negative_prompt)
 
         async def work(case: Case) -> Outcome:
-            stop = await check_prompt(self._rooms, case.subject, prompt)
+            stop = await check_prompt(self._rooms, case.subject, prompt, negative)
             response = api.CheckPromptResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_prompt", [stop], lambda _items: [response], advice=True)
 
@@ -67,11 +67,11 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
 
     async def CheckPair(self, request: api.CheckPairRequest, context: Context) -> api.CheckPairResponse:
         """Judges a prompt and a picture, alone and together."""
-        prompt = orders.prompt(request.prompt)
+        prompt, negative = orders.prompt(request.prompt), orders.negative_prompt(request.negative_prompt)
         picture, mask = orders.picture("image", request.image), orders.picture("mask", request.mask)
 
         async def work(case: Case) -> Outcome:
-            stops = await check_both(self._rooms, case.subject, prompt, picture, mask)
+            stops = await check_both(self._rooms, case.subject, prompt, negative, picture, mask)
             response = api.CheckPairResponse(
                 decision_id=str(case.decision_id),
                 prompt=public(stops[0].check),

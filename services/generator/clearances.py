@@ -9,10 +9,11 @@ from services.core.errors import PermissionDenied
 from services.core.policy.categories import Stage
 from services.generator.job import Operation
 
-# Operation → stage → the inputs that a clearance of this stage must bind.
+TEXT = ("prompt", "negative_prompt")
+# Operation → stage → the inputs that a clearance of this stage must bind, as far as they were given.
 NEEDED: Mapping[Operation, Mapping[Stage, tuple[str, ...]]] = {
-    "create": {"prompt": ("prompt",)},
-    "edit": {"prompt": ("prompt",), "upload": ("image", "mask"), "pair": ("prompt", "image", "mask")},
+    "create": {"prompt": TEXT},
+    "edit": {"prompt": TEXT, "upload": ("image", "mask"), "pair": (*TEXT, "image", "mask")},
     "variation": {"upload": ("image",)},
 }
 
@@ -27,7 +28,7 @@ def verify_clearances(
 ) -> None:
     """Raises PermissionDenied unless `tokens` hold one clearance for each stage that `operation` needs."""
     for stage, inputs in NEEDED[operation].items():
-        bound = {name: digests[name] for name in inputs}
+        bound = {name: digests[name] for name in inputs if name in digests}
         _verify_stage(verifier, stage, bound, tenant, account, tokens)
 
 

@@ -1,7 +1,8 @@
 """Renders: owns the denoise loop, so that every step can be counted, cancelled and steered.
 
-Guidance without a classifier (Ho and Salimans, 2022) · edits by replacing the known pixels at every step (RePaint,
-Lugmayr et al., 2022, without resampling) · variations from a partly noised upload (SDEdit, Meng et al., 2021).
+Guidance without a classifier (Ho and Salimans, 2022), away from the negative prompt · edits by replacing the known
+pixels at every step (RePaint, Lugmayr et al., 2022, without resampling) · variations from a partly noised upload
+(SDEdit, Meng et al., 2021).
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Engine:
         if job.operation == "variation" and canvas.known is not None:
             latents = scheduler.add_noise(canvas.known, noise, times[:1])
         guidance = card.guidance if job.words else 1.0
-        text = self._text([job.words] if guidance == 1.0 else ["", job.words], job.count)
+        text = self._text([job.words] if guidance == 1.0 else [job.unwanted, job.words], job.count)
         for done, time in enumerate(times):
             if watch.cancelled():
                 raise Cancelled(_GIVEN_UP)

@@ -27,11 +27,12 @@ class Job:
 
     `image` (H, W, 3) and `mask` (H, W; True may change) are there for the operations that take them; picture i is made
     from `seed` + i; `size` is the side of a new picture in pixels (an edit keeps the upload's); `words` is the prompt
-    in the model's words.
+    in the model's words, `unwanted` the negative prompt.
     """
 
     operation: Operation
     words: str
+    unwanted: str
     image: Rgb | None
     mask: NDArray[np.bool_] | None
     count: int
@@ -56,7 +57,7 @@ def check_numbers(operation: Operation, count: int, size: int, steps: int, seed:
         raise InvalidInput("seed", f"must be 0 … {MAX_SEED}")
 
 
-def check_inputs(operation: Operation, prompt: str, image: bytes, mask: bytes) -> None:
+def check_inputs(operation: Operation, prompt: str, negative_prompt: str, image: bytes, mask: bytes) -> None:
     """Raises InvalidInput for what an operation needs and lacks, or must not have."""
     needed: dict[Operation, set[str]] = {
         "create": {"prompt"},
@@ -69,6 +70,8 @@ def check_inputs(operation: Operation, prompt: str, image: bytes, mask: bytes) -
             raise InvalidInput(field, f"is empty; {operation} needs it")
         if field not in needed[operation] and there:
             raise InvalidInput(field, f"is not used by {operation}; leave it empty")
+    if negative_prompt and not prompt:
+        raise InvalidInput("negative_prompt", f"is not used by {operation}; leave it empty")
 
 
 def request_digest(
@@ -76,7 +79,7 @@ def request_digest(
 ) -> str:
     """sha256 in hex over the canonical JSON (sorted keys, no blanks) of what determines the pictures.
 
-    `inputs` maps prompt, image and mask, where given, to their sha256 in hex.
+    `inputs` maps prompt, negative prompt, image and mask, where given, to their sha256 in hex.
     """
     content = {
         "operation": operation,

@@ -163,7 +163,7 @@ class RenderQueue:
 def measure_rate(engine: Engine) -> float:
     """Seconds of one step of one picture, from a small rendering after a warm-up; proves that the model runs at all."""
     card = engine.checkpoint.card
-    job = Job("create", "", None, None, count=1, size=card.size, steps=2, seed=0)
+    job = Job("create", "", "", None, None, count=1, size=card.size, steps=2, seed=0)
     watch = Watch(step=lambda _done, _steps: None, cancelled=lambda: False)
     engine.render(job, watch)
     begun = time.perf_counter()

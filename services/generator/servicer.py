@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from portcullis.v1 import checks_pb2, generator_pb2_grpc
 from portcullis.v1 import generator_pb2 as pb
-from services.core.clearance import ClearanceVerifier, digest
+from services.core.clearance import ClearanceVerifier, digest, prompt_digests
 from services.core.errors import InvalidInput
 from services.core.imaging import decode_rgb, encode
 from services.core.rpc import convert
@@ -45,7 +45,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         """Checks, queues, tells how it goes, sends finished pictures; leaving the call gives the rendering up."""
         operation = _operation(request.operation)
         inputs = self._admit(operation, request)
-        wording = await asyncio.to_thread(self._say, request.prompt)
+        wording = await asyncio.to_thread(self._say, request)
         job = await asyncio.to_thread(_job, request, operation, wording, self._checkpoint.card)
         signature = request_digest(operation, inputs, job.size, job.steps, job.seed, self._checkpoint.version)
         loop = asyncio.get_running_loop()
@@ -96,19 +96,22 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
 
     def _admit(self, operation: Operation, request: pb.GenerateRequest) -> dict[str, str]:
         """Refuses bad requests and such without their clearances; returns the digests of what came in."""
-        check_inputs(operation, request.prompt, request.image, request.mask)
+        check_inputs(operation, request.prompt, request.negative_prompt, request.image, request.mask)
         sizes = (self._checkpoint.card.size,)
         check_numbers(operation, request.count, request.size, request.steps, request.seed, sizes)
-        given = {"prompt": request.prompt.encode(), "image": request.image, "mask": request.mask}
-        digests = {name: digest(content) for name, content in given.items() if content}
+        pictures = {"image": request.image, "mask": request.mask}
+        digests = {name: digest(content) for name, content in pictures.items() if content}
+        digests |= prompt_digests(request.prompt, request.negative_prompt)
         subject = request.subject
         verify_clearances(
             self._verifier, operation, digests, subject.tenant, subject.account, tuple(request.clearances)
         )
         return digests
 
-    def _say(self, prompt: str) -> Wording:
-        return self._vocabulary.say(prompt) if self._vocabulary else Wording(prompt, ())
+    def _say(self, request: pb.GenerateRequest) -> Wording:
+        if self._vocabulary is None:
+            return Wording(request.prompt, request.negative_prompt, ())
+        return self._vocabulary.say(request.prompt, request.negative_prompt)
 
 
 def _operation(number: checks_pb2.Operation.ValueType) -> Operation:
@@ -122,6 +125,7 @@ def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, ca
     return Job(
         operation=operation,
         words=wording.words,
+        unwanted=wording.unwanted,
         image=image,
         mask=None if image is None or not request.mask else _mask(request.mask, image),
         count=request.count,

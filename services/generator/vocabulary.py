@@ -15,9 +15,10 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The prompt as the model gets it, and each change as "word→known"."""
+    """Prompt and negative prompt as the model gets them, and each change of the prompt as "word→known"."""
 
     words: str
+    unwanted: str
     substitutions: tuple[str, ...]
 
 
@@ -39,9 +40,9 @@ class Vocabulary:
         phrases = sorted(synonyms, key=len, reverse=True)
         self._pattern = re.compile("|".join([*(rf"{re.escape(phrase)}\b" for phrase in phrases), r"\w+"]))
 
-    def say(self, prompt: str) -> Wording:
-        """The prompt in known words; raises InvalidInput where it is too long."""
-        found = re.findall(rf"\b(?:{self._pattern.pattern})", prompt.lower())
+    def say(self, prompt: str, negative_prompt: str) -> Wording:
+        """Both in known words; raises InvalidInput where the prompt is too long."""
+        found = self._words(prompt)
         if len(found) > MAX_WORDS:
             raise InvalidInput("prompt", f"has {len(found)} words; this model reads at most {MAX_WORDS}")
         changes = self._changes(found)
@@ -49,7 +50,18 @@ class Vocabulary:
         words = [word for word, _ in groupby(said)]  # "a photo of a" has become "a a"
         if len(words) > self._limit:
             raise InvalidInput("prompt", f"is {len(words)} words to this model; it draws at most {self._limit}")
-        return Wording(" ".join(words), tuple(f"{word}→{known or NOTHING}" for word, known in changes.items()))
+        substitutions = tuple(f"{word}→{known or NOTHING}" for word, known in changes.items())
+        return Wording(" ".join(words), self._unwanted(negative_prompt), substitutions)
+
+    def _words(self, text: str) -> list[str]:
+        """Words of the text, and phrases that have a synonym."""
+        return re.findall(rf"\b(?:{self._pattern.pattern})", text.lower())
+
+    def _unwanted(self, negative_prompt: str) -> str:
+        """What it names of the model's own words; the rest cannot be drawn anyway."""
+        said = " ".join(self._synonyms.get(word, word) for word in self._words(negative_prompt)).split()
+        known = dict.fromkeys(word for word in said if word in self._known)
+        return " ".join(list(known)[: self._limit])
 
     def _changes(self, found: Sequence[str]) -> dict[str, str]:
         """What becomes of each word or phrase that is not known, in the order of the prompt."""

@@ -25,6 +25,7 @@ _VAGUE = re.compile(
     re.IGNORECASE,
 )
 _VAGUE_WEIGHT = 0.25
+SOURCE = "composed/1"
 
 
 def minors_score(text: str, sexual: float) -> tuple[float, tuple[int, int] | None]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from services.core.signals import Signal, TextSpan, with_zeros
 from services.prompt_filter.banks import PEOPLE, Hit, fold
 from services.prompt_filter.classifier import SOURCE, Classifier
+from services.prompt_filter.compose import SOURCE as COMPOSED
 from services.prompt_filter.compose import minors_score
 from services.prompt_filter.normalize import Form
 
-COMPOSED = "composed/1"
 NORMALIZER = "normalizer/1"
 # Below this a score needs no words to explain it.
 EXPLAINED = 0.3

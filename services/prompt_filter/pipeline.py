@@ -12,6 +12,7 @@ from services.prompt_filter.classifier import SOURCE, Classifier, Heads
 from services.prompt_filter.encoder import Encoder
 from services.prompt_filter.evidence import Reading, gather
 from services.prompt_filter.language import LanguageTest, vocabulary
+from services.prompt_filter.negative import absences
 from services.prompt_filter.normalize import plain, undress
 from services.prompt_filter.settings import PromptFilterSettings
 from services.prompt_filter.validate import validate
@@ -52,9 +53,11 @@ class PromptPipeline:
         )
         return cls(LanguageTest(), banks, Classifier(Encoder(encoder, tokenizer), Heads.load(heads)), models)
 
-    def measure(self, text: str) -> PromptMeasurement:
-        """Everything the filter can say of one prompt; raises InvalidInput where it is none."""
+    def measure(self, text: str, negative: str = "") -> PromptMeasurement:
+        """Everything the filter can say of a prompt and its negative prompt; raises InvalidInput where it is none."""
         validate(text)
+        if negative:
+            validate(negative, "negative_prompt")
         timings: dict[str, float] = {}
         with timed(timings, "normalize"):
             original = plain(text)
@@ -68,6 +71,11 @@ class PromptPipeline:
             scores = [self._classifier.scores(form.text) for form in forms]
         with timed(timings, "evidence"):
             signals = gather([Reading(*found) for found in zip(forms, hits, scores, strict=True)], self._classifier)
+        if negative:
+            with timed(timings, "negative"):
+                absent = undress(plain(negative), vocabulary())
+                sexual = max(signal.score for signal in signals if signal.category == "sexual")
+                signals = (*signals, *absences(absent, forms[-1], self._classifier, sexual))
         foreign = Signal("language", 1 - language.english, LANGUAGE)
         return PromptMeasurement((*signals, foreign), self.models, timings, (), language.code, language.english)
 

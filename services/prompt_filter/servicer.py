@@ -6,7 +6,7 @@ import asyncio
 
 from portcullis.v1 import prompt_filter_pb2 as pb
 from portcullis.v1 import prompt_filter_pb2_grpc as stubs
-from services.core.clearance import digest
+from services.core.clearance import prompt_digests
 from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
 from services.prompt_filter.pipeline import PromptPipeline
@@ -22,9 +22,9 @@ class PromptFilterServicer(stubs.PromptFilterServiceServicer):
     async def CheckPrompt(
         self, request: pb.PromptFilterServiceCheckPromptRequest, context: Context
     ) -> pb.PromptFilterServiceCheckPromptResponse:
-        """One prompt; the clearance binds the sha256 of its exact UTF-8 bytes."""
-        measured = await asyncio.to_thread(self._pipeline.measure, request.prompt)
-        digests = {"prompt": digest(request.prompt.encode())}
+        """One prompt; the clearance binds the sha256 of its exact UTF-8 bytes, and of the negative prompt's."""
+        measured = await asyncio.to_thread(self._pipeline.measure, request.prompt, request.negative_prompt)
+        digests = prompt_digests(request.prompt, request.negative_prompt)
         return pb.PromptFilterServiceCheckPromptResponse(
             check=self._judge.judge(request.subject, "prompt", digests, measured),
             language=measured.language,

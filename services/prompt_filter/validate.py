@@ -10,16 +10,16 @@ MAX_CHARACTERS = 4_000
 _ALLOWED_CONTROLS = "\t\n"
 
 
-def validate(text: str) -> None:
-    """Raises InvalidInput("prompt", …) unless `text` is 1…4,000 characters of readable Unicode."""
+def validate(text: str, field: str = "prompt") -> None:
+    """Raises InvalidInput(field, …) unless `text` is 1…4,000 characters of readable Unicode."""
     if not 1 <= len(text) <= MAX_CHARACTERS:
-        raise InvalidInput("prompt", f"has {len(text)} characters, allowed are 1 to {MAX_CHARACTERS}")
+        raise InvalidInput(field, f"has {len(text)} characters, allowed are 1 to {MAX_CHARACTERS}")
     for at, letter in enumerate(text):
         if "\ud800" <= letter <= "\udfff":
-            raise InvalidInput("prompt", f"character {at} is a lone surrogate (U+{ord(letter):04X}), no Unicode text")
+            raise InvalidInput(field, f"character {at} is a lone surrogate (U+{ord(letter):04X}), no Unicode text")
         if letter not in _ALLOWED_CONTROLS and unicodedata.category(letter) == "Cc":
             raise InvalidInput(
-                "prompt", f"character {at} is the control character U+{ord(letter):04X}; of these only tab and newline"
+                field, f"character {at} is the control character U+{ord(letter):04X}; of these only tab and newline"
             )
     if all(unicodedata.category(letter)[0] in "ZCM" for letter in text):
-        raise InvalidInput("prompt", "holds nothing to see; write what the picture shows")
+        raise InvalidInput(field, "holds nothing to see; write what the picture shows")

@@ -17,7 +17,7 @@ from services.core.store.claims import Analyst, Claim
 from services.core.store.database import Connection, Database
 from services.core.store.review_items import Place, Resolution, ReviewItem, State
 
-Part = Literal["prompt", "image", "mask"]
+Part = Literal["prompt", "negative_prompt", "image", "mask"]
 
 log = structlog.get_logger()
 
@@ -27,6 +27,7 @@ class Content:
     """What a case is about, in plain; never in a repr. Parts that it does not have are empty."""
 
     prompt: bytes = field(default=b"", repr=False)
+    negative_prompt: bytes = field(default=b"", repr=False)
     image: bytes = field(default=b"", repr=False)
     mask: bytes = field(default=b"", repr=False)
 
@@ -99,7 +100,12 @@ class ReviewDesk:
         What cannot be read is recorded too and left empty: one damaged file must not keep its case, and the queue
         behind it, from being decided.
         """
-        wanted: dict[Part, UUID | None] = {"prompt": item.prompt, "image": item.image, "mask": item.mask}
+        wanted: dict[Part, UUID | None] = {
+            "prompt": item.prompt,
+            "negative_prompt": item.negative_prompt,
+            "image": item.image,
+            "mask": item.mask,
+        }
         shown: dict[Part, bytes] = {}
         unreadable: list[Part] = []
         for part, blob_id in wanted.items():

@@ -127,7 +127,12 @@ def _text(field: str, text: str) -> str:
 def _claimed(claim: Claim, content: Content) -> pb.ClaimItemResponse:
     return pb.ClaimItemResponse(
         item=_item(claim.item),
-        content=pb.CaseContent(prompt=content.prompt.decode(), image=content.image, mask=content.mask),
+        content=pb.CaseContent(
+            prompt=content.prompt.decode(),
+            negative_prompt=content.negative_prompt.decode(),
+            image=content.image,
+            mask=content.mask,
+        ),
         claim_token=claim.token,
     )
 

@@ -171,6 +171,25 @@ async def test_the_same_request_gives_the_same_bytes(stub: Stub, home: Path) -> 
     assert first[-1].image.image == second[-1].image.image
 
 
+async def test_a_cleared_negative_prompt_changes_the_picture(stub: Stub, home: Path) -> None:
+    token = cleared(home, "prompt", prompt=PROMPT.encode(), negative_prompt=b"blue square")
+
+    plain = await render(stub, creation(home))
+    steered = await render(stub, creation(home, negative_prompt="blue square", clearances=[token]))
+
+    assert plain[-1].image.image != steered[-1].image.image
+    assert plain[-1].image.request_digest != steered[-1].image.request_digest
+
+
+@pytest.mark.parametrize(("asked", "bound"), [("blue square", {}), ("", {"negative_prompt": b"blue square"})])
+async def test_a_clearance_of_another_negative_prompt_is_refused(
+    stub: Stub, home: Path, asked: str, bound: dict[str, bytes]
+) -> None:
+    token = cleared(home, "prompt", prompt=PROMPT.encode(), **bound)
+    found = await refusal(render(stub, creation(home, negative_prompt=asked, clearances=[token])))
+    assert found == (grpc.StatusCode.PERMISSION_DENIED, "CLEARANCE_DIGEST")
+
+
 async def test_an_edit_leaves_the_rest_bit_exact(stub: Stub, home: Path) -> None:
     edited = pixels((await render(stub, edition(home)))[-1].image.image)
     kept = _MARKED == 0

@@ -61,7 +61,7 @@ def measure(engine: Engine, seed: int, count: int) -> dict[str, float]:
 
 def _job(engine: Engine, rng: np.random.Generator) -> Job:
     card = engine.checkpoint.card
-    return Job("create", "", None, None, 1, card.size, card.steps, int(rng.integers(2**31)))
+    return Job("create", "", "", None, None, 1, card.size, card.steps, int(rng.integers(2**31)))
 
 
 def _held_out(rng: np.random.Generator, objects: int) -> Scene:
@@ -130,7 +130,7 @@ def _seconds(engine: Engine) -> float:
     """The best of three: four pictures from one caption."""
     card = engine.checkpoint.card
     job = Job(
-        "create", "a red circle above a blue square on a yellow background", None, None, 4, card.size, card.steps, 1
+        "create", "a red circle above a blue square on a yellow background", "", None, None, 4, card.size, card.steps, 1
     )
     times = []
     for _ in range(3):

@@ -9,11 +9,26 @@ from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1.provenance_pb2 import Provenance
 from services.core.errors import InvalidInput
 from services.core.policy.categories import Stage
-from services.core.signals import BankMatch, Box, Evidence, Lineage, Measurement, ModelVersion, Signal, TextSpan
+from services.core.signals import (
+    BankMatch,
+    Box,
+    Evidence,
+    Lineage,
+    Measurement,
+    ModelVersion,
+    Signal,
+    TextForm,
+    TextSpan,
+)
 from services.core.store.images import RegisteredImage
 from services.core.verdicts import Judgement, Reason, Tier, Verdict
 
-_FORMS = {"original": pb.TEXT_FORM_ORIGINAL, "undressed": pb.TEXT_FORM_UNDRESSED}
+_FORMS: dict[TextForm, pb.TextForm.ValueType] = {
+    "original": pb.TEXT_FORM_ORIGINAL,
+    "undressed": pb.TEXT_FORM_UNDRESSED,
+    "negative": pb.TEXT_FORM_NEGATIVE,
+}
+_FORM_NAMES = {number: name for name, number in _FORMS.items()}
 STAGES: dict[pb.Stage.ValueType, Stage] = {
     pb.STAGE_PROMPT: "prompt",
     pb.STAGE_UPLOAD: "upload",
@@ -73,10 +88,7 @@ def evidence_from_proto(message: pb.Evidence) -> Evidence | None:
     """One piece of evidence as a value, None where the message holds none."""
     match message.WhichOneof("kind"):
         case "span":
-            form = message.span.form
-            return TextSpan(
-                message.span.start, message.span.end, "undressed" if form == pb.TEXT_FORM_UNDRESSED else "original"
-            )
+            return TextSpan(message.span.start, message.span.end, _FORM_NAMES.get(message.span.form, "original"))
         case "box":
             return Box(message.box.x, message.box.y, message.box.w, message.box.h)
         case "match":

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.core.evidence import Blob
 from services.core.store.database import Connection
 
-Kind = Literal["prompt", "image", "mask", "answer"]
+Kind = Literal["prompt", "negative_prompt", "image", "mask", "answer"]
 
 
 async def record(conn: Connection, tenant: str, kind: Kind, blob: Blob, life: timedelta) -> None:
@@ -30,7 +30,9 @@ async def forget_expired(conn: Connection, limit: int) -> list[UUID]:
         DELETE FROM evidence WHERE evidence_id IN (
             SELECT evidence_id FROM evidence WHERE expires_at < now() AND NOT EXISTS (
                 SELECT FROM review_items
-                WHERE state <> 'decided' AND (prompt = evidence_id OR image = evidence_id OR mask = evidence_id)
+                WHERE state <> 'decided' AND (
+                    prompt = evidence_id OR negative_prompt = evidence_id OR image = evidence_id OR mask = evidence_id
+                )
             ) LIMIT %s FOR UPDATE SKIP LOCKED
         ) RETURNING evidence_id
         """,

@@ -29,7 +29,7 @@ REASONS: TypeAdapter[tuple[Reason, ...]] = TypeAdapter(tuple[Reason, ...])
 
 @dataclass(frozen=True, slots=True)
 class NewReviewItem:
-    """A case to open; `held`: nothing leaves until it is decided. The last three are evidence ids."""
+    """A case to open; `held`: nothing leaves until it is decided. The last four are evidence ids."""
 
     item_id: UUID
     stage: Stage
@@ -37,6 +37,7 @@ class NewReviewItem:
     reasons: tuple[Reason, ...]
     held: bool
     prompt: UUID | None = None
+    negative_prompt: UUID | None = None
     image: UUID | None = None
     mask: UUID | None = None
 
@@ -55,6 +56,7 @@ class ReviewItem:
     held: bool
     sealed: bool
     prompt: UUID | None
+    negative_prompt: UUID | None
     image: UUID | None
     mask: UUID | None
     state: State
@@ -121,7 +123,7 @@ async def open_items(
     for item in items:
         await conn.execute(
             "INSERT INTO review_items (item_id, decision_id, tenant, account, stage, verdict, reasons, held, sealed,"
-            " prompt, image, mask) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " prompt, negative_prompt, image, mask) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 item.item_id,
                 decision_id,
@@ -133,6 +135,7 @@ async def open_items(
                 item.held,
                 is_sealed(item.reasons),
                 item.prompt,
+                item.negative_prompt,
                 item.image,
                 item.mask,
             ],

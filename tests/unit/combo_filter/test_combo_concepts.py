@@ -64,6 +64,16 @@ def test_a_stubborn_concept_does_not_care_for_negation(prompt: str) -> None:
     assert "undress" in named(prompt)
 
 
+def test_clothes_in_the_negative_prompt_are_to_come_off() -> None:
+    (found,) = PromptConcepts.load().measure_absent("blurry, a blue dress")
+    assert isinstance(found.evidence, TextSpan)
+    assert (found.category, found.evidence.form) == ("concept.undress", "negative")
+
+
+def test_other_words_in_the_negative_prompt_mean_nothing() -> None:
+    assert PromptConcepts.load().measure_absent("nude, blood, fire, watermark, extra fingers") == ()
+
+
 def test_at_most_four_findings_a_concept_are_told() -> None:
     assert len(named("smoke, fire, rubble, debris, wreckage, a crash")["stage_event"]) == 4
 

@@ -74,7 +74,7 @@ def test_the_encoder_is_named_by_its_digest(checkpoint: Path) -> None:
 
 def test_with_an_encoder_the_pipeline_sees(checkpoint: Path) -> None:
     pipeline = ComboPipeline.load(settings(checkpoint))
-    measurement = pipeline.measure("variation", "", encode(picture(3)), None, (), ())
+    measurement = pipeline.measure("variation", "", "", encode(picture(3)), None, (), ())
     assert measurement.capabilities == ()
     assert "concept.bathroom" in measurement.scores()
     assert [model.name for model in measurement.models] == ["pair-words", "open-clip"]

@@ -28,7 +28,7 @@ def verdicts() -> dict[str, list[str]]:
     photo = (Signal("concept.photo", 0.95, "photo/1"),)
 
     def judge(prompt: str) -> str:
-        measurement = pipeline.measure("edit", prompt, file.getvalue(), file.getvalue(), (), photo)
+        measurement = pipeline.measure("edit", prompt, "", file.getvalue(), file.getvalue(), (), photo)
         return evaluate(policy, "pair", "new", measurement).verdict.name
 
     return {kind: [judge(prompt) for prompt in prompts] for kind, prompts in EDITS.items()}

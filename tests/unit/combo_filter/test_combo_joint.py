@@ -81,11 +81,11 @@ def test_the_halves_keep_their_highest_scores_under_their_own_names() -> None:
 
 def test_an_edit_needs_a_mask() -> None:
     with pytest.raises(InvalidInput, match="mask: an edit needs one"):
-        ComboPipeline.load(ComboFilterSettings()).measure("edit", "a tree", png(8, 8), None, (), ())
+        ComboPipeline.load(ComboFilterSettings()).measure("edit", "a tree", "", png(8, 8), None, (), ())
 
 
 def test_a_variation_needs_none_and_says_what_it_is() -> None:
-    measurement = ComboPipeline.load(ComboFilterSettings()).measure("variation", "", png(8, 8), None, (), ())
+    measurement = ComboPipeline.load(ComboFilterSettings()).measure("variation", "", "", png(8, 8), None, (), ())
     assert scores(measurement.signals) == {"concept.operation.variation": 1.0, "manipulation": 0.0}
     assert measurement.capabilities == ("no-joint-encoder",)
     assert [model.name for model in measurement.models] == ["pair-words"]

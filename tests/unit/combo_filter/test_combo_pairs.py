@@ -57,7 +57,7 @@ def judge(
     where: bytes = ASIDE,
     prompt_signals: tuple[Signal, ...] = (),
 ) -> Judgement:
-    measurement = pipeline().measure("edit", prompt, IMAGE, where, prompt_signals, upload)
+    measurement = pipeline().measure("edit", prompt, "", IMAGE, where, prompt_signals, upload)
     return evaluate(policy(), "pair", "new", measurement)
 
 

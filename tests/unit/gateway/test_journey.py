@@ -43,7 +43,7 @@ class ScriptedRooms:
         self.outputs: dict[int, pb.Check] = {}
         self.rendered = 4
 
-    async def check_prompt(self, subject: pb.Subject, prompt: str) -> pb.Check:
+    async def check_prompt(self, subject: pb.Subject, prompt: str, negative_prompt: str) -> pb.Check:
         self.asked.append("prompt")
         return self.answers.get("prompt", ALLOW)
 

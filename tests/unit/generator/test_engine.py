@@ -10,7 +10,7 @@ from services.generator.engine import Cancelled, Engine, Watch
 from services.generator.job import Job
 
 UNWATCHED = Watch(step=lambda _done, _steps: None, cancelled=lambda: False)
-CREATE = Job("create", "a red circle", None, None, count=2, size=64, steps=4, seed=7)
+CREATE = Job("create", "a red circle", "", None, None, count=2, size=64, steps=4, seed=7)
 
 
 def upload(height: int, width: int) -> np.ndarray:
@@ -45,6 +45,12 @@ def test_other_words_make_another_picture(tiny: Checkpoint) -> None:
     engine = Engine(tiny)
     other = replace(CREATE, words="a blue star on a yellow background")
     assert not np.array_equal(engine.render(CREATE, UNWATCHED), engine.render(other, UNWATCHED))
+
+
+def test_a_negative_prompt_steers_away(tiny: Checkpoint) -> None:
+    engine = Engine(tiny)
+    steered = replace(CREATE, unwanted="a blue star")
+    assert not np.array_equal(engine.render(CREATE, UNWATCHED), engine.render(steered, UNWATCHED))
 
 
 def test_every_step_is_told(tiny: Checkpoint) -> None:

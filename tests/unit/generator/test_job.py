@@ -51,8 +51,14 @@ def test_the_largest_values_pass(operation: str, count: int) -> None:
 )
 def test_what_lacks_or_is_too_much_is_named(field: str, operation: str, prompt: str, image: bytes, mask: bytes) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        check_inputs(operation, prompt, image, mask)
+        check_inputs(operation, prompt, "", image, mask)
     assert refusal.value.violation.field == field
+
+
+def test_a_variation_takes_no_negative_prompt() -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        check_inputs("variation", "", "blurry", b"png", b"")
+    assert refusal.value.violation.field == "negative_prompt"
 
 
 def test_the_digest_is_that_of_the_canonical_json() -> None:

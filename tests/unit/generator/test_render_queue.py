@@ -10,7 +10,7 @@ from services.generator.engine import Cancelled, Watch
 from services.generator.job import Job, Rgb
 from services.generator.render_queue import Progress, RenderQueue
 
-JOB = Job("create", "a circle", None, None, count=2, size=64, steps=5, seed=0)
+JOB = Job("create", "a circle", "", None, None, count=2, size=64, steps=5, seed=0)
 SECONDS_PER_STEP = 0.1  # so that JOB counts as one second
 
 

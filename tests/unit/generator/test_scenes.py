@@ -42,7 +42,7 @@ def test_the_shipped_model_draws_what_it_is_told() -> None:
     wanted = scenes(1, 12)
     right = []
     for scene in wanted:
-        job = Job("create", caption(scene, rng), None, None, 1, card.size, card.steps, seed=5)
+        job = Job("create", caption(scene, rng), "", None, None, 1, card.size, card.steps, seed=5)
         right.append(says(scene, *read(engine.render(job, watch)[0])))
     assert np.mean([one["background"] for one in right]) >= 0.9
     assert np.mean([one["colours"] for one in right]) >= 0.8

@@ -24,6 +24,7 @@ def an_item(*, held: bool, sealed: bool) -> ReviewItem:
         held=held,
         sealed=sealed,
         prompt=None,
+        negative_prompt=None,
         image=None,
         mask=None,
         state="pending",
