@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from psycopg.errors import ForeignKeyViolation
 from psycopg.rows import class_row
 
+from services.core.errors import NotFound
 from services.core.store.database import Connection
 from services.core.verdicts import Tier
 
@@ -31,18 +33,28 @@ class Account:
         return self.standing == "suspended" and (self.standing_until is None or now < self.standing_until)
 
 
-async def get_or_create(conn: Connection, tenant: str, account: str) -> Account:
-    """The account, made as new and in good standing where it is not known; `account` is 1 … 128 characters."""
+async def get(conn: Connection, tenant: str, account: str) -> Account | None:
+    """The account, None where it is not known."""
     async with conn.cursor(row_factory=class_row(Account)) as cursor:
-        known = await (await cursor.execute(READ, [tenant, account])).fetchone()
-        if known is not None:
-            return known
-        await cursor.execute(
+        return await (await cursor.execute(READ, [tenant, account])).fetchone()
+
+
+async def get_or_create(conn: Connection, tenant: str, account: str) -> Account:
+    """The account, made as new and in good standing where it is not known; `account` is 1 … 128 characters.
+
+    Raises NotFound where there is no such tenant.
+    """
+    if known := await get(conn, tenant, account):
+        return known
+    try:
+        await conn.execute(
             "INSERT INTO accounts (tenant, account) VALUES (%s, %s) ON CONFLICT DO NOTHING", [tenant, account]
         )
-        made = await (await cursor.execute(READ, [tenant, account])).fetchone()
-        assert made is not None, "a row that was just inserted is there"
-        return made
+    except ForeignKeyViolation as error:
+        raise NotFound(f"there is no tenant {tenant}", reason="TENANT_UNKNOWN") from error
+    made = await get(conn, tenant, account)
+    assert made is not None, "a row that was just inserted is there"
+    return made
 
 
 async def set_tier(conn: Connection, tenant: str, account: str, tier: Tier) -> None:
