@@ -73,4 +73,4 @@ def _expand(text: str, limit: int) -> list[str]:
     every = list(itertools.product(*slots))
     picks = every if len(every) <= limit else random.Random(zlib.crc32(text.encode())).sample(every, limit)
     pattern = _CHOICES.sub("{}", text)
-    return [re.sub(r"\s+", " ", pattern.format(*pick)).strip() for pick in picks]
+    return [re.sub(r"\s+", " ", pattern.format(*pick)).replace(" ,", ",").strip() for pick in picks]
