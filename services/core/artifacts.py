@@ -93,3 +93,48 @@ def _download(uri: str, sha256: str) -> Path:
             Path(part.name).unlink(missing_ok=True)
             raise ConfigurationError(f"model {uri}: could not be fetched ({error})") from error
     return target
+
+
+# What a model folder in Hugging Face's layout is made of; no pickle is ever read.
+_FOLDER_FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
+_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<commit>[0-9a-f]{40})")
+
+
+def load_folder(uri: str, sha256: str) -> Path:
+    """The local folder of a model in Hugging Face's layout, after its digest was found to be `sha256`.
+
+    `uri` is a folder's path or `hf://owner/name@<commit of 40 hex digits>`. The digest is that of the lines that
+    `LC_ALL=C sha256sum *.json *.jinja *.model *.safetensors *.txt` prints, sorted by name. Raises ConfigurationError
+    where the folder is missing, unreachable or another one than was meant.
+    """
+    if found := _HUB.fullmatch(uri):
+        folder = _from_hub(uri, found["repo"], found["commit"])
+    elif uri.startswith("hf://"):
+        raise ConfigurationError(f"model {uri}: must be hf://owner/name@commit with all 40 hex digits of the commit")
+    else:
+        folder = _local(uri)
+    if not folder.is_dir():
+        raise ConfigurationError(f"model {uri}: there is no folder at {folder}")
+    if (actual := folder_sha256(folder)) != sha256.lower():
+        raise ConfigurationError(
+            f"model {uri}: its sha256 is {actual}, expected {sha256 or 'one in the settings'}",
+            reason="MODEL_DIGEST_MISMATCH",
+        )
+    return folder
+
+
+def folder_sha256(folder: Path) -> str:
+    """The digest of a model folder, see `load_folder`."""
+    paths = sorted({path.name: path for pattern in _FOLDER_FILES for path in folder.glob(pattern)}.items())
+    lines = (f"{file_sha256(path)}  {name}\n" for name, path in paths)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _from_hub(uri: str, repo: str, commit: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=commit, allow_patterns=list(_FOLDER_FILES)))
+    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise ConfigurationError(f"model {uri}: could not be fetched ({error})") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def count_verdict(stage: str, verdict: Verdict, category: str) -> None:
     VERDICTS.labels(stage, verdict.name, category).inc()
 
 
-def show_models(models: tuple[ModelVersion, ...]) -> None:
+def show_models(models: Iterable[ModelVersion]) -> None:
     """Publishes which models are loaded."""
     for model in models:
         MODEL.labels(model.name, model.version, model.digest[:16]).set(1)

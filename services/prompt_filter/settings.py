@@ -9,7 +9,7 @@ from services.core.config import RoomSettings
 
 
 class PromptFilterSettings(RoomSettings):
-    """Which model files are used; a file that does not ship with the house needs its sha256."""
+    """Which models are used; one that does not ship with the house needs its sha256."""
 
     model_config = SettingsConfigDict(env_prefix="PORTCULLIS_PROMPT_FILTER_")
 
@@ -19,3 +19,13 @@ class PromptFilterSettings(RoomSettings):
     tokenizer_sha256: str = Field("", description="Its sha256 in hex; empty takes that of the shipped model.")
     heads_uri: str = Field("models/prompt/heads.npz", description="Category heads, n-gram weights and calibration.")
     heads_sha256: str = Field("", description="Its sha256 in hex; empty takes that of the shipped model.")
+    guard_uri: str = Field(
+        "", description="Guard model for a second opinion on prompts in REVIEW: a folder or hf://owner/name@commit."
+    )
+    guard_sha256: str = Field("", description="Digest of its folder, see docs/operators.md.")
+    guard_template: str = Field("", description="How it is asked, with {prompt}; empty takes its chat template.")
+    guard_unsafe: str = Field("unsafe", description="The word by which it calls a text unsafe (ShieldGemma: Yes).")
+    guard_safe: str = Field("safe", description="The word by which it calls a text safe (ShieldGemma: No).")
+    banks_stale_seconds: float = Field(
+        60.0, ge=5, le=3600, description="Seconds without word from Postgres on the banks before the filter refuses."
+    )

@@ -22,6 +22,8 @@ CONCEPTS: dict[str, str] = {
     "concept.prison": "the picture shows a prison, a cell or an arrest",
     "concept.faith_place": "the picture shows a place or a dress of a faith",
     "concept.weapon": "the picture shows a weapon",
+    # of a doubtful prompt, by a guard model where one is configured
+    "concept.second_opinion": "a guard model calls the text unsafe",
     # of the prompt, by the combo filter
     "concept.add_person": "the prompt puts a person into the picture, or names one",
     "concept.change_person": "the prompt changes a person of the picture",

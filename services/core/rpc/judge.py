@@ -31,6 +31,10 @@ class Judge:
         lifetime = timedelta(seconds=house.clearance_seconds)
         return cls(policy, ClearanceSigner.load(house.home / "keys" / "clearance", issuer, lifetime))
 
+    def verdict(self, subject: pb.Subject, stage: Stage, measurement: Measurement) -> Verdict:
+        """What `judge` would come to; nothing is counted and nothing cleared."""
+        return evaluate(self._policy.current, stage, convert.tier(subject.tier), measurement).verdict
+
     def judge(
         self, subject: pb.Subject, stage: Stage, digests: Mapping[str, str], measurement: Measurement
     ) -> pb.Check:
