@@ -1,8 +1,7 @@
-"""Known names and terms: Aho–Corasick over the readable text, whole words only.
+"""Known names and terms in a text: the house's banks, and a tenant's own beside them.
 
-Two banks ship with the house: public figures (data/people.txt, data/officials.txt) and terms with category and score
-(data/terms.csv). Exceptions (data/exceptions.txt) are longer phrases in which an entry means something else; they win
-over the entry.
+Exceptions are longer phrases in which an entry means something else; they win over the entries inside them. The house's
+hold for names and terms. A tenant's hold for terms alone, and never lower what `sexual.minors` is composed of.
 """
 
 from __future__ import annotations
@@ -10,116 +9,150 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
-
-import ahocorasick
 
 from services.core.errors import ConfigurationError
 from services.core.policy.categories import CATEGORIES
+from services.core.signals import ModelVersion
+from services.core.store.terms import Term
+from services.prompt_filter.context import Scene, lists
+from services.prompt_filter.name_index import Find, NameIndex
+from services.prompt_filter.people import shipped_people
+from services.prompt_filter.term_bank import Entry, Hit, TermBank, except_inside, longest
+from services.prompt_filter.vocabulary import vocabulary
+from services.prompt_filter.words import Word, fold, fold_in_place, words_of
 
-PEOPLE = "people-bank/1"
+__all__ = ["PEOPLE", "TERMS", "Added", "Banks", "Entry", "Hit", "fold"]
+
+PEOPLE = "people-bank/2"
 TERMS = "term-bank/1"
-_FULL_NAME, _ONE_WORD = 0.95, 0.85
-# Members of Congress share their names with many others: enough for a look, not for a refusal.
-_LESS_KNOWN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What a match means: `category` and `score` 0…1 of the signal, `source` the bank; an exception has no category."""
+class Added:
+    """What an operator and a tenant keep in Postgres: people of the house, the tenant's terms, and their versions."""
 
-    category: str
-    score: float
-    source: str
+    people: NameIndex | None = None
+    terms: tuple[TermBank, ...] = ()
+    versions: tuple[ModelVersion, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """An entry at characters `start`…`end` of the text that was searched."""
-
-    entry: Entry
-    start: int
-    end: int
+NOTHING_ADDED = Added()
 
 
 class Banks:
-    """The entries by their spelling in lower case, without accents; `digest` is the sha256 of them all."""
+    """The banks that ship with the house; `digest` is the sha256 of their files."""
 
-    def __init__(self, entries: Iterable[tuple[str, Entry]]) -> None:
-        self._automaton = ahocorasick.Automaton()
-        sums = hashlib.sha256()
-        for text, entry in entries:
-            sums.update(f"{text}\t{entry}\n".encode())
-            folded = fold(text)
-            known = self._automaton.get(folded, None)
-            # An exception stays one; of two entries of one spelling the higher score counts.
-            if known is None or (known[1].category and (not entry.category or entry.score > known[1].score)):
-                self._automaton.add_word(folded, (len(folded), entry))
-        self._automaton.make_automaton()
-        self.digest = sums.hexdigest()
+    def __init__(self, terms: TermBank, people: NameIndex, digest: str) -> None:
+        self._terms = terms
+        self._people = people
+        self.digest = digest
+        self._is_english = vocabulary().__contains__
+        self._other_names = lists()["first"] | lists()["surname"]
 
     @classmethod
-    def load(cls) -> Banks:
-        """The banks that ship with the house; raises ConfigurationError with file and line where one is malformed."""
-        return cls([*_people(), *_terms(), *_exceptions()])
+    def load(cls, now: datetime | None = None) -> Banks:
+        """Reads the files; `now` tells who is history. ConfigurationError with file and line where one is malformed."""
+        year = (now or datetime.now(UTC)).year
+        terms = TermBank([*_terms(), *_exceptions()], TERMS)
+        return cls(terms, NameIndex(shipped_people(), year, PEOPLE), _digest())
 
-    def search(self, text: str) -> list[Hit]:
-        """All whole-word matches in `text` but those inside an exception, in order; of overlapping ones the longest."""
-        folded = fold(text)
-        if len(folded) != len(text):  # a letter that folds to several (ß): places would shift
-            folded = "".join(letter if len(letter) == 1 else "?" for letter in map(fold, text))
-        found = []
-        for last, (length, entry) in self._automaton.iter(folded):
-            start, end = last - length + 1, last + 1
-            if not (_in_word(folded, start - 1) or _in_word(folded, end)):
-                found.append(Hit(entry, start, end))
-        found.sort(key=lambda hit: (hit.start, -hit.end))
+    def search(self, text: str, added: Added = NOTHING_ADDED) -> list[Hit]:
+        """All whole-word matches in `text`, those that an exception of the tenant covers marked as excepted."""
+        folded = fold_in_place(text)
+        words = words_of(text, folded)
+        own, exceptions = self._terms.search(folded, words)
+        names = [hit for hit in self._names(text, words, added.people) if hit.entry.score > 0]
+        hits = [hit for hit in except_inside([*own, *names], exceptions) if not hit.excepted]
+        terms = [hit for hit in hits if hit.entry.source == TERMS]
+        theirs: list[tuple[int, int]] = []
+        for bank in added.terms:
+            found, spans = bank.search(folded, words)
+            terms += [hit for hit in except_inside(found, exceptions) if not hit.excepted]
+            theirs += spans
+        named = [hit for hit in hits if hit.entry.source != TERMS]
+        return sorted([*named, *except_inside(terms, theirs)], key=lambda hit: (hit.start, -hit.end))
+
+    def _names(self, text: str, words: Sequence[Word], more: NameIndex | None) -> list[Hit]:
+        """The names of public figures, of overlapping ones the longest."""
+        scene = Scene(text, words)
         kept: list[Hit] = []
-        for hit in found:
-            if not kept or hit.start >= kept[-1].end:
-                kept.append(hit)
-        return [hit for hit in kept if hit.entry.category]
+        for index in (self._people, more):
+            if index is None:
+                continue
+            finds = list(index.exact(words, text, self._is_english))
+            # A full name that is spelled right is settled; a surname may belong to a first name that is not.
+            full = [find for find in finds if find.name.words > 1]
+            open_ = [w for w in words if not any(f.words[0].start <= w.start <= f.words[-1].start for f in full)]
+            doubtful = frozenset(w for w in open_ if scene.capital(w) and w.text not in lists()["first"])
+            for run in _runs(words, open_):
+                finds += index.misspelled(run, doubtful, self._is_fixed)
+            kept = _settled(scene, kept, finds, index.source)
+        return kept
+
+    def _is_fixed(self, word: str) -> bool:
+        """Whether a word was surely meant as it is spelled."""
+        return self._is_english(word) or word in self._other_names
 
 
-def fold(text: str) -> str:
-    """Lower case without accents, a hyphen like a blank."""
-    if not text.isascii():
-        decomposed = unicodedata.normalize("NFD", text)
-        text = unicodedata.normalize("NFC", "".join(mark for mark in decomposed if not unicodedata.combining(mark)))
-    return text.lower().replace("-", " ").replace("’", "'")
+def _runs(words: Sequence[Word], told: Sequence[Word]) -> Iterator[list[Word]]:
+    """The stretches of `words` that are in `told`."""
+    wanted = set(told)
+    run: list[Word] = []
+    for word in words:
+        if word in wanted:
+            run.append(word)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
 
 
-def _in_word(text: str, at: int) -> bool:
-    return 0 <= at < len(text) and text[at].isalnum()
+def _settled(scene: Scene, kept: list[Hit], finds: Iterable[Find], source: str) -> list[Hit]:
+    """`kept` and the hits of `finds` that do not overlap them."""
+    hits = [
+        Hit(Entry(find.name.category, scene.score(find), source), find.words[0].start, find.words[-1].end)
+        for find in finds
+    ]
+    hits.sort(key=lambda hit: (hit.start, -hit.end, -hit.entry.score))
+    free = [hit for hit in hits if all(hit.end <= other.start or other.end <= hit.start for other in kept)]
+    return sorted([*kept, *longest(free)], key=lambda hit: hit.start)
+
+
+def _data(name: str) -> str:
+    return files(__package__).joinpath(f"data/{name}").read_text(encoding="utf-8")
 
 
 def _lines(name: str) -> list[tuple[int, str]]:
     """The lines of a data file that say something, with their numbers."""
-    lines = files(__package__).joinpath(f"data/{name}").read_text(encoding="utf-8").splitlines()
-    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
+    lines = enumerate(_data(name).splitlines(), 1)
+    return [(number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#")]
 
 
-def _people() -> Iterable[tuple[str, Entry]]:
-    """`Name | alias | alias` a line."""
-    for file, full_name in (("people.txt", _FULL_NAME), ("officials.txt", _LESS_KNOWN)):
-        for _, line in _lines(file):
-            for name in (part.strip() for part in line.split("|")):
-                yield name, Entry("public_figure", full_name if " " in name else _ONE_WORD, PEOPLE)
-
-
-def _terms() -> Iterable[tuple[str, Entry]]:
+def _terms() -> Iterator[Term]:
     """`term,category,score` a line."""
     lines = _lines("terms.csv")
     for (number, _), row in zip(lines, csv.reader(line for _, line in lines), strict=True):
         if len(row) != 3 or row[1] not in CATEGORIES or not re.fullmatch(r"0?\.\d+", row[2]):
             raise ConfigurationError(f"terms.csv line {number}: needs term, a known category, a score below 1")
-        yield row[0], Entry(row[1], float(row[2]), TERMS)
+        yield Term(row[0], "exact", row[1], float(row[2]))
 
 
-def _exceptions() -> Iterable[tuple[str, Entry]]:
+def _exceptions() -> Iterator[Term]:
     """One phrase a line."""
     for _, line in _lines("exceptions.txt"):
-        yield line, Entry("", 0.0, TERMS)
+        yield Term(line, "exception")
+
+
+def _digest() -> str:
+    folder = files(__package__).joinpath("data")
+    sums = hashlib.sha256()
+    for name in ("terms.csv", "exceptions.txt", "officials.txt", "name_context.txt"):
+        sums.update(folder.joinpath(name).read_bytes())
+    for file in sorted(folder.joinpath("people").iterdir(), key=lambda file: file.name):
+        sums.update(file.read_bytes())
+    return sums.hexdigest()

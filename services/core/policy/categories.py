@@ -27,6 +27,7 @@ CATEGORIES: dict[str, str] = {
     "health": "makes a medical claim",
     "spam": "is unsolicited bulk content",
     "public_figure": "depicts a public person",
+    "public_figure.historical": "depicts a public person who died more than 70 years ago",
     "realistic_face": "contains a photograph of a human face",
     "known_image": "matches a known forbidden image",
     "language": "is not in a supported language",

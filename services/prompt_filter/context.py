@@ -1,0 +1,116 @@
+"""Whether a name means the public person: hints nearby, capitals in a text that has some, and the words next to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+from services.prompt_filter.name_index import Find
+from services.prompt_filter.words import Word
+
+# Words on either side among which a hint may stand.
+_REACH = 10
+# Full names are all but certain; a single word is a little less so; what may be, goes to a person.
+_ONE_WORD, _POSSIBLE, _MISSPELLED = 0.85, 0.5, 0.9
+
+
+@cache
+def lists() -> dict[str, frozenset[str]]:
+    """The word lists of data/name_context.txt by their section."""
+    found: dict[str, set[str]] = {}
+    section: set[str] = set()
+    for line in files(__package__).joinpath("data/name_context.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = found.setdefault(line.strip("[]"), set())
+        elif not line.startswith("#"):
+            section.update(line.split())
+    return {name: frozenset(words) for name, words in found.items()}
+
+
+class Scene:
+    """A text around its names: which of its capitals say something."""
+
+    def __init__(self, text: str, words: Sequence[Word]) -> None:
+        self._text = text
+        self._words = words
+        self._place = {word.start: number for number, word in enumerate(words)}
+        self._texts = [word.text for word in words]
+        small = sum(text[word.start].islower() for word in words)
+        inside = [w for number, w in enumerate(words) if w.capital and number and not self._opens(number)]
+        # Where every word has a capital, or only sentences have, a name's capital tells nothing.
+        self.cased = bool(inside) and small * 4 > len(inside)
+
+    def _opens(self, number: int) -> bool:
+        """Whether a sentence begins with this word."""
+        return number == 0 or self._gap(number - 1).strip()[:1] in set('.!?:;"(')
+
+    def _gap(self, number: int) -> str:
+        """What stands between a word and the next."""
+        behind = self._words[number + 1].start if number + 1 < len(self._words) else len(self._text)
+        return self._text[self._words[number].end : behind]
+
+    def capital(self, word: Word) -> bool:
+        """Whether a word's capital says that it is a name."""
+        return self.cased and word.capital
+
+    def score(self, find: Find) -> float:
+        """How surely the name that was found means the public person, 0…1."""
+        first, last = self._place[find.words[0].start], self._place[find.words[-1].start]
+        score = (self._lone if find.name.words == 1 else self._full)(find, first, last)
+        if find.edits:
+            score = min(score, _MISSPELLED if find.name.words > 1 else _POSSIBLE)
+        if find.swapped and find.name.hints and not all(map(self.capital, find.words)):
+            score = 0.0
+        return min(score, find.name.score)
+
+    def _full(self, find: Find, first: int, last: int) -> float:
+        """A name of several words."""
+        if not find.name.hints:
+            return _POSSIBLE if self._is_place(last) else 1.0
+        if self._hinted(find, first, last):
+            return 1.0
+        if self._is_place(last):
+            return 0.0
+        if not self.cased:
+            return _POSSIBLE
+        return _MISSPELLED if all(map(self.capital, find.words)) else 0.0
+
+    def _lone(self, find: Find, first: int, last: int) -> float:
+        """A name of one word."""
+        word, before, after = find.words[0], self._before(first), self._after(last)
+        known = lists()
+        told = before in known["title"] or self._hinted(find, first, last)
+        if not told and (self._is_place(last) or (find.name.hints and before in known["before"])):
+            return 0.0
+        if before in known["first"] - known["title"] and (not self.cased or self._words[first - 1].capital):
+            return 0.0
+        common = word.text in known["first"]
+        if common and after and (self.capital(self._words[last + 1]) or after in known["surname"]):
+            return 0.0
+        if not find.whole and not self.capital(word):
+            return 0.0
+        if told:
+            return _MISSPELLED
+        if before in known["article"] and not self.capital(word):
+            return 0.0 if find.name.hints or before in ("a", "an") else _ONE_WORD
+        if not find.name.hints:
+            return _ONE_WORD
+        speaks = self.capital(word) and not self._opens(first) and not common
+        return _POSSIBLE if speaks else 0.0
+
+    def _before(self, first: int) -> str:
+        """The word next before, with nothing but blanks between; empty where there is none."""
+        return self._texts[first - 1] if first and not self._gap(first - 1).strip(" -") else ""
+
+    def _after(self, last: int) -> str:
+        """The word next behind, with nothing but blanks between; empty where there is none."""
+        return self._texts[last + 1] if last + 1 < len(self._texts) and not self._gap(last).strip(" -") else ""
+
+    def _is_place(self, last: int) -> bool:
+        return self._after(last) in lists()["after"]
+
+    def _hinted(self, find: Find, first: int, last: int) -> bool:
+        near = " ".join([*self._texts[max(0, first - _REACH) : first], "", *self._texts[last + 1 : last + 1 + _REACH]])
+        padded = f" {near} "
+        return any(f" {hint} " in padded or f" {hint}s " in padded for hint in find.name.hints)

@@ -1,0 +1,91 @@
+"""Misspelled words: symmetric deletes (Garbe 2012, "SymSpell") find the candidates, rapidfuzz measures the distance.
+
+Two words are near where one can be had from the other by few insertions, deletions, exchanges and swaps of neighbours
+(optimal string alignment); then both lose few letters to a common rest. The rests of all known words are kept as one
+sorted array of 64-bit hashes, 12 bytes each, so that half a million names take tens of megabytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+
+import numpy as np
+from rapidfuzz.distance import OSA
+
+_SHORTEST = 4
+_LONG = 8
+# A longer word is no name, and would have too many rests.
+_LONGEST = 32
+# Of more candidates than these for one word, only the nearest are tried.
+_MOST = 24
+
+Candidates = list[tuple[str, int]]
+
+
+def allowance(word: str) -> int:
+    """How many edits a known word of this length forgives at most: none below 4 letters, 1 below 8, then 2."""
+    return 0 if len(word) < _SHORTEST else 1 if len(word) < _LONG else 2
+
+
+class Spellings:
+    """Known words, found by their misspellings; thread-safe."""
+
+    def __init__(self, words: Iterable[str], most: int = 2) -> None:
+        """`most` caps the edits, 1 or 2; with 1 half a million words are ready in seconds."""
+        self._most = most
+        self._words = [word for word in words if allowance(word)]
+        counts = np.zeros(len(self._words), np.int64)
+        hashes = np.fromiter(self._hash_all(counts), np.int64)
+        order = np.argsort(hashes)
+        self._hashes = hashes[order]
+        self._owners = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)[order]
+
+    def _hash_all(self, counts: np.ndarray) -> Iterator[int]:
+        """The hashes of all rests of all words; `counts` is filled with how many each word has."""
+        for index, word in enumerate(self._words):
+            rests = _rests(word, min(self._most, allowance(word)))
+            counts[index] = len(rests)
+            yield from map(hash, rests)
+
+    def near(self, word: str) -> Candidates:
+        """Known words (not `word` itself) within their allowance, with their distance, nearest first; at most 24."""
+        if not self._words or not _SHORTEST - 1 <= len(word) <= _LONGEST:
+            return []
+        queries = np.fromiter(map(hash, _rests(word, min(self._most, allowance(word + "x") or 1))), np.int64)
+        begins = np.searchsorted(self._hashes, queries, "left")
+        ends = np.searchsorted(self._hashes, queries, "right")
+        found = []
+        for owner in {o for at in np.flatnonzero(begins < ends) for o in self._owners[begins[at] : ends[at]].tolist()}:
+            known = self._words[owner]
+            most = min(self._most, allowance(known))
+            if 0 < (distance := OSA.distance(word, known, score_cutoff=most)) <= most:
+                found.append((known, distance))
+        return sorted(found, key=lambda candidate: (candidate[1], candidate[0]))[:_MOST]
+
+
+def corrections(
+    candidates: Sequence[Candidates], sizes: Iterable[int], most: int
+) -> Iterator[tuple[int, int, str, int]]:
+    """Runs of words that become another run by 1…`most` edits: (first, behind the last, the other joined, edits).
+
+    `candidates[i]` is what word i may stand for, itself included with distance 0; `sizes` how many words a run has.
+    """
+    for size in sizes:
+        for first in range(len(candidates) - size + 1):
+            run = candidates[first : first + size]
+            if not all(run) or all(distance == 0 for options in run for _, distance in options):
+                continue
+            for choice in product(*run):
+                edits = sum(distance for _, distance in choice)
+                if 0 < edits <= most:
+                    yield first, first + size, "".join(word for word, _ in choice), edits
+
+
+def _rests(word: str, deletes: int) -> set[str]:
+    """`word`, and all that is left of it after up to `deletes` (1 or 2) letters are taken out."""
+    once = {word[:at] + word[at + 1 :] for at in range(len(word))}
+    if deletes == 1:
+        return {word} | once
+    twice = {rest[:at] + rest[at + 1 :] for rest in once for at in range(len(rest))}
+    return {word} | once | twice
