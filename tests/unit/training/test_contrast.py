@@ -24,6 +24,9 @@ def load(path: Path) -> dict:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+SEXUAL = [path for path in GRAMMARS if "sexual" in load(path).get("unsafe", {}).get("labels", [])]
+
+
 def templates(grammar: dict, side: int) -> list[str]:
     """The templates of a side, 0 unsafe and 1 safe: those with a twin and those without."""
     alone = grammar.get(("unsafe", "safe")[side], {}).get("templates", [])
@@ -55,13 +58,9 @@ def test_a_grammar_names_only_what_exists(path):
     assert all(isinstance(filler, str) for filler in fillers)
 
 
-@pytest.mark.parametrize("path", GRAMMARS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SEXUAL, ids=lambda path: path.stem)
 def test_a_sexual_grammar_holds_no_word_of_age_on_its_unsafe_side(path):
-    grammar = load(path)
-    if "sexual" not in grammar.get("unsafe", {}).get("labels", []):
-        pytest.skip("not sexual")
-
-    aged = [text for text in texts(grammar, 0) if WORDS_OF_AGE.search(text)]
+    aged = [text for text in texts(load(path), 0) if WORDS_OF_AGE.search(text)]
 
     assert aged == []
 
