@@ -109,16 +109,21 @@ def _aliases(text: str) -> Iterator[Problem]:
             yield _at(event.start_mark, "", f"alias '*{event.anchor}' is not allowed: write it out")
 
 
-def parse(text: str, source: str) -> Located:
-    """Parse one YAML document of at most 262,144 characters; raises `PolicyError` with every mistake at its place."""
+_POLICY = "a policy is a mapping with the keys name, defaults, categories and rules"
+
+
+def parse(text: str, source: str, expected: str = _POLICY) -> Located:
+    """Parse one YAML document of at most 262,144 characters; raises `PolicyError` with every mistake at its place.
+
+    `expected` is what to say where it is no mapping.
+    """
     if len(text) > MAX_CHARACTERS:
         raise PolicyError(source, [_at(None, "", f"longer than {MAX_CHARACTERS} characters")])
     try:
         problems = list(_aliases(text))
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
-            message = "a policy is a mapping with the keys name, defaults, categories and rules"
-            raise PolicyError(source, [_at(None, "", message)])
+            raise PolicyError(source, [_at(None, "", expected)])
         problems.extend(_duplicates(root))
         if problems:
             raise PolicyError(source, problems)
