@@ -109,6 +109,8 @@ class NameIndex:
 
     def _search(self, words: Sequence[Word], ordinary: WordTest) -> Iterator[Find]:
         """Names whose ends are ends of words in the run of `words`."""
+        if not self._which:  # an automaton of nothing cannot search
+            return
         firsts: dict[int, int] = {}
         lasts: dict[int, tuple[int, bool]] = {}
         at = 0

@@ -77,7 +77,7 @@ async def replace(conn: Connection, bank: str, people: Iterable[PersonRow], who:
         " DO UPDATE SET changed_by = excluded.changed_by, changed_at = now()",
         [bank, who],
     )
-    await conn.execute("CREATE TEMPORARY TABLE news (LIKE people) ON COMMIT DROP")
+    await conn.execute("CREATE TEMPORARY TABLE news (LIKE people)")
     async with conn.cursor() as cursor, cursor.copy("COPY news FROM STDIN") as copy:
         for row in people:
             await copy.write_row((bank, row.entry, row.name, list(row.aliases), row.died, row.score))
@@ -100,6 +100,7 @@ async def replace(conn: Connection, bank: str, people: Iterable[PersonRow], who:
             "INSERT INTO people SELECT * FROM news n WHERE NOT EXISTS"
             " (SELECT FROM people p WHERE p.bank = n.bank AND p.entry = n.entry)"
         )
+    await conn.execute("DROP TABLE news")
     await audit.append(conn, who, "banks.import_people", bank, **asdict(difference))
     return difference
 
