@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.core.signals import Signal, TextSpan, with_zeros
@@ -11,6 +11,7 @@ from services.prompt_filter.classifier import SOURCE, Classifier
 from services.prompt_filter.compose import SOURCE as COMPOSED
 from services.prompt_filter.compose import minors_score
 from services.prompt_filter.normalize import Form
+from services.prompt_filter.people import HISTORICAL, PUBLIC_FIGURE
 
 NORMALIZER = "normalizer/1"
 # Below this a score needs no words to explain it.
@@ -29,6 +30,8 @@ class Reading:
         """The highest score of each category."""
         worst = dict(self.scores)
         for hit in self.hits:
+            if hit.excepted:
+                continue
             worst[hit.entry.category] = max(hit.entry.score, worst.get(hit.entry.category, 0.0))
         return worst
 
@@ -36,12 +39,18 @@ class Reading:
 def gather(readings: list[Reading], classifier: Classifier) -> tuple[Signal, ...]:
     """All signals of a text from its readings: first the original, then the undressed where it reads differently."""
     signals = [*_bank_signals(readings), *_scores(readings, classifier)]
-    sexual = max((signal.score for signal in signals if signal.category == "sexual"), default=0.0)
+    sexual = sexual_score(readings)
     score, age = max((minors_score(reading.form.text, sexual) for reading in readings), key=lambda found: found[0])
     form = next((r.form for r in readings if minors_score(r.form.text, sexual) == (score, age)), readings[0].form)
     signals.append(Signal("sexual.minors", score, COMPOSED, form.span(*age) if age and score >= EXPLAINED else None))
     signals.append(_evasion(readings, signals))
-    return with_zeros(signals, ["public_figure"], PEOPLE)
+    return with_zeros(signals, [PUBLIC_FIGURE, HISTORICAL], PEOPLE)
+
+
+def sexual_score(readings: Sequence[Reading]) -> float:
+    """What `sexual.minors` is composed of: the highest sexual score of all, excepted by the tenant or not."""
+    hits = [hit.entry.score for reading in readings for hit in reading.hits if hit.entry.category == "sexual"]
+    return max([*hits, *(reading.scores.get("sexual", 0.0) for reading in readings)])
 
 
 def _bank_signals(readings: Iterable[Reading]) -> Iterator[Signal]:
@@ -49,6 +58,8 @@ def _bank_signals(readings: Iterable[Reading]) -> Iterator[Signal]:
     told: set[tuple[str, int, int]] = set()
     for reading in readings:
         for hit in reading.hits:
+            if hit.excepted:
+                continue
             span = reading.form.span(hit.start, hit.end)
             if (place := (hit.entry.category, span.start, span.end)) not in told:
                 told.add(place)
@@ -71,6 +82,7 @@ def _evasion(readings: list[Reading], signals: list[Signal]) -> Signal:
         return Signal("evasion", 0.0, NORMALIZER)
     before, after = original.worst(), readable.worst()
     gains = {category: score - before.get(category, 0.0) for category, score in after.items()}
+    gains.pop(HISTORICAL, None)  # nobody has a reason to hide Caesar
     category = max(gains, key=lambda name: gains[name])
     spans = (s.evidence for s in signals if s.category == category and isinstance(s.evidence, TextSpan))
     evidence = next((span for span in spans if span.form == "undressed"), None)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.signals import Measurement, ModelVersion, Signal
 from services.core.timing import timed
-from services.prompt_filter.banks import PEOPLE, TERMS, Banks
+from services.prompt_filter.banks import NOTHING_ADDED, PEOPLE, TERMS, Added, Banks
 from services.prompt_filter.classifier import SOURCE, Classifier, Heads
 from services.prompt_filter.encoder import Encoder
-from services.prompt_filter.evidence import Reading, gather
+from services.prompt_filter.evidence import Reading, gather, sexual_score
 from services.prompt_filter.language import LanguageTest, vocabulary
 from services.prompt_filter.negative import absences
 from services.prompt_filter.normalize import plain, undress
@@ -39,6 +40,18 @@ class PromptPipeline:
         self._classifier = classifier
         self.models = models
 
+    @property
+    def encoder_sha256(self) -> str:
+        """The digest of the encoder that heads must have been fitted on."""
+        return self.models[0].digest
+
+    def with_heads(self, heads: bytes) -> PromptPipeline:
+        """This pipeline with other heads (.npz) on its encoder; raises ConfigurationError where they do not fit."""
+        classifier = Classifier(self._classifier.encoder, Heads.read(heads, "candidate"))
+        digest = hashlib.sha256(heads).hexdigest()
+        version = replace(self.models[1], version=digest[:12], digest=digest)
+        return PromptPipeline(self._language, self._banks, classifier, (self.models[0], version, *self.models[2:]))
+
     @classmethod
     def load(cls, settings: PromptFilterSettings) -> PromptPipeline:
         """Loads models and banks; raises ConfigurationError where a file is missing or another than was meant."""
@@ -53,8 +66,11 @@ class PromptPipeline:
         )
         return cls(LanguageTest(), banks, Classifier(Encoder(encoder, tokenizer), Heads.load(heads)), models)
 
-    def measure(self, text: str, negative: str = "") -> PromptMeasurement:
-        """Everything the filter can say of a prompt and its negative prompt; raises InvalidInput where it is none."""
+    def measure(self, text: str, negative: str = "", added: Added = NOTHING_ADDED) -> PromptMeasurement:
+        """Everything the filter can say of a prompt and its negative prompt; raises InvalidInput where it is none.
+
+        `added` are the banks of Postgres that hold for whoever asks.
+        """
         validate(text)
         if negative:
             validate(negative, "negative_prompt")
@@ -66,18 +82,19 @@ class PromptPipeline:
         with timed(timings, "language"):
             language = max((self._language.of(form.text) for form in forms), key=lambda found: found.english)
         with timed(timings, "banks"):
-            hits = [self._banks.search(form.text) for form in forms]
+            hits = [self._banks.search(form.text, added) for form in forms]
         with timed(timings, "classifier"):
             scores = [self._classifier.scores(form.text) for form in forms]
         with timed(timings, "evidence"):
-            signals = gather([Reading(*found) for found in zip(forms, hits, scores, strict=True)], self._classifier)
+            readings = [Reading(*found) for found in zip(forms, hits, scores, strict=True)]
+            signals = gather(readings, self._classifier)
         if negative:
             with timed(timings, "negative"):
                 absent = undress(plain(negative), vocabulary())
-                sexual = max(signal.score for signal in signals if signal.category == "sexual")
-                signals = (*signals, *absences(absent, forms[-1], self._classifier, sexual))
+                signals = (*signals, *absences(absent, forms[-1], self._classifier, sexual_score(readings)))
         foreign = Signal("language", 1 - language.english, LANGUAGE)
-        return PromptMeasurement((*signals, foreign), self.models, timings, (), language.code, language.english)
+        models = (*self.models, *added.versions)
+        return PromptMeasurement((*signals, foreign), models, timings, (), language.code, language.english)
 
 
 def _version(source: str, digest: str) -> ModelVersion:
