@@ -20,7 +20,7 @@ from services.core.policy.categories import CATEGORIES, STAGES, possible_at
 from services.core.policy.document import Policy, PolicyError, load_policy
 from services.core.policy.limits import Limit
 from services.core.policy.schema import NEVER
-from services.core.store import policies
+from services.core.store import policies, prompt_models
 from services.core.store.database import single_transaction
 from services.core.verdicts import Tier
 
@@ -53,6 +53,8 @@ async def _in_force() -> Policy:
 
 async def _activate(policy: Policy, who: str) -> None:
     async with single_transaction(HouseSettings().database()) as connection:
+        if policy.document.prompt_model:
+            await prompt_models.get(connection, policy.document.prompt_model)
         await policies.put(connection, policy, who)
         await policies.activate(connection, policy.id, who, datetime.now(UTC))
 

@@ -31,6 +31,9 @@ CLEARANCE_REFUSALS = Counter("portcullis_clearance_refusals", "Clearances that w
 QUEUE_DEPTH = Gauge("portcullis_queue_depth", "Items waiting.", ["queue"])
 QUEUE_AGE = Gauge("portcullis_queue_oldest_seconds", "Age of the oldest waiting item.", ["queue"])
 POLICY = Info("portcullis_policy", "The active policy.")
+SHADOW_VERDICTS = Counter(
+    "portcullis_shadow_verdicts", "Prompts judged a second time by the model on trial.", ["active", "shadow"]
+)
 MODEL = Gauge("portcullis_model", "Loaded models; always 1.", ["name", "version", "digest"])
 
 

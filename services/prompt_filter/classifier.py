@@ -7,7 +7,9 @@ text counts as the worst of its windows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -34,19 +36,27 @@ class Heads:
 
     @classmethod
     def load(cls, path: Path) -> Heads:
-        """Reads the .npz that training wrote; raises ConfigurationError where it does not fit this code."""
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        """Reads the .npz that training wrote; raises as `read`."""
+        return cls.read(path.read_bytes(), path.name)
+
+    @classmethod
+    def read(cls, data: bytes, name: str) -> Heads:
+        """Heads from the bytes of an .npz called `name`; raises ConfigurationError where they do not fit this code."""
+        try:
+            with np.load(BytesIO(data), allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+        except (ValueError, OSError, BadZipFile) as error:
+            raise ConfigurationError(f"{name}: cannot be read ({error})") from error
         try:
             names = tuple(str(name) for name in arrays["categories"])
             ngrams = NgramModel(arrays["ngram_weights"], arrays["ngram_scales"], arrays["ngram_bias"])
             heads = cls(names, arrays["weights"].astype(np.float32), arrays["bias"], ngrams, arrays["mix"])
         except KeyError as error:
-            raise ConfigurationError(f"{path.name}: has no array {error}; it is no model of this filter") from error
+            raise ConfigurationError(f"{name}: has no array {error}; it is no model of this filter") from error
         if unknown := sorted(set(names) - set(CATEGORIES)):
-            raise ConfigurationError(f"{path.name}: knows categories that the policy does not: {', '.join(unknown)}")
+            raise ConfigurationError(f"{name}: knows categories that the policy does not: {', '.join(unknown)}")
         if ngrams.weights.shape != (BUCKETS, len(names)) or heads.mix.shape != (len(names), 3):
-            raise ConfigurationError(f"{path.name}: its arrays do not fit {len(names)} categories")
+            raise ConfigurationError(f"{name}: its arrays do not fit {len(names)} categories")
         return heads
 
 
@@ -54,17 +64,17 @@ class Classifier:
     """Scores a text; thread-safe."""
 
     def __init__(self, encoder: Encoder, heads: Heads) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._heads = heads
 
     def scores(self, text: str) -> dict[str, float]:
         """Calibrated probability 0…1 of each category."""
         heads = self._heads
         logits = [
-            heads.mix[:, 0] * (heads.weights @ self._encoder.embed(window) + heads.bias)
+            heads.mix[:, 0] * (heads.weights @ self.encoder.embed(window) + heads.bias)
             + heads.mix[:, 1] * heads.ngrams.logits(text[window.start : window.end])
             + heads.mix[:, 2]
-            for window in self._encoder.windows(text)
+            for window in self.encoder.windows(text)
         ]
         worst = np.max(logits, axis=0)
         return dict(zip(heads.categories, (1 / (1 + np.exp(-worst))).tolist(), strict=True))

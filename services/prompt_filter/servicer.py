@@ -6,27 +6,47 @@ import asyncio
 
 from portcullis.v1 import prompt_filter_pb2 as pb
 from portcullis.v1 import prompt_filter_pb2_grpc as stubs
+from portcullis.v1.checks_pb2 import Subject
 from services.core.clearance import prompt_digests
 from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
+from services.core.verdicts import Verdict
+from services.prompt_filter.bank_source import WordBanks
+from services.prompt_filter.banks import Added
+from services.prompt_filter.candidates import Candidates, Shadow
+from services.prompt_filter.guard import Guard, second_opinion
 from services.prompt_filter.pipeline import PromptPipeline
 
 
 class PromptFilterServicer(stubs.PromptFilterServiceServicer):
     """Judges prompts."""
 
-    def __init__(self, pipeline: PromptPipeline, judge: Judge) -> None:
-        self._pipeline = pipeline
+    def __init__(self, candidates: Candidates, banks: WordBanks, judge: Judge, guard: Guard | None) -> None:
+        self._candidates = candidates
+        self._shadow = Shadow()
+        self._banks = banks
         self._judge = judge
+        self._guard = guard
 
     async def CheckPrompt(
         self, request: pb.PromptFilterServiceCheckPromptRequest, context: Context
     ) -> pb.PromptFilterServiceCheckPromptResponse:
         """One prompt; the clearance binds the sha256 of its exact UTF-8 bytes, and of the negative prompt's."""
-        measured = await asyncio.to_thread(self._pipeline.measure, request.prompt, request.negative_prompt)
-        digests = prompt_digests(request.prompt, request.negative_prompt)
+        subject, prompt = request.subject, (request.prompt, request.negative_prompt)
+        pipeline, added = self._candidates.active(), self._banks.of(subject.tenant)
+        measured = await asyncio.to_thread(pipeline.measure, *prompt, added)
+        active = self._judge.verdict(subject, "prompt", measured)
+        if shadow := self._candidates.shadow():
+            self._shadow.compare(active, subject.request_id, lambda: self._verdict(shadow, subject, prompt, added))
+        if self._guard and active is Verdict.REVIEW:
+            measured = await asyncio.to_thread(second_opinion, self._guard, request.prompt, measured)
+        digests = prompt_digests(*prompt)
         return pb.PromptFilterServiceCheckPromptResponse(
-            check=self._judge.judge(request.subject, "prompt", digests, measured),
+            check=self._judge.judge(subject, "prompt", digests, measured),
             language=measured.language,
             language_confidence=measured.language_confidence,
         )
+
+    def _verdict(self, shadow: PromptPipeline, subject: Subject, prompt: tuple[str, str], added: Added) -> Verdict:
+        """What the model on trial would come to; blocking."""
+        return self._judge.verdict(subject, "prompt", shadow.measure(*prompt, added))
