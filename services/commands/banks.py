@@ -24,8 +24,8 @@ from services.core.store.database import single_transaction
 from services.core.store.terms import Bank, Difference, Term
 from services.prompt_filter.bank_file import COLUMNS, BankFileError, read_bank_file
 from services.prompt_filter.context import lists
+from services.prompt_filter.fuzzy import everyday
 from services.prompt_filter.people_file import PeopleFile, read_people_file
-from services.prompt_filter.vocabulary import vocabulary
 
 HELP = """See and change the banks of words and names that the prompt filter looks for.
 
@@ -200,7 +200,7 @@ def _read_people(file: Path) -> PeopleFile:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(file.name, total=file.stat().st_size)
         read = read_people_file(
-            file, lambda word: word in known or word in vocabulary(), lambda at: progress.update(task, completed=at)
+            file, lambda word: word in known or everyday(word), lambda at: progress.update(task, completed=at)
         )
         progress.update(task, completed=file.stat().st_size)
     return read

@@ -18,7 +18,7 @@ from services.core.errors import ConfigurationError
 from services.core.policy.categories import CATEGORIES
 from services.core.signals import ModelVersion
 from services.core.store.terms import Term
-from services.prompt_filter.context import Scene, lists
+from services.prompt_filter.context import Kin, Scene
 from services.prompt_filter.name_index import Find, NameIndex
 from services.prompt_filter.people import shipped_people
 from services.prompt_filter.term_bank import Entry, Hit, TermBank, except_inside, longest
@@ -51,7 +51,7 @@ class Banks:
         self._people = people
         self.digest = digest
         self._is_english = vocabulary().__contains__
-        self._other_names = lists()["first"] | lists()["surname"]
+        self._kin = Kin.of(people)
 
     @classmethod
     def load(cls, now: datetime | None = None) -> Banks:
@@ -78,7 +78,7 @@ class Banks:
 
     def _names(self, text: str, words: Sequence[Word], more: NameIndex | None) -> list[Hit]:
         """The names of public figures, of overlapping ones the longest."""
-        scene = Scene(text, words)
+        scene = Scene(text, words, self._kin)
         kept: list[Hit] = []
         for index in (self._people, more):
             if index is None:
@@ -87,15 +87,11 @@ class Banks:
             # A full name that is spelled right is settled; a surname may belong to a first name that is not.
             full = [find for find in finds if find.name.words > 1]
             open_ = [w for w in words if not any(f.words[0].start <= w.start <= f.words[-1].start for f in full)]
-            doubtful = frozenset(w for w in open_ if scene.capital(w) and w.text not in lists()["first"])
+            doubtful = frozenset(word for word in open_ if scene.doubts(word))
             for run in _runs(words, open_):
-                finds += index.misspelled(run, doubtful, self._is_fixed)
+                finds += index.misspelled(run, doubtful, self._kin.is_name)
             kept = _settled(scene, kept, finds, index.source)
         return kept
-
-    def _is_fixed(self, word: str) -> bool:
-        """Whether a word was surely meant as it is spelled."""
-        return self._is_english(word) or word in self._other_names
 
 
 def _runs(words: Sequence[Word], told: Sequence[Word]) -> Iterator[list[Word]]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from services.prompt_filter.name_index import Find
+from services.prompt_filter.name_index import Find, NameIndex
+from services.prompt_filter.vocabulary import vocabulary
 from services.prompt_filter.words import Word
 
 # Words on either side among which a hint may stand.
 _REACH = 10
 # Full names are all but certain; a single word is a little less so; what may be, goes to a person.
+# A text of so few words has no small letters to tell.
+_FEW = 4
+# The commonest 8,000 English words are no first names, whoever is called so.
+_COMMON = math.log(10 + 8_000)
 _ONE_WORD, _POSSIBLE, _MISSPELLED = 0.85, 0.5, 0.9
 
 
@@ -28,10 +35,34 @@ def lists() -> dict[str, frozenset[str]]:
     return {name: frozenset(words) for name, words in found.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """First names and surnames that many people bear: beside one of these, a single word names somebody else."""
+
+    first: frozenset[str]
+    surname: frozenset[str]
+
+    @classmethod
+    def of(cls, index: NameIndex) -> Kin:
+        """The common names of data/name_context.txt, and those of all public figures that are no common words."""
+        known, borne = lists(), vocabulary()
+        first = {name for name in index.given if borne.cost(name) > _COMMON} - known["title"] - known["article"]
+        return cls(
+            known["first"] | {name for name in first if len(name) > 2},
+            known["surname"] | {name for name in index.surnames if borne.cost(name) > _COMMON},
+        )
+
+    def is_name(self, word: str) -> bool:
+        """Whether a word is a name that many bear."""
+        known = lists()
+        return word in known["first"] or word in known["surname"]
+
+
 class Scene:
     """A text around its names: which of its capitals say something."""
 
-    def __init__(self, text: str, words: Sequence[Word]) -> None:
+    def __init__(self, text: str, words: Sequence[Word], kin: Kin) -> None:
+        self._kin = kin
         self._text = text
         self._words = words
         self._place = {word.start: number for number, word in enumerate(words)}
@@ -54,12 +85,17 @@ class Scene:
         """Whether a word's capital says that it is a name."""
         return self.cased and word.capital
 
+    def doubts(self, word: Word) -> bool:
+        """Whether a word with a capital may be a misspelled name although it is English ("Tailor Swift")."""
+        alone = len(self._words) <= _FEW
+        return word.capital and (self.cased or alone) and not self._kin.is_name(word.text)
+
     def score(self, find: Find) -> float:
         """How surely the name that was found means the public person, 0…1."""
         first, last = self._place[find.words[0].start], self._place[find.words[-1].start]
         score = (self._lone if find.name.words == 1 else self._full)(find, first, last)
         if find.edits:
-            score = min(score, _MISSPELLED if find.name.words > 1 else _POSSIBLE)
+            score = min(score, _POSSIBLE if find.doubted or find.name.words == 1 else _MISSPELLED)
         if find.swapped and find.name.hints and not all(map(self.capital, find.words)):
             score = 0.0
         return min(score, find.name.score)
@@ -83,20 +119,25 @@ class Scene:
         told = before in known["title"] or self._hinted(find, first, last)
         if not told and (self._is_place(last) or (find.name.hints and before in known["before"])):
             return 0.0
-        if before in known["first"] - known["title"] and (not self.cased or self._words[first - 1].capital):
+        if before in self._kin.first and (not self.cased or self._words[first - 1].capital):
             return 0.0
-        common = word.text in known["first"]
-        if common and after and (self.capital(self._words[last + 1]) or after in known["surname"]):
+        if (
+            word.text in self._kin.first
+            and after
+            and (self.capital(self._words[last + 1]) or after in self._kin.surname)
+        ):
             return 0.0
         if not find.whole and not self.capital(word):
             return 0.0
         if told:
             return _MISSPELLED
+        if word.uncased:
+            return _ONE_WORD
         if before in known["article"] and not self.capital(word):
             return 0.0 if find.name.hints or before in ("a", "an") else _ONE_WORD
         if not find.name.hints:
             return _ONE_WORD
-        speaks = self.capital(word) and not self._opens(first) and not common
+        speaks = self.capital(word) and not self._opens(first) and word.text not in known["first"]
         return _POSSIBLE if speaks else 0.0
 
     def _before(self, first: int) -> str:

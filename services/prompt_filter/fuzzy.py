@@ -7,16 +7,21 @@ sorted array of 64-bit hashes, 12 bytes each, so that half a million names take 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
 from rapidfuzz.distance import OSA
 
+from services.prompt_filter.vocabulary import vocabulary
+
 _SHORTEST = 4
 _LONG = 8
 # A longer word is no name, and would have too many rests.
 _LONGEST = 32
+# The commonest 40,000 words are English; the tail of the list holds names and slips of the pen as well.
+_EVERYDAY = math.log(10 + 40_000)
 # Of more candidates than these for one word, only the nearest are tried.
 _MOST = 24
 
@@ -64,10 +69,15 @@ class Spellings:
         return sorted(found, key=lambda candidate: (candidate[1], candidate[0]))[:_MOST]
 
 
+def everyday(word: str) -> bool:
+    """Whether a word (lower case) is so common that it was surely meant as it is spelled."""
+    return vocabulary().cost(word) < _EVERYDAY
+
+
 def corrections(
     candidates: Sequence[Candidates], sizes: Iterable[int], most: int
-) -> Iterator[tuple[int, int, str, int]]:
-    """Runs of words that become another run by 1…`most` edits: (first, behind the last, the other joined, edits).
+) -> Iterator[tuple[int, tuple[str, ...], int]]:
+    """Runs of words that become another run by 1…`most` edits: (its first word's place, the other run, edits).
 
     `candidates[i]` is what word i may stand for, itself included with distance 0; `sizes` how many words a run has.
     """
@@ -79,7 +89,7 @@ def corrections(
             for choice in product(*run):
                 edits = sum(distance for _, distance in choice)
                 if 0 < edits <= most:
-                    yield first, first + size, "".join(word for word, _ in choice), edits
+                    yield first, tuple(word for word, _ in choice), edits
 
 
 def _rests(word: str, deletes: int) -> set[str]:

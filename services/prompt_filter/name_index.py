@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import ahocorasick
 
-from services.prompt_filter.fuzzy import Candidates, Spellings, corrections
+from services.prompt_filter.fuzzy import Candidates, Spellings, corrections, everyday
 from services.prompt_filter.people import HISTORICAL, PUBLIC_FIGURE, Person
 from services.prompt_filter.words import Word, spelled
 
@@ -21,6 +21,7 @@ WordTest = Callable[[str], bool]
 
 _LONG_ENOUGH = 4  # letters of a name that may stand inside a handle with digits: "@trump2024"
 _LONE_WORD = 6  # letters of a name of one word that is looked for misspelled
+_RARE = 5  # letters of a word that may vouch for its neighbour
 _MOST_WORDS = 4
 _LONGEST = 100  # letters; no name is longer
 _SHORT_NAME = 10  # letters up to which a name forgives one edit in all
@@ -42,7 +43,8 @@ class Name:
 class Find:
     """A name at `words` of a text, in the text's order, with `edits` misspellings.
 
-    `whole` unless a plural s follows; `swapped` where the surname stands first.
+    `whole` unless a plural s follows; `swapped` where the surname stands first; `doubted` where a word that was changed
+    may be meant as it stands.
     """
 
     name: Name
@@ -50,10 +52,14 @@ class Find:
     edits: int = 0
     whole: bool = True
     swapped: bool = False
+    doubted: bool = False
 
 
 class NameIndex:
-    """Names ready for search; thread-safe. The first of several people of one name counts."""
+    """Names ready for search; thread-safe. The first of several people of one name counts.
+
+    `given` and `surnames` are the first and last words of all names of several words.
+    """
 
     def __init__(self, people: Iterable[Person], year: int, source: str, edits: int = 2) -> None:
         """`year` is today's, and tells who is history; `source` names the bank in signals; `edits` caps the
@@ -65,6 +71,8 @@ class NameIndex:
         self._which = array("I")
         self._lengths = array("H")
         self._parts: set[str] = set()
+        self.given: set[str] = set()
+        self.surnames: set[str] = set()
         known: dict[Name, int] = {}
         for person in people:
             category = HISTORICAL if person.historical(year) else PUBLIC_FIGURE
@@ -80,6 +88,9 @@ class NameIndex:
                 if name not in known:
                     known[name] = len(self._names)
                     self._names.append(name)
+                if len(words) > 1:
+                    self.given.add(words[0])
+                    self.surnames.add(words[-1])
                 self._which.append(known[name])
                 self._lengths.append(len(key))
                 self._parts.update(words if len(words) > 1 else [word for word in words if len(word) >= _LONE_WORD])
@@ -129,23 +140,37 @@ class NameIndex:
             if _parted_well(name, found, ordinary):
                 yield Find(name, found, whole=last[1])
 
-    def misspelled(self, words: Sequence[Word], doubtful: Container[Word], fixed: WordTest) -> Iterator[Find]:
-        """Names that `words` nearly spell. Words that are `fixed` (English, other names) are spelled as they were
-        meant, unless they are `doubtful`.
+    def misspelled(self, words: Sequence[Word], doubtful: Container[Word], given: WordTest) -> Iterator[Find]:
+        """Names that `words` nearly spell.
+
+        Everyday words and given names (of other people) were meant as they are spelled, unless they are `doubtful`, or
+        stand beside a rare word of a name: then the find is `doubted`.
         """
+        rare = [self._is_rare(word, given) for word in words]
         candidates: list[Candidates] = []
-        for word in words:
-            options: Candidates = [(word.text, 0)] if word.text in self._parts or len(word.text) == 1 else []
-            if word.text.isalpha() and (word in doubtful or (not fixed(word.text) and word.text not in self._parts)):
-                options += self._spellings.near(word.text)
+        meant = []
+        for number, word in enumerate(words):
+            text = word.text
+            options: Candidates = [(text, 0)] if text in self._parts or len(text) == 1 else []
+            meant.append(everyday(text) or given(text))
+            beside_rare = any(rare[max(0, number - 1) : number]) or any(rare[number + 1 : number + 2])
+            if text.isalpha() and not rare[number] and (not meant[-1] or beside_rare or word in doubtful):
+                options += self._spellings.near(text)
             candidates.append(options)
-        for first, behind, key, edits in corrections(candidates, range(1, _MOST_WORDS + 1), 2):
-            name = self.name(key)
-            if name is None or name.words != behind - first or (edits > 1 and len(key) < _SHORT_NAME):
+        for first, run, edits in corrections(candidates, range(1, _MOST_WORDS + 1), 2):
+            name = self.name("".join(run))
+            if name is None or name.words != len(run) or (edits > 1 and sum(map(len, run)) < _SHORT_NAME):
                 continue
-            run = tuple(words[first:behind])
-            if name.words > 1 or (edits == 1 and run[0].text[0] == key[0] and run[0] not in doubtful):
-                yield Find(name, run, edits)
+            found = tuple(words[first : first + len(run)])
+            wrong = [n for n, (word, right) in enumerate(zip(found, run, strict=True)) if word.text != right]
+            doubted = any(meant[first + n] and found[n] not in doubtful for n in wrong)
+            if name.words > 1 or (edits == 1 and found[0].text[0] == run[0][0] and not meant[first]):
+                yield Find(name, found, edits, doubted=doubted)
+
+    def _is_rare(self, word: Word, given: WordTest) -> bool:
+        """A word of a name that hardly stands in another text."""
+        text = word.text
+        return len(text) >= _RARE and text in self._parts and not everyday(text) and not given(text)
 
 
 def _is_initial(word: Word, text: str) -> bool:

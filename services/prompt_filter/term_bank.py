@@ -15,8 +15,7 @@ import re2
 
 from services.core.errors import InvalidInput
 from services.core.store.terms import Term
-from services.prompt_filter.fuzzy import Candidates, Spellings, corrections
-from services.prompt_filter.vocabulary import vocabulary
+from services.prompt_filter.fuzzy import Candidates, Spellings, corrections, everyday
 from services.prompt_filter.words import Word, fold, spelled
 
 MOST_PATTERNS = 200  # of one bank
@@ -93,14 +92,13 @@ class TermBank:
     def _misspelled(self, words: Sequence[Word]) -> Iterator[tuple[int, int, Term]]:
         if not self._fuzzy:
             return
-        english = vocabulary()
         candidates: list[Candidates] = []
         for word in words:
             options: Candidates = [(word.text, 0)] if word.text in self._parts else []
-            candidates.append(options if word.text in english else [*options, *self._spellings.near(word.text)])
-        for first, behind, key, edits in corrections(candidates, self._sizes, 2):
-            if (term := self._fuzzy.get(key)) is not None and edits <= term.distance:
-                yield words[first].start, words[behind - 1].end, term
+            candidates.append(options if everyday(word.text) else [*options, *self._spellings.near(word.text)])
+        for first, run, edits in corrections(candidates, self._sizes, 2):
+            if (term := self._fuzzy.get("".join(run))) is not None and edits <= term.distance:
+                yield words[first].start, words[first + len(run) - 1].end, term
 
     def _matches(self, folded: str) -> Iterator[tuple[int, int, Term]]:
         for pattern, term in self._patterns:

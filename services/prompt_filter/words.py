@@ -26,6 +26,11 @@ class Word:
     possessive: bool
     tagged: bool = False
 
+    @property
+    def uncased(self) -> bool:
+        """Whether its script has no capitals, so that none can be missed."""
+        return self.text.upper() == self.text and not self.text.isascii()
+
 
 def fold(text: str) -> str:
     """Lower case without accents, a hyphen like a blank."""

@@ -29,4 +29,4 @@ def test_a_cap_of_one_edit_holds_for_long_words() -> None:
 
 def test_corrections_need_every_word_and_at_least_one_edit() -> None:
     candidates = [[("donald", 1)], [("trump", 0)], [], [("trump", 0)]]
-    assert list(corrections(candidates, [1, 2], 2)) == [(0, 1, "donald", 1), (0, 2, "donaldtrump", 1)]
+    assert list(corrections(candidates, [1, 2], 2)) == [(0, ("donald",), 1), (0, ("donald", "trump"), 1)]
