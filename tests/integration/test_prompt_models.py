@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -13,10 +12,10 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from portcullis.v1 import checks_pb2, prompt_filter_pb2_grpc
 from portcullis.v1 import prompt_filter_pb2 as pb
@@ -57,7 +56,7 @@ def free_port() -> int:
 
 @pytest.fixture
 async def house(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HouseSettings]:
-    monkeypatch.setenv("PORTCULLIS_PROMPT_FILTER_METRICS_PORT", str(free_port()))
+    monkeypatch.setenv("PORTCULLIS_PROMPT_FILTER_METRICS_PORT", "0")
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=min(free_port(), 60_000), drain_seconds=1)
     await provision(settings)
     stopping = asyncio.Event()
@@ -88,12 +87,9 @@ async def activate(db: Database, model_id: str) -> None:
 
 
 def shadow_blocks() -> float:
-    port = os.environ["PORTCULLIS_PROMPT_FILTER_METRICS_PORT"]
-    with urlopen(f"http://127.0.0.1:{port}/metrics") as page:
-        found = re.search(
-            r'portcullis_shadow_verdicts_total{active="ALLOW",shadow="BLOCK"} (\S+)', page.read().decode()
-        )
-    return float(found[1]) if found else 0.0
+    """How many prompts that were allowed the model on trial would have refused."""
+    labels = {"active": "ALLOW", "shadow": "BLOCK"}
+    return REGISTRY.get_sample_value("portcullis_shadow_verdicts_total", labels) or 0.0
 
 
 async def until(condition, seconds: float = 10) -> None:
@@ -110,7 +106,7 @@ async def test_on_trial_a_model_is_counted_and_changes_no_answer(house: HouseSet
 
     async def told() -> bool:
         assert (await check(house)).verdict == checks_pb2.VERDICT_ALLOW
-        return await asyncio.to_thread(shadow_blocks) > before
+        return shadow_blocks() > before
 
     await until(told)
 
