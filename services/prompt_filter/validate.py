@@ -21,5 +21,11 @@ def validate(text: str, field: str = "prompt") -> None:
             raise InvalidInput(
                 field, f"character {at} is the control character U+{ord(letter):04X}; of these only tab and newline"
             )
+    # Some characters are whole phrases ("ﷺ"), which nothing after this may have to read a thousand times.
+    if (
+        not text.isascii()
+        and (size := sum(len(unicodedata.normalize("NFKC", letter)) for letter in text)) > MAX_CHARACTERS
+    ):
+        raise InvalidInput("prompt", f"reads as {size} characters (NFKC), allowed are 1 to {MAX_CHARACTERS}")
     if all(unicodedata.category(letter)[0] in "ZCM" for letter in text):
         raise InvalidInput(field, "holds nothing to see; write what the picture shows")

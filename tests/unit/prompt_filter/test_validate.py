@@ -23,6 +23,8 @@ from services.prompt_filter.validate import MAX_CHARACTERS, validate
         ("a\x1b[31m", r"U\+001B"),
         ("a\x85b", r"U\+0085"),
         ("a \ud83d cat", "lone surrogate"),
+        ("a" + "\u0301" * 100_000, "100001 characters"),
+        ("ﷺ" * 1_000, "reads as 18000 characters"),
     ],
 )
 def test_what_is_no_prompt_is_refused_with_the_reason(text: str, message: str) -> None:
@@ -31,7 +33,7 @@ def test_what_is_no_prompt_is_refused_with_the_reason(text: str, message: str) -
     assert caught.value.violation.field == "prompt"
 
 
-@pytest.mark.parametrize("text", ["a", "🙂", "two\nlines\tand a tab", "x" * MAX_CHARACTERS, "a\u202eb"])
+@pytest.mark.parametrize("text", ["a", "🙂", "🐱", "two\nlines\tand a tab", "x" * MAX_CHARACTERS, "a\u202eb"])
 def test_a_prompt_passes(text: str) -> None:
     validate(text)
 
