@@ -19,6 +19,9 @@ from services.core.clearance import ClearanceVerifier
 from services.core.config import HouseSettings
 from services.core.rpc import server as servers
 from services.core.rpc.channel import connect
+from services.core.store import terms
+from services.core.store.database import single_transaction
+from services.core.store.terms import Term
 from services.prompt_filter.__main__ import build
 
 SUBJECT = checks_pb2.Subject(
@@ -97,3 +100,27 @@ async def test_what_is_no_prompt_is_an_invalid_argument(house: HouseSettings, pr
 async def test_another_room_may_not_ask(house: HouseSettings) -> None:
     error = await failure(check(house, "a red circle", identity="generator"))
     assert error.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_tenants_term_is_refused_for_this_tenant_within_a_second(house: HouseSettings) -> None:
+    prompt = "a zorblax box on a table"
+    before = (await check(house, prompt)).check
+    async with single_transaction(house.database()) as conn:
+        await terms.replace(conn, "demo", "brand", [Term("zorblax", "exact", "spam", 0.99)], "ada")
+    await asyncio.sleep(1)
+
+    after = (await check(house, prompt)).check
+
+    assert before.verdict == checks_pb2.VERDICT_ALLOW
+    assert after.verdict == checks_pb2.VERDICT_BLOCK
+    assert "terms:brand" in {model.name for model in after.models}
+    (reason,) = after.reasons
+    assert reason.category == "spam"
+    assert prompt.encode()[reason.evidence[0].span.start : reason.evidence[0].span.end] == b"zorblax"
+
+
+async def test_history_may_be_drawn(house: HouseSettings) -> None:
+    answer = (await check(house, "an oil painting of Abraham Lincoln at his desk")).check
+
+    assert answer.verdict == checks_pb2.VERDICT_ALLOW
+    assert {signal.category for signal in answer.signals if signal.score > 0.9} == {"public_figure.historical"}
