@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench proto docs constraints clean
+.PHONY: help setup demo test check bench fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -16,6 +16,7 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 	--plugin=protoc-gen-mypy_grpc=$(VENV)/bin/protoc-gen-mypy_grpc
 # Where the generated pages are written: a scratch folder when they are only compared.
 DOCS ?= docs
+FUZZ_SECONDS ?= 60
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +61,10 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 
 bench: $(READY) ## Measure what the house promises about speed
 	@set -e; for script in benchmarks/*.py; do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
+
+fuzz: $(TOOLS) ## Feed any bytes to the prompt filter; FUZZ_SECONDS=60 by default
+	@mkdir -p out/fuzz && PYTHONPATH=. $(PY) tests/fuzz/fuzz_prompt.py -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	  -rss_limit_mb=2048 -artifact_prefix=out/fuzz/ out/fuzz
 
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)

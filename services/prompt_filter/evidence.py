@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.core.signals import Signal, TextSpan, with_zeros
-from services.prompt_filter.banks import PEOPLE, Hit, fold
+from services.prompt_filter.banks import PEOPLE, Hit
 from services.prompt_filter.classifier import SOURCE, Classifier
 from services.prompt_filter.compose import SOURCE as COMPOSED
 from services.prompt_filter.compose import minors_score
@@ -76,9 +76,9 @@ def _scores(readings: list[Reading], classifier: Classifier) -> Iterator[Signal]
 
 
 def _evasion(readings: list[Reading], signals: list[Signal]) -> Signal:
-    """How much more the undressed form shows than the original; accents alone disguise nothing."""
+    """How much more the undressed form shows than the original; emoji, accents and stress alone disguise nothing."""
     original, readable = readings[0], readings[-1]
-    if fold(original.form.text) == fold(readable.form.text):
+    if not readable.form.disguised:
         return Signal("evasion", 0.0, NORMALIZER)
     before, after = original.worst(), readable.worst()
     gains = {category: score - before.get(category, 0.0) for category, score in after.items()}

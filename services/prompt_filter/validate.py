@@ -26,6 +26,6 @@ def validate(text: str, field: str = "prompt") -> None:
         not text.isascii()
         and (size := sum(len(unicodedata.normalize("NFKC", letter)) for letter in text)) > MAX_CHARACTERS
     ):
-        raise InvalidInput("prompt", f"reads as {size} characters (NFKC), allowed are 1 to {MAX_CHARACTERS}")
+        raise InvalidInput(field, f"reads as {size} characters (NFKC), allowed are 1 to {MAX_CHARACTERS}")
     if all(unicodedata.category(letter)[0] in "ZCM" for letter in text):
         raise InvalidInput(field, "holds nothing to see; write what the picture shows")

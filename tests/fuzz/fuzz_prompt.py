@@ -1,0 +1,64 @@
+"""Feeds any bytes to the prompt filter, guided by coverage (atheris): `make fuzz`, or this file with libFuzzer's flags.
+
+The real pipeline without a stub: a text is measured or refused with InvalidInput; any other error, a score outside 0…1,
+a span outside the text or inside a character, or more than a second for one text is a finding.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import atheris
+
+with atheris.instrument_imports(include=["services.prompt_filter"]):
+    from services.core.errors import InvalidInput
+    from services.core.signals import TextSpan
+    from services.prompt_filter.language import LanguageTest
+    from services.prompt_filter.normalize import plain, undress
+    from services.prompt_filter.pipeline import PromptPipeline
+    from services.prompt_filter.settings import PromptFilterSettings
+    from services.prompt_filter.validate import validate
+    from services.prompt_filter.vocabulary import vocabulary
+
+_SECOND = 1.0
+# The encoder takes most of the time and is no code of ours: one text in so many goes the whole way.
+_WHOLE_WAY = 20
+
+pipeline = PromptPipeline.load(PromptFilterSettings())
+language = LanguageTest()
+runs = 0
+
+
+def test_one_input(data: bytes) -> None:
+    """One text: valid UTF-8 as it is, other bytes with lone surrogates."""
+    global runs
+    runs += 1
+    text = data.decode("utf-8", "surrogateescape" if data[:1] > b"\x7f" else "replace")
+    begin = time.process_time()
+    try:
+        validate(text)
+    except InvalidInput:
+        return
+    form = undress(plain(text), vocabulary())
+    assert 0 <= language.of(form.text).english <= 1
+    raw = text.encode()
+    for start, end in zip(form.starts, form.ends, strict=True):
+        check_span(raw, start, end)
+    if runs % _WHOLE_WAY == 0:
+        for signal in pipeline.measure(text).signals:
+            assert 0 <= signal.score <= 1
+            if isinstance(signal.evidence, TextSpan):
+                check_span(raw, signal.evidence.start, signal.evidence.end)
+    assert time.process_time() - begin < _SECOND
+
+
+def check_span(raw: bytes, start: int, end: int) -> None:
+    """Inside the text, on borders of characters."""
+    assert 0 <= start < end <= len(raw)
+    raw[start:end].decode()
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, test_one_input)
+    atheris.Fuzz()
