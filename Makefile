@@ -19,7 +19,7 @@ DOCS ?= docs
 FUZZ_SECONDS ?= 60
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Install everything into .venv (done once, by itself)
 
@@ -37,7 +37,7 @@ $(READY): pyproject.toml constraints/cpu.txt
 
 $(TOOLS): $(READY)
 	@echo "· set-up: tools for tests, checks and training"
-	@$(PIP) -e '.[$(EXTRAS),dev,training]'
+	@$(PIP) -e '.[$(EXTRAS),dev,bench]'
 	@touch $@
 
 demo: $(READY) ## Start a house of its own and take the guided tour
@@ -59,12 +59,15 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 	  diff -q "$$fresh/docs/api.md" docs/api.md && diff -q "$$fresh/docs/configuration.md" docs/configuration.md || \
 	  { echo "run make proto docs and commit what changes"; exit 1; }
 
-bench: $(READY) ## Measure what the house promises about speed
+bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
 	@set -e; for script in benchmarks/*.py; do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
 
 fuzz: $(TOOLS) ## Feed any bytes to the prompt filter; FUZZ_SECONDS=60 by default
 	@mkdir -p out/fuzz && PYTHONPATH=. $(PY) tests/fuzz/fuzz_prompt.py -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
 	  -rss_limit_mb=2048 -artifact_prefix=out/fuzz/ out/fuzz
+
+bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py
 
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
