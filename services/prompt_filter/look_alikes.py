@@ -24,6 +24,8 @@ _ALSO = dict(zip("κτωεβηγχμσδλкмтнвьгдзяиώլֆ", "ktwebn
 }  # fmt: skip
 # Letters turned by half a circle, of which UTS #39 sees another likeness.
 TURNED = dict(zip("ɐɔǝɟƃɓɥᴉıɾʞꞁɯɹʇʌʍʎ", "acefgghijjklmrtvwy", strict=True)) | {"ı": "i", "ɾ": "j", "ƃ": "g"}
+# The cost of a word that is among the 5,000 commonest.
+_COMMON = 8.5
 _INVISIBLE = ("Cf", "Mn", "Me", "Cc")
 # Letters that take room and show nothing.
 _FILLERS = "\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5"
@@ -64,7 +66,7 @@ def edits(text: str, words: Vocabulary) -> Iterator[Edit]:
         new = read.text
         if new == read.run or read.is_foreign():
             continue
-        if native and not read.is_mixed() and new.lower() not in words:
+        if native and not read.is_mixed() and words.cost(new.lower()) > _COMMON:
             continue
         source = [at for at, letters in enumerate(read.letters, read.start) for _ in letters]
         yield Edit(read.start, read.start + len(read.run), new, source, read.is_disguise())
@@ -97,7 +99,7 @@ def latin(letter: str) -> str:
 def _is_accented(letter: str) -> bool:
     """A Latin letter with marks, a ligature or the like: honest spelling."""
     return (
-        letter in "ßæœÆŒĳþð"
+        letter in "ßæœÆŒĳþðı"
         or (unicodedata.decomposition(letter) != "" and unicodedata.normalize("NFKD", letter)[0].isascii())
         or " WITH " in unicodedata.name(letter, "")
     )

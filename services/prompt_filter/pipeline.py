@@ -80,7 +80,10 @@ class PromptPipeline:
             readable = undress(original, vocabulary())
             forms = [original] if readable.text == original.text else [original, readable]
         with timed(timings, "language"):
-            language = max((self._language.of(form.text) for form in forms), key=lambda found: found.english)
+            language = max(
+                (self._language.of(form.text) for form in forms if form is original or form.disguised),
+                key=lambda found: found.english,
+            )
         with timed(timings, "banks"):
             hits = [self._banks.search(form.text, added) for form in forms]
         with timed(timings, "classifier"):

@@ -228,7 +228,7 @@ def _pieces(letters: str, words: Vocabulary) -> list[str] | None:
     if len(letters) < _JOINED:
         return None
     parts = words.split(letters.lower())
-    if parts is None or len(letters) < _PIECES * len(parts):
+    if parts is None or len(letters) < _PIECES * len(parts) or (len(parts) == 2 and min(map(len, parts)) < 3):
         return None
     # A name or a rare word splits by accident; a long run of words hardly ever.
     return parts if len(letters) >= _LONG or all(words.cost(part) < _COMMON for part in parts) else None

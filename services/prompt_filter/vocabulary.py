@@ -143,6 +143,8 @@ class Vocabulary:
 
 
 def _fits(known: str, masked: str) -> bool:
+    if known[-1] != masked[-1] and masked[-1] not in _MASKS:  # most end here
+        return False
     return all(a == b or b in _MASKS for a, b in zip(known, masked, strict=True))
 
 
