@@ -66,11 +66,12 @@ def read(word: str, words: Vocabulary, *, fluent: bool = False, split: bool = Tr
     for candidate in candidates:
         if _is_word(candidate, word, words):
             return candidate
-    for candidate in {candidates[0], candidates[-1]} if candidates and split else ():
-        lower = candidate.lower()
-        if candidate.isalpha() and len(lower) > 4 and (parts := words.split(lower)) and len(lower) >= 3 * len(parts):
-            return " ".join(parts)
     letters = sum(letter.isalpha() for letter in word)
+    # Several words in one, if it shows half of their letters.
+    whole = split and letters * 2 >= len(word) > 4
+    for candidate in dict.fromkeys((*candidates[:1], *candidates[-1:])) if whole else ():
+        if candidate.isalpha() and (parts := words.split(candidate.lower())) and len(candidate) >= 3 * len(parts):
+            return " ".join(parts)
     found = _SURROUNDED.sub(_first, word) if letters > 2 and not _HEX.fullmatch(word) else word
     return found if found != word else None
 
