@@ -1,8 +1,8 @@
 """Compiles word frequencies, and fits and measures the language test: `python -m training.prompt_filter.language`.
 
 English: prompts and captions of the training data, whole, cut to one to three words, and as the phrases of prompts that
-are lists. Other languages: foreign.yaml. Every second text of either is held out; what is printed is measured on these.
-The weights that it prints belong into services/prompt_filter/language.py.
+are lists. Other languages: foreign.yaml. Every second text of either is held out; what is printed is measured on these,
+and on foreign_unseen.yaml. The weights that it prints belong into services/prompt_filter/language.py.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def _chunk(text: str, draw: random.Random) -> str:
     return " ".join(words[at : at + size])
 
 
-def foreign() -> dict[str, list[str]]:
+def foreign(name: str = "foreign.yaml") -> dict[str, list[str]]:
     """Texts by language."""
-    texts: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("foreign.yaml").read_text(encoding="utf-8"))
+    texts: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
     return texts
 
 
@@ -119,7 +119,10 @@ def main() -> None:
         coefficients = tuple(round(float(weight), 3) for weight in model.coef_[0])
         print(f"{name} = {coefficients}")
         setattr(language, name, coefficients)
-    _report(test, {k: v[1::2] for k, v in home.items()}, {k: v[1::2] for k, v in abroad.items()})
+    held_out = {kind: texts[1::2] for kind, texts in home.items()}
+    _report(test, held_out, {code: texts[1::2] for code, texts in abroad.items()})
+    print("Written after the fit:")
+    _report(test, held_out, foreign("foreign_unseen.yaml"))
 
 
 def _features(test: language.LanguageTest, text: str, with_guess: bool) -> tuple[float, ...] | None:
