@@ -19,6 +19,8 @@ _REACH = 10
 _FEW = 4
 # The commonest 8,000 English words are no first names, whoever is called so.
 _COMMON = math.log(10 + 8_000)
+# The commonest 3,000 are no slips of the pen, capital or not.
+_PLAIN = math.log(10 + 3_000)
 _ONE_WORD, _POSSIBLE, _MISSPELLED = 0.85, 0.5, 0.9
 
 
@@ -88,12 +90,15 @@ class Scene:
     def doubts(self, word: Word) -> bool:
         """Whether a word with a capital may be a misspelled name although it is English ("Tailor Swift")."""
         alone = len(self._words) <= _FEW
-        return word.capital and (self.cased or alone) and not self._kin.is_name(word.text)
+        plain = vocabulary().cost(word.text) < _PLAIN
+        return word.capital and (self.cased or alone) and not plain and not self._kin.is_name(word.text)
 
     def score(self, find: Find) -> float:
         """How surely the name that was found means the public person, 0…1."""
         first, last = self._place[find.words[0].start], self._place[find.words[-1].start]
         score = (self._lone if find.name.words == 1 else self._full)(find, first, last)
+        if not find.whole and find.name.hints and not all(map(self.capital, find.words)):
+            score = 0.0
         if find.edits:
             score = min(score, _POSSIBLE if find.doubted or find.name.words == 1 else _MISSPELLED)
         if find.swapped and find.name.hints and not all(map(self.capital, find.words)):
@@ -102,14 +107,19 @@ class Scene:
 
     def _full(self, find: Find, first: int, last: int) -> float:
         """A name of several words."""
+        if find.words[0].text in ("a", "the") and not find.words[0].capital and self._gap(first) == " ":
+            return _POSSIBLE if self._hinted(find, first, last) else 0.0
         if not find.name.hints:
-            return _POSSIBLE if self._is_place(last) else 1.0
+            return _POSSIBLE if self._is_place(last) or self._is_maker(first) else 1.0
         if self._hinted(find, first, last):
             return 1.0
         if self._is_place(last):
             return 0.0
         if not self.cased:
-            return _POSSIBLE
+            # "black coffee", "big show": words of everyday, where "chris rock" has a first name.
+            words = [word.text for word in find.words]
+            plain = all(vocabulary().cost(word) < _COMMON for word in words) and words[0] not in lists()["first"]
+            return 0.0 if plain else _POSSIBLE
         return _MISSPELLED if all(map(self.capital, find.words)) else 0.0
 
     def _lone(self, find: Find, first: int, last: int) -> float:
@@ -135,9 +145,11 @@ class Scene:
             return _ONE_WORD
         if before in known["article"] and not self.capital(word):
             return 0.0 if find.name.hints or before in ("a", "an") else _ONE_WORD
-        if not find.name.hints:
+        if not find.name.hints and word.text not in known["first"]:
             return _ONE_WORD
         speaks = self.capital(word) and not self._opens(first) and word.text not in known["first"]
+        if (before and self._words[first - 1].capital) or (after and self._words[last + 1].capital):
+            return 0.0  # "Rube Goldberg" is not the wrestler
         return _POSSIBLE if speaks else 0.0
 
     def _before(self, first: int) -> str:
@@ -150,6 +162,13 @@ class Scene:
 
     def _is_place(self, last: int) -> bool:
         return self._after(last) in lists()["after"]
+
+    def _is_maker(self, first: int) -> bool:
+        """Whether somebody is named as who made it or whose style it is, and need not be in the picture."""
+        return self._texts[max(0, first - 1) : first] == ["by"] or self._texts[max(0, first - 2) : first] == [
+            "style",
+            "of",
+        ]
 
     def _hinted(self, find: Find, first: int, last: int) -> bool:
         near = " ".join([*self._texts[max(0, first - _REACH) : first], "", *self._texts[last + 1 : last + 1 + _REACH]])

@@ -7,9 +7,8 @@ sorted array of 64-bit hashes, 12 bytes each, so that half a million names take 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 from rapidfuzz.distance import OSA
@@ -20,8 +19,6 @@ _SHORTEST = 4
 _LONG = 8
 # A longer word is no name, and would have too many rests.
 _LONGEST = 32
-# The commonest 40,000 words are English; the tail of the list holds names and slips of the pen as well.
-_EVERYDAY = math.log(10 + 40_000)
 # Of more candidates than these for one word, only the nearest are tried.
 _MOST = 24
 
@@ -71,7 +68,7 @@ class Spellings:
 
 def everyday(word: str) -> bool:
     """Whether a word (lower case) is so common that it was surely meant as it is spelled."""
-    return vocabulary().cost(word) < _EVERYDAY
+    return vocabulary().is_common(word)
 
 
 def corrections(
@@ -79,17 +76,23 @@ def corrections(
 ) -> Iterator[tuple[int, tuple[str, ...], int]]:
     """Runs of words that become another run by 1…`most` edits: (its first word's place, the other run, edits).
 
-    `candidates[i]` is what word i may stand for, itself included with distance 0; `sizes` how many words a run has.
+    `candidates[i]` is what word i may stand for, itself first with distance 0 if it may; `sizes` how many words a run
+    has. Two words are changed in runs of two, one in all others, so that the work is linear in the text: at most
+    24² + 48 tries for a run of two, 24 for each word of another.
     """
     for size in sizes:
+        changes = [*combinations(range(size), 1), *([(0, 1)] if size == 2 else [])]
         for first in range(len(candidates) - size + 1):
             run = candidates[first : first + size]
-            if not all(run) or all(distance == 0 for options in run for _, distance in options):
+            if not all(run):
                 continue
-            for choice in product(*run):
-                edits = sum(distance for _, distance in choice)
-                if 0 < edits <= most:
-                    yield first, tuple(word for word, _ in choice), edits
+            kept = [options[:1] if options[0][1] == 0 else [] for options in run]
+            other = [options[len(same) :] for options, same in zip(run, kept, strict=True)]
+            for changed in changes:
+                for choice in product(*(other[n] if n in changed else kept[n] for n in range(size))):
+                    edits = sum(distance for _, distance in choice)
+                    if edits <= most:
+                        yield first, tuple(word for word, _ in choice), edits
 
 
 def _rests(word: str, deletes: int) -> set[str]:

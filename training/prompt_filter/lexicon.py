@@ -108,7 +108,7 @@ def main() -> None:
     lines = officials(folder)
     header = "# Compiled from unitedstates/congress-legislators (CC0): in office after 1955.\n"
     (DATA / "officials.txt").write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
-    names = "\n".join([*lines, (DATA / "people.txt").read_text(encoding="utf-8")])
+    names = "\n".join([*lines, (DATA / "people" / "heads_of_state.csv").read_text(encoding="utf-8")])
     words = "\n\n".join(map("\n".join, vocabulary(rows, names))).encode("ascii")
     (DATA / "english.txt.gz").write_bytes(gzip.compress(words, mtime=0))
     shipped.cache_clear()

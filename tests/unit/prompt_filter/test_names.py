@@ -112,6 +112,18 @@ def test_where_other_names_have_capitals_one_without_is_no_name() -> None:
     assert scores("He said that Peter and Paul will smith iron") == {}
 
 
+@pytest.mark.parametrize("text", ["a meadow by Angelina Jolie", "a meadow in the style of Angelina Jolie"])
+def test_who_made_it_need_not_be_in_the_picture(text: str) -> None:
+    assert scores(text) == {"Angelina Jolie": 0.5}
+
+
+@pytest.mark.parametrize(
+    "text", ["the swift", "a meadow in the ring with Rube Drake", "two drakes", "Drake Bellows sings"]
+)
+def test_an_ambiguous_word_within_another_name_or_in_plural_is_none(text: str) -> None:
+    assert scores(text) == {}
+
+
 def test_a_surname_before_a_place_is_the_place() -> None:
     assert scores("Trump Tower at night") == {}
     assert scores("trump at night") == {"trump": 0.85}
