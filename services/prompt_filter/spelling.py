@@ -38,10 +38,10 @@ _SHORTEST = 4  # letters of a word that is read backwards, out of rot13 or out o
 _JOINED = 7  # letters of a run that is read as several words
 _JOIN = 3.0  # what a join costs beside the words' rarity
 _MOST_PIECES = 3
-_LONG = 18
+_LONG = 18  # letters of a run that may hold rarer words
 _COMMON = 9.0  # the cost of a word that is among the 8,000 commonest
 _PIECES = 3.0  # letters that its words have on average at least
-_MOST, _FEW = 0.7, 0.5
+_MOST, _FEW = 0.7, 0.5  # the share of known words in English, and in what is none
 
 
 def share(text: str, words: Vocabulary) -> float:
@@ -83,7 +83,8 @@ def joined(text: str, words: Vocabulary) -> Iterator[Edit]:
         if len(read) != len(letters):
             yield Edit(match.start(), match.end(), read)
             continue
-        parts = words.split(read.lower()) or _shrunk_split(read, words)
+        stretched = _known(read, words)
+        parts = words.split(read.lower()) or ([stretched] if stretched else None)
         if parts is None and len(read) < _JOINED - 1:
             continue
         yield _spaced(match.start(), match.end(), read, parts or [read], places)
@@ -100,9 +101,8 @@ def respelled(text: str, words: Vocabulary) -> Iterator[Edit]:
             continue
         word, start = core.group(), token.start() + core.start()
         if fluent and (read := leet.read(word, words, fluent=True)):
-            yield Edit(
-                start, start + len(word), read, range(start, start + len(word)) if len(read) == len(word) else None
-            )
+            everything = range(start, start + len(word))
+            yield Edit(start, start + len(word), read, everything if len(read) == len(word) else None)
         elif not _is_known(word, words):
             yield from _read(word, start, words)
 
@@ -232,12 +232,6 @@ def _pieces(letters: str, words: Vocabulary) -> list[str] | None:
         return None
     # A name or a rare word splits by accident; a long run of words hardly ever.
     return parts if len(letters) >= _LONG or all(words.cost(part) < _COMMON for part in parts) else None
-
-
-def _shrunk_split(letters: str, words: Vocabulary) -> list[str] | None:
-    """A stretched word that was spelled out too."""
-    found = _known(letters, words)
-    return [found] if found else None
 
 
 def _spaced(start: int, end: int, letters: str, parts: Iterable[str], places: Iterable[int]) -> Edit:
