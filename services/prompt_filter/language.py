@@ -25,8 +25,8 @@ from services.prompt_filter.vocabulary import vocabulary
 __all__ = ["Language", "LanguageTest", "vocabulary"]
 
 _WORD = re.compile(r"(?<!\w)(?!(?<=\d )[a-z]\b)[^\W\d_]+(?:['’][^\W\d_]+)?(?!\w)")
-# "I", "NY", "TV", "HDR": English, or words of no language.
-_ACRONYM = re.compile(r"\b(?:I|[A-Z]{2,3})\b")
+# "NY", "TV", "HDR" among other words: of no language.
+_ACRONYM = re.compile(r"\b[A-Z]{2,3}\b")
 # A script without blanks between words: this many letters count as one word.
 _LETTERS_A_WORD = 2
 _ENDINGS = ("'s", "’s", "s", "es", "ed", "d", "ing", "ly", "er", "y", "ish", "less", "like", "ness")
