@@ -21,7 +21,10 @@ _FEW = 4
 _COMMON = math.log(10 + 8_000)
 # The commonest 3,000 are no slips of the pen, capital or not.
 _PLAIN = math.log(10 + 3_000)
-_ONE_WORD, _POSSIBLE, _MISSPELLED = 0.85, 0.5, 0.9
+# Who is named as the maker or for a style need not be in the picture.
+_ONE_WORD, _POSSIBLE, _MISSPELLED, _CREDITED = 0.85, 0.5, 0.9, 0.25
+# Words back to the "by" of a list of makers, and words of one maker.
+_CREDITS, _NAME_WORDS = 24, 4
 
 
 @cache
@@ -103,6 +106,8 @@ class Scene:
             score = min(score, _POSSIBLE if find.doubted or find.name.words == 1 else _MISSPELLED)
         if find.swapped and find.name.hints and not all(map(self.capital, find.words)):
             score = 0.0
+        if find.name.maker and self._is_credit(first):
+            score = min(score, _CREDITED)
         return min(score, find.name.score)
 
     def _full(self, find: Find, first: int, last: int) -> float:
@@ -110,7 +115,7 @@ class Scene:
         if find.words[0].text in ("a", "the") and not find.words[0].capital and self._gap(first) == " ":
             return _POSSIBLE if self._hinted(find, first, last) else 0.0
         if not find.name.hints:
-            return _POSSIBLE if self._is_place(last) or self._is_maker(first) else 1.0
+            return _POSSIBLE if self._is_place(last) else 1.0
         if self._hinted(find, first, last):
             return 1.0
         if self._is_place(last):
@@ -163,12 +168,19 @@ class Scene:
     def _is_place(self, last: int) -> bool:
         return self._after(last) in lists()["after"]
 
-    def _is_maker(self, first: int) -> bool:
-        """Whether somebody is named as who made it or whose style it is, and need not be in the picture."""
-        return self._texts[max(0, first - 1) : first] == ["by"] or self._texts[max(0, first - 2) : first] == [
-            "style",
-            "of",
-        ]
+    def _is_credit(self, first: int) -> bool:
+        """Whether a name stands in a list of makers: "by A, B and …", "in the style of …", but not "hugged by …"."""
+        chunk = 0
+        for at in range(first - 1, max(-1, first - 1 - _CREDITS), -1):
+            word, before = self._texts[at], self._texts[at - 1] if at else ""
+            if word == "by":
+                return not before or before in lists()["work"] or bool(self._gap(at - 1).strip())
+            if word == "of" and before == "style":
+                return True
+            chunk = 0 if word == "and" or self._gap(at).strip() in (",", ";", "&", "+") else chunk + 1
+            if chunk > _NAME_WORDS:
+                return False
+        return False
 
     def _hinted(self, find: Find, first: int, last: int) -> bool:
         near = " ".join([*self._texts[max(0, first - _REACH) : first], "", *self._texts[last + 1 : last + 1 + _REACH]])

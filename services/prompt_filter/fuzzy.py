@@ -46,7 +46,7 @@ class Spellings:
     def _hash_all(self, counts: np.ndarray) -> Iterator[int]:
         """The hashes of all rests of all words; `counts` is filled with how many each word has."""
         for index, word in enumerate(self._words):
-            rests = _rests(word, min(self._most, allowance(word)))
+            rests = _rests(_sound(word), min(self._most, allowance(word)))
             counts[index] = len(rests)
             yield from map(hash, rests)
 
@@ -54,15 +54,17 @@ class Spellings:
         """Known words (not `word` itself) within their allowance, with their distance, nearest first; at most 24."""
         if not self._words or not _SHORTEST - 1 <= len(word) <= _LONGEST:
             return []
-        queries = np.fromiter(map(hash, _rests(word, min(self._most, allowance(word + "x") or 1))), np.int64)
+        heard = _sound(word)
+        queries = np.fromiter(map(hash, _rests(heard, min(self._most, allowance(word + "x") or 1))), np.int64)
         begins = np.searchsorted(self._hashes, queries, "left")
         ends = np.searchsorted(self._hashes, queries, "right")
         found = []
         for owner in {o for at in np.flatnonzero(begins < ends) for o in self._owners[begins[at] : ends[at]].tolist()}:
             known = self._words[owner]
             most = min(self._most, allowance(known))
-            if 0 < (distance := OSA.distance(word, known, score_cutoff=most)) <= most:
-                found.append((known, distance))
+            distance = OSA.distance(heard, _sound(known), score_cutoff=most)
+            if known != word and distance <= most:
+                found.append((known, max(1, distance)))
         return sorted(found, key=lambda candidate: (candidate[1], candidate[0]))[:_MOST]
 
 
@@ -93,6 +95,11 @@ def corrections(
                     edits = sum(distance for _, distance in choice)
                     if edits <= most:
                         yield first, tuple(word for word, _ in choice), edits
+
+
+def _sound(word: str) -> str:
+    """`word` with the commonest ways to write one sound made one."""
+    return word.replace("ph", "f").replace("ck", "k")
 
 
 def _rests(word: str, deletes: int) -> set[str]:

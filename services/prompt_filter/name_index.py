@@ -22,7 +22,7 @@ WordTest = Callable[[str], bool]
 _LONG_ENOUGH = 4  # letters of a name that may stand inside a handle with digits: "@trump2024"
 _LONE_WORD = 6  # letters of a name of one word that is looked for misspelled
 _RARE = 5  # letters of a word that may vouch for its neighbour
-_MOST_WORDS = 4
+_MOST_WORDS = 7
 _LONGEST = 100  # letters; no name is longer
 _SHORT_NAME = 10  # letters up to which a name forgives one edit in all
 
@@ -30,13 +30,14 @@ _SHORT_NAME = 10  # letters up to which a name forgives one edit in all
 @dataclass(frozen=True, slots=True)
 class Name:
     """What a spelling stands for: `category` and at most `score` 0…1; how many `words` it has; where it has `hints` it
-    may mean something else, and one of them should stand nearby.
+    may mean something else, and one of them should stand nearby; a `maker` is named for works and styles as well.
     """
 
     category: str
     score: float
     words: int
     hints: frozenset[str]
+    maker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class NameIndex:
                 self._automaton.add_word(key, len(self._which))
                 # Hints are for the name and for other names of one word (the gazetteer's README).
                 hints = person.hints if number == 0 or len(words) == 1 else frozenset[str]()
-                name = Name(category, person.score, len(words), hints)
+                name = Name(category, person.score, len(words), hints, person.maker)
                 if name not in known:
                     known[name] = len(self._names)
                     self._names.append(name)
@@ -154,7 +155,7 @@ class NameIndex:
             options: Candidates = [(text, 0)] if text in self._parts or len(text) == 1 else []
             meant.append(everyday(text) or given(text))
             beside_rare = any(rare[max(0, number - 1) : number]) or any(rare[number + 1 : number + 2])
-            if text.isalpha() and not rare[number] and (not meant[-1] or beside_rare or word in doubtful):
+            if text.isalpha() and (not meant[-1] or beside_rare or word in doubtful):
                 options += self._spellings.near(text)
             candidates.append(options)
         for first, run, edits in corrections(candidates, range(1, _MOST_WORDS + 1), 2):

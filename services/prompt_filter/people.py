@@ -14,6 +14,7 @@ PUBLIC_FIGURE, HISTORICAL = "public_figure", "public_figure.historical"
 ROLES = frozenset(
     {"state", "politics", "royalty", "religion", "entertainment", "sport", "business", "science", "media", "other"}
 )
+_MAKERS = ("entertainment", "media", "other")
 COLUMNS = ["name", "aliases", "role", "country", "died", "hints"]
 # Members of Congress share their names with many others: enough for a look, not for a refusal.
 CERTAIN, LESS_KNOWN = 0.95, 0.5
@@ -27,7 +28,7 @@ class Person:
 
     `aliases` are other names; `died` is a year, None while alive. Where there are `hints` (folded as `words.spelled`
     does), `name` and aliases of one word may mean something else, and a hint nearby confirms the person. `score` 0…1 is
-    the most that a match says.
+    the most that a match says. A `maker` is named for works and styles as well: "a meadow by …".
     """
 
     name: str
@@ -35,6 +36,7 @@ class Person:
     died: int | None = None
     hints: frozenset[str] = frozenset()
     score: float = CERTAIN
+    maker: bool = False
 
     def historical(self, year: int) -> bool:
         """Whether the person is history in `year`."""
@@ -64,7 +66,7 @@ def read_people(text: str, source: str) -> Iterator[Person]:
         name, aliases, role, _, died, hints = (cell.strip() for cell in row)
         if not name or role not in ROLES or not (died == "" or died.lstrip("-").isdecimal()):
             raise ConfigurationError(f"{source} line {rows.line_num}: needs a name, a known role, a year or nothing")
-        yield Person(name, _split(aliases), int(died) if died else None, _folded(hints))
+        yield Person(name, _split(aliases), int(died) if died else None, _folded(hints), maker=role in _MAKERS)
 
 
 def _split(cell: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ CROWD = [
     Person("Will Smith", hints=frozenset({"actor", "fresh prince"})),
     Person("Drake", hints=frozenset({"rapper"})),
     Person("Søren Małysz"),
+    Person("Bob Brushwork", maker=True),
 ]
 
 
@@ -112,9 +113,19 @@ def test_where_other_names_have_capitals_one_without_is_no_name() -> None:
     assert scores("He said that Peter and Paul will smith iron") == {}
 
 
-@pytest.mark.parametrize("text", ["a meadow by Angelina Jolie", "a meadow in the style of Angelina Jolie"])
-def test_who_made_it_need_not_be_in_the_picture(text: str) -> None:
-    assert scores(text) == {"Angelina Jolie": 0.5}
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("a meadow, painting by Bob Brushwork", 0.25),
+        ("a meadow, by jane doe, john roe and bob brushwork", 0.25),
+        ("a meadow in the style of Bob Brushwork", 0.25),
+        ("a cat hugged by Bob Brushwork", 0.95),
+        ("Bob Brushwork by the sea", 0.95),
+        ("a painting by Donald Trump", 0.95),
+    ],
+)
+def test_who_made_it_need_not_be_in_the_picture(text: str, score: float) -> None:
+    assert list(scores(text).values()) == [score]
 
 
 @pytest.mark.parametrize(
