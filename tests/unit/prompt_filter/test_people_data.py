@@ -34,7 +34,9 @@ LEAST = {
     "business": 800,
     "science": 500,
     "media": 850,
-    "other": 350,
+    "other": 1_900,
+    "entertainment": 10_000,
+    "sport": 5_500,
 }
 
 
