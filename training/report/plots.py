@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def _grid(pairs: dict[str, tuple[np.ndarray, np.ndarray]], panel: Any, x: str, y
     columns = min(_COLUMNS, len(pairs))
     lines = -(-len(pairs) // columns)
     figure = Figure(figsize=(columns * _SIDE + 0.4, lines * (_SIDE + 0.35) + 0.3), layout="constrained")
-    axes: Sequence[Axes] = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat
+    axes: list[Axes] = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     for axis, (name, (scores, truth)) in zip(axes, pairs.items(), strict=False):
         panel(axis, name, scores, truth)
         axis.set(xlim=(0, 1), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))

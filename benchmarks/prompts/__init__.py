@@ -1,0 +1,1 @@
+"""What `benchmarks/prompt_filter.py` is made of."""
