@@ -8,6 +8,7 @@ sorted array of 64-bit hashes, 12 bytes each, so that half a million names take 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations, product
 
 import numpy as np
@@ -17,6 +18,7 @@ from services.prompt_filter.vocabulary import vocabulary
 
 _SHORTEST = 4
 _LONG = 8
+_REMEMBERED = 8192
 # A longer word is no name, and would have too many rests.
 _LONGEST = 32
 # Of more candidates than these for one word, only the nearest are tried.
@@ -36,6 +38,7 @@ class Spellings:
     def __init__(self, words: Iterable[str], most: int = 2) -> None:
         """`most` caps the edits, 1 or 2; with 1 half a million words are ready in seconds."""
         self._most = most
+        self.near = lru_cache(_REMEMBERED)(self._near)  # prompts share most of their words
         self._words = [word for word in words if allowance(word)]
         counts = np.zeros(len(self._words), np.int64)
         hashes = np.fromiter(self._hash_all(counts), np.int64)
@@ -50,7 +53,7 @@ class Spellings:
             counts[index] = len(rests)
             yield from map(hash, rests)
 
-    def near(self, word: str) -> Candidates:
+    def _near(self, word: str) -> Candidates:
         """Known words (not `word` itself) within their allowance, with their distance, nearest first; at most 24."""
         if not self._words or not _SHORTEST - 1 <= len(word) <= _LONGEST:
             return []
@@ -74,24 +77,27 @@ def everyday(word: str) -> bool:
 
 
 def corrections(
-    candidates: Sequence[Candidates], sizes: Iterable[int], most: int
+    candidates: Sequence[Candidates], sizes: Sequence[int], most: int
 ) -> Iterator[tuple[int, tuple[str, ...], int]]:
     """Runs of words that become another run by 1…`most` edits: (its first word's place, the other run, edits).
 
-    `candidates[i]` is what word i may stand for, itself first with distance 0 if it may; `sizes` how many words a run
-    has. Two words are changed in runs of two, one in all others, so that the work is linear in the text: at most
-    24² + 48 tries for a run of two, 24 for each word of another.
+    `candidates[i]` is what word i may stand for, itself first with distance 0 if it may; `sizes`, rising, how many
+    words a run has. Two words are changed in runs of two, one in all others, so that the work is linear in the text: at
+    most 24² + 48 tries for a run of two, 24 for each word of another.
     """
-    for size in sizes:
-        changes = [*combinations(range(size), 1), *([(0, 1)] if size == 2 else [])]
-        for first in range(len(candidates) - size + 1):
-            run = candidates[first : first + size]
-            if not all(run):
-                continue
-            kept = [options[:1] if options[0][1] == 0 else [] for options in run]
-            other = [options[len(same) :] for options, same in zip(run, kept, strict=True)]
-            for changed in changes:
-                for choice in product(*(other[n] if n in changed else kept[n] for n in range(size))):
+    kept = [options[:1] if options and options[0][1] == 0 else [] for options in candidates]
+    other = [options[len(same) :] for options, same in zip(candidates, kept, strict=True)]
+    if not any(other):
+        return
+    reach = 0  # how many words from here on stand for something
+    for first in range(len(candidates) - 1, -1, -1):
+        reach = reach + 1 if candidates[first] else 0
+        for size in sizes:
+            if size > reach:
+                break
+            for changed in [*combinations(range(size), 1), *([(0, 1)] if size == 2 else [])]:
+                choices = (other[first + n] if n in changed else kept[first + n] for n in range(size))
+                for choice in product(*choices):
                     edits = sum(distance for _, distance in choice)
                     if edits <= most:
                         yield first, tuple(word for word, _ in choice), edits

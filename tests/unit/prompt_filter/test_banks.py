@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -105,6 +106,14 @@ def test_well_known_people_are_known(shipped: Banks, text: str) -> None:
 )
 def test_namesakes_are_left_alone(shipped: Banks, text: str) -> None:
     assert [hit for hit in shipped.search(text) if hit.entry.category == "public_figure"] == []
+
+
+@pytest.mark.parametrize("words", ["mariq jonn ", "Donld Trump, ", "barak obamma angelina ", "a b ", "donaldtrump"])
+def test_a_hostile_text_takes_time_in_proportion(shipped: Banks, words: str) -> None:
+    text = (words * 4000)[:4000]
+    begin = time.thread_time()
+    shipped.search(text)
+    assert time.thread_time() - begin < 1
 
 
 def test_a_malformed_bank_is_refused_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
