@@ -48,7 +48,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder of train.parquet.")] = 
     figures += quality.names(portcullis, texts)
     figures += quality.languages(portcullis, data)
     figures += process.measure(speed.mix(texts))
-    others = {other.name: _shared(other, texts, console) for other in peers()}
+    others = {other.name: _shared(other, texts.sample(other.share), console) for other in peers()}
     models = {model.name: f"{model.version} {model.digest[:12]}".strip() for model in pipeline.models}
     title = ", ".join(f"{name} {version}" for name, version in models.items())
     console.print(table(title, figures, others))

@@ -25,7 +25,7 @@ from training.prompt_filter.data import CATEGORIES
 
 RESULTS = Path(__file__).parent / "results" / "prompt_stages.json"
 SEED = 7
-_PROMPTS, _LONG, _TIMES = 300, 100, 5
+_PROMPTS, _LONG, _TIMES = 300, 50, 2
 _TOTAL = "all"
 
 

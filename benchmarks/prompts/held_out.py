@@ -16,7 +16,7 @@ CAPTIONS = ("coco", "t2icomp")
 ORDINARY = (*CAPTIONS, "diffdb")
 EXPLICIT = ("copro", "ailuminate", "advbench")
 GENERAL = ("own-long", "long", "davidson", "vicomtech", "surge", "covid", "catqa")
-_MOST = 1_200
+_MOST = 800
 # A category with fewer explicit prompts in the public sources is measured on the grammars too.
 _FEW = 20
 
@@ -31,6 +31,14 @@ class HeldOut:
     rows: pd.DataFrame
     benign: list[str]
     identity: dict[str, pd.DataFrame]
+
+    def sample(self, share: float) -> HeldOut:
+        """So much of it, whole groups."""
+        identity = {
+            name: rows.sample(frac=share, random_state=SEED, ignore_index=True) for name, rows in self.identity.items()
+        }
+        benign = self.benign[: int(len(self.benign) * share)]
+        return HeldOut(_some(self.rows, int(len(self.rows) * share)), benign, identity)
 
     def ordinary(self) -> pd.DataFrame:
         """Ordinary prompts and captions: those whose false alarms set the thresholds."""

@@ -33,7 +33,7 @@ class Figure:
         """Whether the goal is reached; None where there is none."""
         if self.goal is None:
             return None
-        return self.value <= self.goal if self.at_most else self.value >= self.goal
+        return bool(self.value <= self.goal if self.at_most else self.value >= self.goal)
 
 
 def table(title: str, figures: Sequence[Figure], others: Mapping[str, Sequence[Figure]]) -> Table:
