@@ -32,8 +32,9 @@ class Policy:
 def canonical(document: PolicyDocument) -> str:
     """Canonical JSON: sorted keys, rules by name, shorthand written out; comments and order leave no trace."""
     plain = document.model_dump(mode="json")
-    if document.prompt_model is None:
-        del plain["prompt_model"]  # so that policies from before it existed keep their id
+    for later in ("prompt_model", "learning"):
+        if not plain[later]:
+            del plain[later]  # so that policies from before it existed keep their id
     plain["rules"] = sorted(plain["rules"], key=lambda rule: str(rule["name"]))
     for rule in plain["rules"]:
         rule["stages"] = sorted(set(rule["stages"]))

@@ -140,3 +140,4 @@ class PolicyDocument(_Strict):
     categories: dict[CategoryName, CategoryLimits] = {}
     rules: list[Rule] = Field(default=[], max_length=200)
     prompt_model: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    learning: bool = False

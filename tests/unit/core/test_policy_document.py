@@ -142,6 +142,12 @@ def test_the_id_does_not_know_order_comments_or_shorthand() -> None:
     assert one.id == two.id
 
 
+def test_keys_that_came_later_leave_the_ids_of_older_policies_alone() -> None:
+    assert load_policy(HEAD, "old").id == "2b953bd6b70f29fb3d161550e9b02d1954398f8a75ccb0039b5979ffe69c35ef"
+    assert load_policy(HEAD + "learning: false\n", "said").id == load_policy(HEAD, "old").id
+    assert load_policy(HEAD + "learning: true\n", "other").id != load_policy(HEAD, "old").id
+
+
 @given(first=st.floats(0.51, 0.98), second=st.floats(0.51, 0.98))
 def test_policies_that_differ_have_other_ids(first: float, second: float) -> None:
     text = HEAD + "categories:\n  hate: {{block: {!r}}}\n"
