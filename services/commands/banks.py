@@ -23,9 +23,9 @@ from services.core.store import people, terms
 from services.core.store.database import single_transaction
 from services.core.store.terms import Bank, Difference, Term
 from services.prompt_filter.bank_file import COLUMNS, BankFileError, read_bank_file
-from services.prompt_filter.context import lists
 from services.prompt_filter.fuzzy import everyday
 from services.prompt_filter.people_file import PeopleFile, read_people_file
+from services.prompt_filter.word_lists import lists
 
 HELP = """See and change the banks of words and names that the prompt filter looks for.
 

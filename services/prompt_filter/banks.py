@@ -87,7 +87,7 @@ class Banks:
             # A full name that is spelled right is settled; a surname may belong to a first name that is not.
             full = [find for find in finds if find.name.words > 1 and scene.score(find) > 0]
             open_ = [w for w in words if not any(f.words[0].start <= w.start <= f.words[-1].start for f in full)]
-            doubtful = frozenset(word for word in open_ if scene.doubts(word))
+            doubtful = frozenset(word for word in open_ if scene.doubts(word) and not index.name(word.text))
             for run in _runs(words, open_):
                 finds += index.misspelled(run, doubtful, self._kin.is_name)
             kept = _settled(scene, kept, finds, index.source)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
+from services.prompt_filter.makers import Credit, Sentence
 from services.prompt_filter.name_index import Find, NameIndex
 from services.prompt_filter.vocabulary import vocabulary
+from services.prompt_filter.word_lists import lists
 from services.prompt_filter.words import Word
 
 # Words on either side among which a hint may stand.
@@ -19,25 +19,12 @@ _REACH = 10
 _FEW = 4
 # The commonest 8,000 English words are no first names, whoever is called so.
 _COMMON = math.log(10 + 8_000)
+# Behind "a", a name of these 12,000 is a thing.
+_WELL_KNOWN = math.log(10 + 12_000)
 # The commonest 3,000 are no slips of the pen, capital or not.
 _PLAIN = math.log(10 + 3_000)
 # Who is named as the maker or for a style need not be in the picture.
 _ONE_WORD, _POSSIBLE, _MISSPELLED, _CREDITED = 0.85, 0.5, 0.9, 0.25
-# Words back to the "by" of a list of makers, and words of one maker.
-_CREDITS, _NAME_WORDS = 24, 4
-
-
-@cache
-def lists() -> dict[str, frozenset[str]]:
-    """The word lists of data/name_context.txt by their section."""
-    found: dict[str, set[str]] = {}
-    section: set[str] = set()
-    for line in files(__package__).joinpath("data/name_context.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            section = found.setdefault(line.strip("[]"), set())
-        elif not line.startswith("#"):
-            section.update(line.split())
-    return {name: frozenset(words) for name, words in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +93,8 @@ class Scene:
             score = min(score, _POSSIBLE if find.doubted or find.name.words == 1 else _MISSPELLED)
         if find.swapped and find.name.hints and not all(map(self.capital, find.words)):
             score = 0.0
-        if find.name.maker and self._is_credit(first):
+        # A maker whose name many people bear is somebody else.
+        if (find.name.maker or find.name.hints) and self._is_credit(find, first, last):
             score = min(score, _CREDITED)
         return min(score, find.name.score)
 
@@ -115,17 +103,22 @@ class Scene:
         if find.words[0].text in ("a", "the") and not find.words[0].capital and self._gap(first) == " ":
             return _POSSIBLE if self._hinted(find, first, last) else 0.0
         if not find.name.hints:
+            if self._before(first) in ("a", "an") and self._plain(find, _WELL_KNOWN):  # "a bad bunny"
+                return 0.0
             return _POSSIBLE if self._is_place(last) else 1.0
         if self._hinted(find, first, last):
             return 1.0
         if self._is_place(last):
             return 0.0
         if not self.cased:
-            # "black coffee", "big show": words of everyday, where "chris rock" has a first name.
-            words = [word.text for word in find.words]
-            plain = all(vocabulary().cost(word) < _COMMON for word in words) and words[0] not in lists()["first"]
-            return 0.0 if plain else _POSSIBLE
+            return 0.0 if self._plain(find, _COMMON) else _POSSIBLE  # "black coffee"
         return _MISSPELLED if all(map(self.capital, find.words)) else 0.0
+
+    def _plain(self, find: Find, rarest: float) -> bool:
+        """Whether a name is words of everyday in small letters, and has no first name as "chris rock" has."""
+        words = [word.text for word in find.words]
+        small = not any(map(self.capital, find.words)) and words[0] not in lists()["first"]
+        return small and all(vocabulary().cost(word) < rarest for word in words)
 
     def _lone(self, find: Find, first: int, last: int) -> float:
         """A name of one word."""
@@ -168,19 +161,12 @@ class Scene:
     def _is_place(self, last: int) -> bool:
         return self._after(last) in lists()["after"]
 
-    def _is_credit(self, first: int) -> bool:
-        """Whether a name stands in a list of makers: "by A, B and …", "in the style of …", but not "hugged by …"."""
-        chunk = 0
-        for at in range(first - 1, max(-1, first - 1 - _CREDITS), -1):
-            word, before = self._texts[at], self._texts[at - 1] if at else ""
-            if word == "by":
-                return not before or before in lists()["work"] or bool(self._gap(at - 1).strip())
-            if word == "of" and before == "style":
-                return True
-            chunk = 0 if word == "and" or self._gap(at).strip() in (",", ";", "&", "+") else chunk + 1
-            if chunk > _NAME_WORDS:
-                return False
-        return False
+    def _is_credit(self, find: Find, first: int, last: int) -> bool:
+        """Whether a name stands for who made the picture, and not for who is in it."""
+        sentence = Sentence(self._texts, self._gap)
+        credit = sentence.credit(first, last, find.name.artist)
+        listed = find.name.artist or credit is Credit.LISTED
+        return credit is Credit.PLAIN or (listed and not sentence.depicts(first, last))
 
     def _hinted(self, find: Find, first: int, last: int) -> bool:
         near = " ".join([*self._texts[max(0, first - _REACH) : first], "", *self._texts[last + 1 : last + 1 + _REACH]])

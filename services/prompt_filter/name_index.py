@@ -7,6 +7,7 @@ elsewhere (context.py).
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import ahocorasick
 
 from services.prompt_filter.fuzzy import Candidates, Spellings, corrections, everyday
 from services.prompt_filter.people import HISTORICAL, PUBLIC_FIGURE, Person
+from services.prompt_filter.vocabulary import vocabulary
 from services.prompt_filter.words import Word, spelled
 
 WordTest = Callable[[str], bool]
@@ -30,7 +32,7 @@ _SHORT_NAME = 10  # letters up to which a name forgives one edit in all
 @dataclass(frozen=True, slots=True)
 class Name:
     """What a spelling stands for: `category` and at most `score` 0…1; how many `words` it has; where it has `hints` it
-    may mean something else, and one of them should stand nearby; a `maker` is named for works and styles as well.
+    may mean something else, and one of them should stand nearby; `maker` and `artist` as in `Person`.
     """
 
     category: str
@@ -38,6 +40,7 @@ class Name:
     words: int
     hints: frozenset[str]
     maker: bool = False
+    artist: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class NameIndex:
                 self._automaton.add_word(key, len(self._which))
                 # Hints are for the name and for other names of one word (the gazetteer's README).
                 hints = person.hints if number == 0 or len(words) == 1 else frozenset[str]()
-                name = Name(category, person.score, len(words), hints, person.maker)
+                name = Name(category, person.score, len(words), hints, person.maker, person.artist)
                 if name not in known:
                     known[name] = len(self._names)
                     self._names.append(name)
@@ -113,7 +116,8 @@ class NameIndex:
         if len(shorter) < len(words):
             yield from self._search(shorter, ordinary)
         for at in range(1, len(words)):
-            if text[words[at - 1].end : words[at].start].strip() == ",":
+            listed = words[at - 1].capital and at > 1 and words[at - 2].capital  # "…, Hugh Trump, Donald Roe, …"
+            if text[words[at - 1].end : words[at].start].strip() == "," and not listed:
                 for run in (words[at : at + 1], words[at : at + 2]):
                     for find in self._search([*run, words[at - 1]], ordinary):
                         if len(find.words) == len(run) + 1:
@@ -165,7 +169,8 @@ class NameIndex:
             found = tuple(words[first : first + len(run)])
             wrong = [n for n, (word, right) in enumerate(zip(found, run, strict=True)) if word.text != right]
             doubted = any(meant[first + n] and found[n] not in doubtful for n in wrong)
-            if name.words > 1 or (edits == 1 and found[0].text[0] == run[0][0] and not meant[first]):
+            lone = edits == 1 and found[0].text[0] == run[0][0] and found[0].text not in vocabulary()
+            if name.words > 1 or (lone and not meant[first]):
                 yield Find(name, found, edits, doubted=doubted)
 
     def _is_rare(self, word: Word, given: WordTest) -> bool:
@@ -188,4 +193,5 @@ def _parted_well(name: Name, words: Sequence[Word], ordinary: WordTest) -> bool:
     letters = sum(len(word.text) == 1 for word in words)
     if name.words > 1:  # "J. K. Rowling", "Kim Jong-un"
         return True
-    return letters == len(words) or (letters == 1 and len(words[0].text) == 1 and words[0].text not in "ai")
+    initial = len(words[0].text) == 1 and words[0].text not in "ai" and math.isinf(vocabulary().cost(words[1].text))
+    return letters == len(words) or (letters == 1 and initial)  # "J Lo", but not "s by"

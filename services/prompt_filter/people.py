@@ -12,9 +12,22 @@ from services.prompt_filter.words import spelled
 
 PUBLIC_FIGURE, HISTORICAL = "public_figure", "public_figure.historical"
 ROLES = frozenset(
-    {"state", "politics", "royalty", "religion", "entertainment", "sport", "business", "science", "media", "other"}
+    [
+        "state",
+        "politics",
+        "royalty",
+        "religion",
+        "art",
+        "entertainment",
+        "sport",
+        "business",
+        "science",
+        "media",
+        "other",
+    ]
 )
-_MAKERS = ("entertainment", "media", "other")
+_ARTIST = "art"
+_MAKERS = (_ARTIST, "entertainment", "media", "other")
 COLUMNS = ["name", "aliases", "role", "country", "died", "hints"]
 # Members of Congress share their names with many others: enough for a look, not for a refusal.
 CERTAIN, LESS_KNOWN = 0.95, 0.5
@@ -28,7 +41,8 @@ class Person:
 
     `aliases` are other names; `died` is a year, None while alive. Where there are `hints` (folded as `words.spelled`
     does), `name` and aliases of one word may mean something else, and a hint nearby confirms the person. `score` 0…1 is
-    the most that a match says. A `maker` is named for works and styles as well: "a meadow by …".
+    the most that a match says. A `maker` is named for works and styles as well ("a meadow by …"); an `artist`, one of
+    them, wherever nothing shows the person ("a meadow, …, oil on canvas").
     """
 
     name: str
@@ -37,6 +51,7 @@ class Person:
     hints: frozenset[str] = frozenset()
     score: float = CERTAIN
     maker: bool = False
+    artist: bool = False
 
     def historical(self, year: int) -> bool:
         """Whether the person is history in `year`."""
@@ -66,7 +81,8 @@ def read_people(text: str, source: str) -> Iterator[Person]:
         name, aliases, role, _, died, hints = (cell.strip() for cell in row)
         if not name or role not in ROLES or not (died == "" or died.lstrip("-").isdecimal()):
             raise ConfigurationError(f"{source} line {rows.line_num}: needs a name, a known role, a year or nothing")
-        yield Person(name, _split(aliases), int(died) if died else None, _folded(hints), maker=role in _MAKERS)
+        year = int(died) if died else None
+        yield Person(name, _split(aliases), year, _folded(hints), maker=role in _MAKERS, artist=role == _ARTIST)
 
 
 def _split(cell: str) -> tuple[str, ...]:

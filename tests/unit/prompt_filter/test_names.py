@@ -25,6 +25,13 @@ CROWD = [
     Person("Drake", hints=frozenset({"rapper"})),
     Person("Søren Małysz"),
     Person("Bob Brushwork", maker=True),
+    Person("Ida Easel", maker=True, artist=True),
+    Person("Otto Lens", maker=True, artist=True),
+    Person("Elon Musk", ("Musk",)),
+    Person("Ahmed Musa"),
+    Person("Bad Bunny"),
+    Person("Babish"),
+    Person("Susilo Bambang", ("SBY",)),
 ]
 
 
@@ -88,6 +95,11 @@ def test_a_misspelled_name_is_found(text: str) -> None:
         "a drake on a pond",
         "the Jordan River",
         "obamacare",
+        "a wedding photo of Ahmed Musk",
+        "a bad bunny eats a carrot",
+        "they banish the elders",
+        "2 0 s by artstation",
+        "Hugh Jolie, Angelina Roe, Mary Poe, others",
         "paper trumps stone",
     ],
 )
@@ -122,10 +134,54 @@ def test_where_other_names_have_capitals_one_without_is_no_name() -> None:
         ("a cat hugged by Bob Brushwork", 0.95),
         ("Bob Brushwork by the sea", 0.95),
         ("a painting by Donald Trump", 0.95),
+        ("a man by bob brushwork", 0.25),
+        ("a queen by Jane Doe, Bob Brushwork as a knight", 0.95),
+        ("a photo by the sea with Bob Brushwork", 0.95),
+        ("a poem by the great Bob Brushwork", 0.25),
     ],
 )
 def test_who_made_it_need_not_be_in_the_picture(text: str, score: float) -> None:
     assert list(scores(text).values()) == [score]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a castle, highly detailed, ida easel, artstation",
+        "a castle, jane doe and ida easel",
+        "a castle hugged by trees, ida easel",
+        "ida easel style portrait of a girl",
+        "a girl in Ida Easel's paintings",
+        "a castle in the manner of ida easel",
+        "a mix of ida easel and art nouveau",
+        "a highly detailed castle by ida easel, sitting on a hill",
+        "ida easel and otto lens",
+    ],
+)
+def test_an_artist_named_for_a_style_is_not_in_the_picture(text: str) -> None:
+    assert set(scores(text).values()) == {0.25}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ida Easel",
+        "portrait of ida easel, by jane doe",
+        "portrait of the old painter ida easel",
+        "a queen who looks like ida easel",
+        "ida easel eating a banana",
+        "a castle where ida easel sits on a chair",
+        "draw ida easel",
+        "a wolf kissing ida easel",
+        "ida easel naked",
+        "a coin with ida easel's face",
+        "a party, ida easel in a red dress",
+        "a park, ida easel painting a tree",
+        "a photo of jane doe and ida easel",
+    ],
+)
+def test_an_artist_who_is_shown_counts_like_anybody(text: str) -> None:
+    assert scores(text)[next(name for name in ("Ida Easel", "ida easel") if name in text)] == 0.95
 
 
 @pytest.mark.parametrize(

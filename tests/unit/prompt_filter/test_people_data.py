@@ -31,11 +31,12 @@ LEAST = {
     "politics": 2_600,
     "royalty": 220,
     "religion": 280,
+    "art": 1_900,
     "business": 800,
     "science": 500,
     "media": 850,
-    "other": 1_900,
-    "entertainment": 10_000,
+    "other": 250,
+    "entertainment": 9_500,
     "sport": 5_500,
 }
 
