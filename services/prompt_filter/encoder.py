@@ -10,16 +10,17 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 # Tokens a window holds beside its two marks, and how far the next one starts.
-WINDOW, STRIDE = 62, 40
+WINDOW, STRIDE = 126, 80
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a text that the encoder reads at once: its token ids, and where it stands in the text."""
+    """A stretch of a text that the encoder reads at once: its token ids with both marks, and where in the text the
+    tokens between the marks stand.
+    """
 
     ids: tuple[int, ...]
-    start: int
-    end: int
+    places: tuple[tuple[int, int], ...]
 
 
 class Encoder:
@@ -36,20 +37,13 @@ class Encoder:
     def windows(self, text: str) -> list[Window]:
         """The text in overlapping windows, one if it fits."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        ids, offsets = encoding.ids, encoding.offsets
-        if len(ids) <= WINDOW:
-            return [Window((self._first, *ids, self._last), 0, len(text))]
-        starts = range(0, len(ids) - WINDOW + STRIDE, STRIDE)
+        ids, places = encoding.ids, encoding.offsets
         return [
-            Window(
-                (self._first, *ids[at : at + WINDOW], self._last),
-                offsets[at][0],
-                offsets[min(at + WINDOW, len(ids)) - 1][1],
-            )
-            for at in starts
+            Window((self._first, *ids[at : at + WINDOW], self._last), tuple(places[at : at + WINDOW]))
+            for at in range(0, max(1, len(ids) - WINDOW + STRIDE), STRIDE)
         ]
 
-    def embed(self, window: Window) -> np.ndarray:
-        """float32 (D,): the token means of the last layers."""
-        (embedding,) = self._session.run(None, {"ids": np.array([window.ids], np.int64)})
-        return np.asarray(embedding[0], np.float32)
+    def states(self, window: Window) -> np.ndarray:
+        """float32 (T, D): what the last layer says of each token between the marks."""
+        (states,) = self._session.run(None, {"ids": np.array([window.ids], np.int64)})
+        return np.asarray(states[0, 1:-1], np.float32)

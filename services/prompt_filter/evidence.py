@@ -68,11 +68,15 @@ def _bank_signals(readings: Iterable[Reading]) -> Iterator[Signal]:
 
 def _scores(readings: list[Reading], classifier: Classifier) -> Iterator[Signal]:
     """One signal a category, from the form in which it scores highest."""
-    for category in readings[0].scores:
-        reading = max(readings, key=lambda reading: reading.scores[category])
-        score = reading.scores[category]
-        place = classifier.culprit(reading.form.text, category) if score >= EXPLAINED else None
-        yield Signal(category, score, SOURCE, reading.form.span(*place) if place else None)
+    best = {name: max(readings, key=lambda reading: reading.scores[name]) for name in readings[0].scores}
+    spans: dict[str, TextSpan] = {}
+    for reading in readings:
+        text = reading.form.text
+        loud = [name for name in best if best[name] is reading and reading.scores[name] >= EXPLAINED]
+        places = classifier.culprits(text, loud) if loud else {}
+        spans |= {name: reading.form.span(*place) for name, place in places.items()}
+    for name, reading in best.items():
+        yield Signal(name, reading.scores[name], SOURCE, spans.get(name))
 
 
 def _evasion(readings: list[Reading], signals: list[Signal]) -> Signal:

@@ -1,4 +1,4 @@
-"""The whole way of a prompt: validate, normalise, language, banks, classifier; signals come out, no verdict."""
+"""The whole way of a prompt: validate, normalise, language, banks, gate, classifier; signals come out, no verdict."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from dataclasses import dataclass, replace
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.signals import Measurement, ModelVersion, Signal
 from services.core.timing import timed
-from services.prompt_filter.banks import NOTHING_ADDED, PEOPLE, TERMS, Added, Banks
-from services.prompt_filter.classifier import SOURCE, Classifier, Heads
+from services.prompt_filter.banks import NOTHING_ADDED, PEOPLE, TERMS, Added, Banks, Hit
+from services.prompt_filter.classifier import SOURCE, EncoderClassifier
+from services.prompt_filter.compose import minors_score
 from services.prompt_filter.encoder import Encoder
 from services.prompt_filter.evidence import Reading, gather, sexual_score
+from services.prompt_filter.gate import Gate
+from services.prompt_filter.heads import Heads
 from services.prompt_filter.language import LanguageTest, vocabulary
 from services.prompt_filter.negative import absences
-from services.prompt_filter.normalize import plain, undress
+from services.prompt_filter.normalize import Form, plain, undress
 from services.prompt_filter.settings import PromptFilterSettings
 from services.prompt_filter.validate import validate
 
 LANGUAGE = "language-test/1"
+GATE = "prompt-gate/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,16 @@ class PromptPipeline:
     """Measures prompts; loads once, thread-safe."""
 
     def __init__(
-        self, language: LanguageTest, banks: Banks, classifier: Classifier, models: tuple[ModelVersion, ...]
+        self,
+        language: LanguageTest,
+        banks: Banks,
+        gate: Gate | None,
+        classifier: EncoderClassifier,
+        models: tuple[ModelVersion, ...],
     ) -> None:
         self._language = language
         self._banks = banks
+        self._gate = gate
         self._classifier = classifier
         self.models = models
 
@@ -46,11 +56,15 @@ class PromptPipeline:
         return self.models[0].digest
 
     def with_heads(self, heads: bytes) -> PromptPipeline:
-        """This pipeline with other heads (.npz) on its encoder; raises ConfigurationError where they do not fit."""
-        classifier = Classifier(self._classifier.encoder, Heads.read(heads, "candidate"))
+        """This pipeline with other heads (.npz) on its encoder; raises ConfigurationError where they do not fit.
+
+        Without a gate: the shipped one says what the shipped heads would.
+        """
+        classifier = EncoderClassifier(self._classifier.encoder, Heads.read(heads, "candidate"))
         digest = hashlib.sha256(heads).hexdigest()
         version = replace(self.models[1], version=digest[:12], digest=digest)
-        return PromptPipeline(self._language, self._banks, classifier, (self.models[0], version, *self.models[2:]))
+        models = (self.models[0], version, *(model for model in self.models[2:] if model.source != GATE))
+        return PromptPipeline(self._language, self._banks, None, classifier, models)
 
     @classmethod
     def load(cls, settings: PromptFilterSettings) -> PromptPipeline:
@@ -58,13 +72,16 @@ class PromptPipeline:
         encoder = load_artifact(settings.encoder_uri, settings.encoder_sha256)
         tokenizer = load_artifact(settings.tokenizer_uri, settings.tokenizer_sha256)
         heads = load_artifact(settings.heads_uri, settings.heads_sha256)
+        gate = load_artifact(settings.gate_uri, settings.gate_sha256)
         banks = Banks.load()
         models = (
-            _version("prompt-encoder/1", file_sha256(encoder)),
+            _version("prompt-encoder/2", file_sha256(encoder)),
             _version(SOURCE, file_sha256(heads)),
+            _version(GATE, file_sha256(gate)),
             *(_version(bank, banks.digest) for bank in (PEOPLE, TERMS)),
         )
-        return cls(LanguageTest(), banks, Classifier(Encoder(encoder, tokenizer), Heads.load(heads)), models)
+        classifier = EncoderClassifier(Encoder(encoder, tokenizer), Heads.load(heads))
+        return cls(LanguageTest(), banks, Gate.load(gate), classifier, models)
 
     def measure(self, text: str, negative: str = "", added: Added = NOTHING_ADDED) -> PromptMeasurement:
         """Everything the filter can say of a prompt and its negative prompt; raises InvalidInput where it is none.
@@ -86,8 +103,11 @@ class PromptPipeline:
             )
         with timed(timings, "banks"):
             hits = [self._banks.search(form.text, added) for form in forms]
-        with timed(timings, "classifier"):
-            scores = [self._classifier.scores(form.text) for form in forms]
+        with timed(timings, "gate"):
+            scores = self._settled(forms, hits)
+        if not scores:
+            with timed(timings, "classifier"):
+                scores = [self._classifier.scores(form.text) for form in forms]
         with timed(timings, "evidence"):
             readings = [Reading(*found) for found in zip(forms, hits, scores, strict=True)]
             signals = gather(readings, self._classifier)
@@ -98,6 +118,14 @@ class PromptPipeline:
         foreign = Signal("language", 1 - language.english, LANGUAGE)
         models = (*self.models, *added.versions)
         return PromptMeasurement((*signals, foreign), models, timings, (), language.code, language.english)
+
+    def _settled(self, forms: list[Form], hits: list[list[Hit]]) -> list[dict[str, float]]:
+        """The scores where the gate may give them: nothing is disguised, in a bank, or beside a word of age."""
+        text = forms[0].text
+        if self._gate is None or len(forms) > 1 or any(hits) or minors_score(text, 1.0)[0]:
+            return []
+        settled = self._gate.scores(text)
+        return [settled] if settled else []
 
 
 def _version(source: str, digest: str) -> ModelVersion:

@@ -17,6 +17,8 @@ class PromptFilterSettings(RoomSettings):
     encoder_sha256: str = Field("", description="Its sha256 in hex; empty takes that of the shipped model.")
     tokenizer_uri: str = Field("models/prompt/tokenizer.json", description="Its tokenizer (Hugging Face tokenizers).")
     tokenizer_sha256: str = Field("", description="Its sha256 in hex; empty takes that of the shipped model.")
+    gate_uri: str = Field("models/prompt/gate.npz", description="What settles clearly harmless prompts.")
+    gate_sha256: str = Field("", description="Its sha256 in hex; empty takes that of the shipped model.")
     heads_uri: str = Field("models/prompt/heads.npz", description="Category heads, n-gram weights and calibration.")
     heads_sha256: str = Field("", description="Its sha256 in hex; empty takes that of the shipped model.")
     guard_uri: str = Field(

@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 
 from services.prompt_filter.normalize import plain
+from training.prompt_filter import texts
 
 CATEGORIES = (
     "hate",
@@ -33,8 +34,12 @@ CATEGORIES = (
     "health",
     "spam",
 )
+# What the network has a head for: beside the categories, whether a text violates anything at all.
+ANY = "any"
+HEADS = (*CATEGORIES, ANY)
 # Never trained on: they stand for what the world sends that we have not seen.
 UNSEEN = ("nibrw", "catqa", "surge")
+UNSEEN_GRAMMARS = ("coded_nudity", "medical_scenes", "stereotypes", "threats", "war_and_history")
 CONTRAST = Path(__file__).resolve().parents[1] / "contrast"
 # Our finer categories have no column in the public data; plain words in rows of the parent say so.
 _FINER = {
@@ -61,31 +66,69 @@ _DOUBTFUL = re.compile(
 )
 # In our own grammars a text of another category has nothing to do with these.
 _APART = ("hate", "hate.symbols", "sexual", "deception", "political", "health", "spam")
+# How far a source's labels are believed: search words, sarcasm and one quick opinion weigh less than a careful label.
+_TRUST = {"i2p": 0.3, "covid": 0.4, "davidson": 0.5, "edos": 0.6, "vicomtech": 0.7, "hatemoji": 0.8}
+# A text of a violation that was labelled for one category is no case of the others that are not near it: each pair
+# of neighbours stands here once.
+_NEAR = (
+    "sexual harassment|sexual shocking|hate harassment|hate hate.symbols|hate violence|hate.symbols harassment|"
+    "hate.symbols violence|hate.symbols political|harassment violence|harassment shocking|violence violence.graphic|"
+    "violence self_harm|violence illegal|violence shocking|violence.graphic self_harm|violence.graphic shocking|"
+    "self_harm shocking|illegal deception|illegal spam|deception political|deception health|deception spam"
+)
+_SINGLE = ("copro", "ailuminate", "catqa", "advbench")
+_SOFT = 0.15
 _PER_SIDE = 450
 _MADLIBS = 4_000
-_LONG = 1_500
+_LONG = 2_000
+# A violation in a longer text has to be within what training reads of it.
+_LONG_LETTERS = 420
+_GENERAL = ("davidson", "vicomtech", "covid")
 
 
-def gather(folder: Path, seed: int) -> pd.DataFrame:
-    """All rows of `folder` (see its README) and of the grammars: `text`, `src`, `group`, a column a category."""
-    random_ = random.Random(seed)
-    public = _public(folder)
-    short = pd.concat([public, _contrast(random_), _madlibs(folder, seed)])
-    rows = pd.concat([short, _long(short, random_)])
+def gather(folder: Path, seed: int, own: bool = True) -> pd.DataFrame:
+    """All rows of `folder` (see its README): `text`, `src`, `group`, a column a head; with `own`, those of the house.
+
+    The public rows come first and are the same with and without the others.
+    """
+    public = pd.concat([_public(folder), _madlibs(folder, seed)])
+    parts = [public, _long(public, random.Random(f"long-{seed}"))]
+    if own:
+        parts += [_contrast(random.Random(f"contrast-{seed}")), texts.read(CATEGORIES)]
+    rows = pd.concat(parts)
     rows["text"] = [plain(text).text for text in rows["text"]]
+    table = rows[list(CATEGORIES)]
+    known = [(table == 1).any(axis=1), (table == 0).all(axis=1)]
+    rows[ANY] = np.select(known, [1, 0], rows[ANY].fillna(-1)).astype(int)
     return rows[rows["text"].str.len() > 0].drop_duplicates("text").reset_index(drop=True)
 
 
 def split(rows: pd.DataFrame) -> pd.Series[str]:
-    """`train`, `calibrate` or `test` by group, `unseen` for the sources held out whole; stable across runs."""
+    """`train`, `calibrate` or `test` by group, `unseen` for sources and grammars held out whole; stable across runs."""
     share = rows["group"].map(lambda group: zlib.crc32(str(group).encode()) % 100)
     parts = np.select([share < 6, share < 12], ["calibrate", "test"], "train")
-    return pd.Series(np.where(rows["src"].isin(UNSEEN), "unseen", parts), index=rows.index)
+    grammar = rows["group"].str.split("-").str[0].isin(UNSEEN_GRAMMARS) & rows["src"].eq("contrast")
+    return pd.Series(np.where(rows["src"].isin(UNSEEN) | grammar, "unseen", parts), index=rows.index)
 
 
 def labels(rows: pd.DataFrame) -> np.ndarray:
-    """int8 (rows, categories): 1, 0 or −1."""
-    return rows[list(CATEGORIES)].to_numpy(np.int8)
+    """int8 (rows, heads): 1, 0 or −1."""
+    return rows[list(HEADS)].to_numpy(np.int8)
+
+
+def weights(rows: pd.DataFrame) -> np.ndarray:
+    """float32 (rows, heads): how much each label counts; above 0 where it is unknown if it can only be a 0."""
+    truth = labels(rows)
+    trust = rows["src"].map(_TRUST).fillna(1.0).to_numpy(np.float32)[:, None]
+    near = np.eye(len(HEADS), dtype=bool)
+    for pair in _NEAR.split("|"):
+        one, other = (HEADS.index(name) for name in pair.split())
+        near[one, other] = near[other, one] = True
+    near[:, HEADS.index(ANY)] = True
+    single = rows["src"].isin(_SINGLE).to_numpy()[:, None]
+    violates = truth[:, : len(CATEGORIES)] == 1
+    apart = single & violates.any(axis=1, keepdims=True) & ~(violates @ near[: len(CATEGORIES)])
+    return np.where(truth >= 0, trust, np.where(apart, _SOFT, 0.0)).astype(np.float32)
 
 
 def _public(folder: Path) -> pd.DataFrame:
@@ -106,7 +149,9 @@ def _public(folder: Path) -> pd.DataFrame:
     # In this source an unsafe text is followed by its safe twin.
     starts = (rows["src"] != "copro") | (rows["any"] == 1) | (rows["any"].shift() == 0)
     rows["group"] = "public-" + starts.cumsum().astype(str)
-    return rows[["text", "src", "group", *CATEGORIES]]
+    # These sources were read for hate alone, but little else is in what they call none.
+    rows.loc[rows["src"].isin(["vicomtech", "edos", "hatemoji"]) & (rows["hate"] == 0), ANY] = 0
+    return rows[["text", "src", "group", *HEADS]]
 
 
 def _contrast(random_: random.Random) -> pd.DataFrame:
@@ -170,23 +215,42 @@ def _madlibs(folder: Path, seed: int) -> pd.DataFrame:
 
 
 def _long(rows: pd.DataFrame, random_: random.Random) -> pd.DataFrame:
-    """Harmless captions strung together, half of them with one violation among them, which keeps its group.
+    """Harmless texts strung together, half of them with one violation among them, which keeps its group.
 
-    Without them every long text would look like one from a hate corpus, and a violation in one would drown.
+    Captions with captions, and what people post with what people post. Without them every long text would look like
+    one from a hate corpus, and a violation in one would drown.
     """
-    harmless = rows[rows["src"].isin(["coco", "t2icomp", "diffdb"])]["text"].tolist()
-    seed = random_.randrange(2**31)
-    bad = rows[rows["src"].isin(["copro", "nib", "contrast"]) & (rows[list(CATEGORIES)] == 1).any(axis=1)]
+    rows = rows[rows["text"].str.len() < _LONG_LETTERS / 2]
+    violates = (rows[list(CATEGORIES)] == 1).any(axis=1)
+    harmless, bad = rows[~violates & (rows[ANY] != 1)], rows[violates]
+    kinds = (
+        (harmless["src"].isin(["coco", "t2icomp", "diffdb"]), bad["src"].isin(["copro", "nib"])),
+        (
+            harmless["src"].isin(_GENERAL) & (harmless[ANY] == 0),
+            ~bad["src"].isin(["covid", "i2p", "madlibs", "jigsawbias"]),
+        ),
+    )
     long = []
-    for row in bad.sample(_LONG, random_state=seed).to_dict("records"):
-        texts = random_.sample(harmless, random_.randint(2, 4))
-        texts.insert(random_.randint(0, len(texts)), row["text"])
-        long.append(row | {"text": _join(texts, random_), "src": "long"})
-        clean = _join(random_.sample(harmless, random_.randint(3, 7)), random_)
-        long.append({"text": clean, "src": "long", "group": clean} | dict.fromkeys(CATEGORIES, 0))
+    for good, wrong in kinds:
+        beside = harmless[good]["text"].tolist()
+        for row in bad[wrong].sample(_LONG, random_state=random_.randrange(2**31)).to_dict("records"):
+            texts = _draw(beside, _LONG_LETTERS - len(row["text"]), random_)
+            texts.insert(random_.randint(0, len(texts)), row["text"])
+            long.append(row | {"text": _join(texts, random_), "src": "long"})
+            clean = _join(_draw(beside, _LONG_LETTERS, random_), random_)
+            long.append({"text": clean, "src": "long", "group": clean} | dict.fromkeys(HEADS, 0))
     return pd.DataFrame(long)
+
+
+def _draw(texts: list[str], letters: int, random_: random.Random) -> list[str]:
+    """One to six of the texts, of at most so many letters together (the first always)."""
+    drawn = [random_.choice(texts)]
+    for text in random_.sample(texts, random_.randint(0, 5)):
+        if sum(map(len, drawn)) + len(text) < letters:
+            drawn.append(text)
+    return drawn
 
 
 def _join(texts: list[str], random_: random.Random) -> str:
     """The texts as one, as sentences or as a list."""
-    return random_.choice([". ", ", "]).join(text.rstrip(". ") for text in texts)
+    return random_.choice([". ", ". ", ", "]).join(text.rstrip(". ") for text in texts)
