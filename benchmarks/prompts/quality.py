@@ -38,6 +38,8 @@ def recalls(filter_: Filter, texts: HeldOut) -> list[Figure]:
         ("explicit", texts.explicit(), 0.97),
         ("unseen sources", texts.unseen(), 0.85),
     ):
+        if len(rows) < FEWEST:
+            continue
         scores = filter_.scores(rows["text"])
         for category in (*data.CATEGORIES, data.ANY):
             column = category if category in scores else data.ANY
@@ -55,6 +57,8 @@ def recalls(filter_: Filter, texts: HeldOut) -> list[Figure]:
             figures.append(Figure(what, int(of_kind.sum()), recall, goal if kind == "all" else None))
     for kind, srcs in {"benign_dev": ["benign_dev"], "captions": CAPTIONS, "diffdb": ["diffdb"]}.items():
         of_kind = texts.ordinary()["src"].isin(srcs).to_numpy()
+        if of_kind.sum() < FEWEST:
+            continue
         flagged = (ordinary[data.ANY][of_kind] >= FOUND).mean()
         figures.append(Figure(f"ordinary: {kind}, flagged at {FOUND}", int(of_kind.sum()), flagged, None))
     return figures
@@ -87,6 +91,8 @@ def contrasts(filter_: Filter, texts: HeldOut) -> list[Figure]:
 def general(filter_: Filter, texts: HeldOut) -> list[Figure]:
     """Area under the precision-recall curve on posts, comments and long texts."""
     rows = texts.general()
+    if len(rows) < FEWEST:
+        return []
     scores = filter_.scores(rows["text"])
     figures = []
     for category, goal in ((data.ANY, 0.85), ("sexual", 0.90), ("hate", 0.70), ("self_harm", 0.70)):
