@@ -15,6 +15,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 
 import ahocorasick
 import numpy as np
@@ -39,6 +40,12 @@ _KNOWN = 32
 _RARE = 0.5
 _LONGEST = 20
 _ALL_LANGUAGES = 176
+# A text of so few words is too short for odds: words that are English are (`_is_plain`).
+_FEW = 3
+# How much commoner such a word may be elsewhere (tenths of the Zipf scale), unless it is a frequent English one; and how
+# much commoner the whole text.
+_NEAR, _FREQUENT, _WHOLE = 5, 40, 22
+_ARTICLES = frozenset({"the", "an"})
 # Between these the words leave it open, and fastText is asked.
 _SURE = 0.03, 0.97
 # Weights of: bias, odds in all, odds a word, unknown share, share of another script(, fastText's logit).
@@ -89,6 +96,8 @@ class LanguageTest:
         english = _probability(_WORDS, evidence.features)
         if _SURE[0] < english < _SURE[1]:
             english = _probability(_BOTH, (*evidence.features, self.guess(evidence.words)))
+        if english < _SURE[1] and len(evidence.words) <= _FEW and self._is_plain(evidence.words):
+            english = _SURE[1]
         return Language("en" if english >= 0.5 else evidence.other, english)
 
     def evidence(self, text: str) -> Evidence | None:
@@ -124,6 +133,22 @@ class LanguageTest:
         odds += boost / 10
         features = (1.0, max(-8.0, min(8.0, odds)), max(-3.0, min(3.0, odds / count)), unknown / count, foreign / count)
         return Evidence(features, other, words)
+
+    def _is_plain(self, words: list[str]) -> bool:
+        """Whether each word is English ("geyser", "a hat"), and none says that it is meant in another language."""
+        known, rows = vocabulary(), []
+        for before, word in pairwise(["", *words]):
+            single = word[:-1] if word.endswith("s") and word not in known else word
+            if single not in known:
+                return False
+            if (row := self._rows.get(word, -1)) < 0:
+                continue  # frequent in no other language
+            rows.append(row)
+            english, other = int(self._zipf[row, 0]), int(self._zipf[row, 1:].max())
+            if before not in _ARTICLES and english < _FREQUENT and other - english > _NEAR:
+                return False
+        sums = self._zipf[rows].sum(axis=0, dtype=np.int32)
+        return not rows or int(sums[1:].max() - sums[0]) < _WHOLE
 
     def guess(self, words: list[str]) -> float:
         """fastText's logit of p(English), within ±7."""

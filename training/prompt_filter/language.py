@@ -1,7 +1,7 @@
 """Compiles word frequencies, and fits and measures the language test: `python -m training.prompt_filter.language`.
 
 English: prompts and captions of the training data, whole, cut to one to three words, and as the phrases of prompts that
-are lists. Other languages: foreign.yaml. Every second text of either is held out; what is printed is measured on these,
+are lists; short prompts drawn from short.yaml are only measured on. Other languages: foreign.yaml. Every second text of either is held out; what is printed is measured on these,
 and on foreign_unseen.yaml. The weights that it prints belong into services/prompt_filter/language.py.
 """
 
@@ -92,6 +92,20 @@ def _chunk(text: str, draw: random.Random) -> str:
     return " ".join(words[at : at + size])
 
 
+def short(seed: int, count: int = 600) -> list[str]:
+    """Plain English prompts of one to three words, drawn from short.yaml."""
+    text = Path(__file__).with_name("short.yaml").read_text(encoding="utf-8")
+    words = {kind: listed.split() for kind, listed in yaml.safe_load(text).items()}
+    things = [word for kind, listed in words.items() if kind not in ("adjectives", "verbs") for word in listed]
+    draw = random.Random(seed)
+    prompts = [*things]
+    while len(set(prompts)) < 2 * count:
+        thing, adjective, verb = draw.choice(things), draw.choice(words["adjectives"]), draw.choice(words["verbs"])
+        prompts += [f"a {thing}", f"the {thing}", f"{adjective} {thing}", f"{thing} {verb}", f"{thing}s"]
+        prompts += [f"a {adjective} {thing}", f"{verb} {thing}", f"{thing} and {draw.choice(things)}", thing.title()]
+    return draw.sample(sorted(set(prompts)), count)
+
+
 def foreign(name: str = "foreign.yaml") -> dict[str, list[str]]:
     """Texts by language."""
     texts: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
@@ -119,7 +133,7 @@ def main() -> None:
         coefficients = tuple(round(float(weight), 3) for weight in model.coef_[0])
         print(f"{name} = {coefficients}")
         setattr(language, name, coefficients)
-    held_out = {kind: texts[1::2] for kind, texts in home.items()}
+    held_out = {kind: texts[1::2] for kind, texts in home.items()} | {"short.yaml": short(options.seed)}
     _report(test, held_out, {code: texts[1::2] for code, texts in abroad.items()})
     print("Written after the fit:")
     _report(test, held_out, foreign("foreign_unseen.yaml"))

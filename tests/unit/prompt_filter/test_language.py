@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.prompt_filter.language import LanguageTest
+from training.prompt_filter.language import short
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,26 @@ def language() -> LanguageTest:
 )  # fmt: skip
 def test_english_and_words_of_art_pass(language: LanguageTest, text: str) -> None:
     assert language.of(text).english >= 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a hat", "a rat", "the llama", "lemur", "geysers", "Stegosaurus", "Ankylosaurus", "toucan flying", "omelette",
+        "gecko and trilobite", "a big alpaca", "ham", "!!!",
+    ],
+)  # fmt: skip
+def test_a_few_plain_english_words_pass(language: LanguageTest, text: str) -> None:
+    assert language.of(text).english >= 0.5
+
+
+@pytest.mark.parametrize("text", ["die Hand", "a casa rossa", "die", "gato loco", "hat Hund", "de rat", "luna amor"])
+def test_words_that_two_languages_share_are_not_english_by_themselves(language: LanguageTest, text: str) -> None:
+    assert language.of(text).english < 0.5
+
+
+def test_of_six_hundred_short_english_prompts_six_are_lost_at_most(language: LanguageTest) -> None:
+    assert sum(language.of(text).english < 0.5 for text in short(seed=1)) <= 6
 
 
 @pytest.mark.parametrize(
