@@ -15,8 +15,9 @@ from services.prompt_filter.ngrams import BUCKETS, WORD, pairs
 
 # The lowest threshold of policies/*.yaml that a category of the classifier meets, and what the gate learns to fear.
 REVIEW, DOUBTFUL = 0.25, 0.1
-# How often the verdict has to be the classifier's own; on the calibration part, twenty times as often.
-AGREEMENT, _STRICTER = 0.999, 20
+# How often the verdict has to be the classifier's own on texts that the gate was not fitted on; how far below the least
+# doubt of a wrong one the threshold stays, since others will be less doubtful still.
+AGREEMENT, _MARGIN = 0.999, 4
 _STRENGTH = 1.0
 _SEEN = 3
 
@@ -39,13 +40,12 @@ def distil(
 
 
 def _closed(gate: Gate, texts: Sequence[str], scores: np.ndarray, part: np.ndarray, categories: Sequence[str]) -> Gate:
-    """The gate with the highest threshold that agrees, and with the mean scores of what it settles."""
+    """The gate with a threshold below all that gets another verdict, and with the mean scores of what it settles."""
     doubts = [gate.doubt(text) if use else None for text, use in zip(texts, part, strict=True)]
     known = np.array([doubt is not None for doubt in doubts])
     doubt = np.array([doubt for doubt in doubts if doubt is not None])
-    wrong = np.sort(doubt[scores[known].max(axis=1) >= REVIEW])
-    allowed = int(part.sum() * (1 - AGREEMENT) / _STRICTER)
-    threshold = int(wrong[allowed]) - 1 if len(wrong) > allowed else int(doubt.max())
+    wrong = doubt[scores[known].max(axis=1) >= REVIEW]
+    threshold = int(wrong.min()) - _MARGIN if len(wrong) else int(doubt.max())
     settled = scores[known][doubt <= threshold].mean(axis=0)
     return Gate(gate.words, gate.pairs, threshold, dict(zip(categories, map(float, settled), strict=True)))
 
