@@ -130,3 +130,7 @@ def test_a_text_of_one_violation_counts_as_none_that_is_far_from_it() -> None:
     assert weights["sexual"] == 1
     assert 0 < weights["self_harm"] < 0.5
     assert weights["shocking"] == 0
+
+
+def test_the_grammars_that_are_held_out_exist() -> None:
+    assert all((data.CONTRAST / f"{name}.yaml").exists() for name in data.UNSEEN_GRAMMARS)
