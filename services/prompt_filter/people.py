@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 
 from services.core.errors import ConfigurationError
@@ -89,5 +90,6 @@ def _split(cell: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in cell.split("|") if part.strip())
 
 
+@lru_cache(4096)  # many share theirs
 def _folded(hints: str) -> frozenset[str]:
     return frozenset(" ".join(spelled(hint)) for hint in _split(hints))

@@ -1,8 +1,9 @@
 """Compiles word frequencies, and fits and measures the language test: `python -m training.prompt_filter.language`.
 
 English: prompts and captions of the training data, whole, cut to one to three words, and as the phrases of prompts that
-are lists; short prompts drawn from short.yaml are only measured on. Other languages: foreign.yaml. Every second text of either is held out; what is printed is measured on these,
-and on foreign_unseen.yaml. The weights that it prints belong into services/prompt_filter/language.py.
+are lists. Other languages: foreign.yaml. Every second text of either is held out; what is printed is measured on these,
+on foreign_unseen.yaml and on short prompts drawn from short.yaml. The weights that it prints belong into
+services/prompt_filter/language.py.
 """
 
 from __future__ import annotations
