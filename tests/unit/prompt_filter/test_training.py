@@ -134,3 +134,11 @@ def test_a_text_of_one_violation_counts_as_none_that_is_far_from_it() -> None:
 
 def test_the_grammars_that_are_held_out_exist() -> None:
     assert all((data.CONTRAST / f"{name}.yaml").exists() for name in data.UNSEEN_GRAMMARS)
+
+
+def test_what_belongs_together_lies_in_one_part_and_unseen_sources_apart() -> None:
+    rows = pd.DataFrame({"group": [f"g{n // 3}" for n in range(600)], "src": ["copro"] * 599 + ["catqa"]})
+    parts = data.split(rows)
+    assert parts.iloc[-1] == "unseen"
+    assert (parts[:-3].groupby(rows["group"][:-3]).nunique() == 1).all()
+    assert set(parts) == {"train", "calibrate", "test", "unseen"}
