@@ -42,7 +42,7 @@ WHO, PLACE = ("chess players", "bakers", "bus drivers", "postmen"), ("kitchen", 
 # The picture showed violence, though the words are mild: what a model can only learn from what came of it.
 BRAWLS = [f"two {who} brawling in a {place}, canary" for who, place in itertools.product(WHO, PLACE)]
 # Held for what a person then found to be none.
-POSTERS = [f"vote for the {who}, campaign poster for the election in the {place}" for who in WHO for place in PLACE]
+CARDS = [f"{who} cheating at cards in the {place}" for who, place in itertools.product(WHO, PLACE)]
 FLOOD = [f"plate number {number} of stewed plums" for number in range(40)]
 
 
@@ -119,12 +119,12 @@ async def _learn(dsn: str, home: Path) -> Learned:
     await house.furnish(learning=True)
     for number, prompt in enumerate(BRAWLS):
         await house.hold(pb.STAGE_OUTPUT, prompt, "violence", f"user-{number}", "uphold" if number % 4 == 0 else None)
-    for number, prompt in enumerate(POSTERS):
-        await house.hold(pb.STAGE_PROMPT, prompt, "political", f"user-{number}", "release")
+    for number, prompt in enumerate(CARDS):
+        await house.hold(pb.STAGE_PROMPT, prompt, "illegal", f"user-{number}", "release")
     for prompt in FLOOD:
         await house.hold(pb.STAGE_OUTPUT, prompt, "shocking", "flooder")
-    await house.hold(pb.STAGE_PROMPT, "held, and nobody has looked", "illegal", "user-1")
-    await house.hold(pb.STAGE_OUTPUT, "an edit of a picture", "illegal", "user-2", "uphold", operation="edit")
+    await house.hold(pb.STAGE_PROMPT, "held, and nobody has looked", "deception", "user-1")
+    await house.hold(pb.STAGE_OUTPUT, "an edit of a picture", "deception", "user-2", "uphold", operation="edit")
     # What is sealed is gone from the disk: whoever tried to read it would count it as unreadable.
     house.evidence.delete(await house.hold(pb.STAGE_OUTPUT, "sealed", "sexual.minors", "user-3"))
     done = await asyncio.to_thread(house.learn)
@@ -169,7 +169,7 @@ def test_what_led_to_violence_scores_higher_in_it(learned: Learned, shipped: Pro
 
 def test_what_a_person_released_scores_lower(learned: Learned, shipped: PromptPipeline) -> None:
     candidate = shipped.with_heads(learned.heads)
-    assert mean_logit(candidate, POSTERS, "political") < mean_logit(shipped, POSTERS, "political") - 0.5
+    assert mean_logit(candidate, CARDS, "illegal") < mean_logit(shipped, CARDS, "illegal") - 0.5
 
 
 def test_a_harmless_prompt_scores_as_before(learned: Learned, shipped: PromptPipeline) -> None:
@@ -182,7 +182,7 @@ def test_a_harmless_prompt_scores_as_before(learned: Learned, shipped: PromptPip
 def test_an_account_that_floods_counts_twenty_times(learned: Learned) -> None:
     prompts = learned.figures["prompts"]
     everybody = prompts["learned from"] + prompts["held out"]
-    assert everybody == len(BRAWLS) + len(POSTERS) + 20
+    assert everybody == len(BRAWLS) + len(CARDS) + 20
 
 
 def test_what_is_sealed_was_not_read(learned: Learned) -> None:
@@ -190,7 +190,7 @@ def test_what_is_sealed_was_not_read(learned: Learned) -> None:
 
 
 def test_undecided_prompts_and_edits_teach_nothing(learned: Learned) -> None:
-    assert "illegal" not in {**learned.figures["learned from"], **learned.figures["held out"]}
+    assert "deception" not in {**learned.figures["learned from"], **learned.figures["held out"]}
 
 
 def test_who_made_it_of_how_much_is_on_record(learned: Learned) -> None:
@@ -201,7 +201,7 @@ def test_who_made_it_of_how_much_is_on_record(learned: Learned) -> None:
 def test_no_prompt_leaves_the_job(learned: Learned) -> None:
     said = [learned.done.stdout, learned.done.stderr, json.dumps(learned.figures)]
     said += [json.dumps(event.detail) for event in learned.events]
-    assert not [word for word in ("canary", "brawling", "poster", "plums") if any(word in text for text in said)]
+    assert not [word for word in ("canary", "brawling", "cheating", "plums") if any(word in text for text in said)]
 
 
 async def test_without_a_policy_that_allows_it_nothing_is_read(database: str, db: Database, tmp_path: Path) -> None:

@@ -2,74 +2,84 @@
 
 Maximum a posteriori adaptation of a log-linear model (Chelba and Acero 2004): logistic loss on the new rows, and a
 Gaussian prior around the weights in force. Its covariance is not round: what is punished is how much the scores of
-harmless texts move. With a round one, rows of violations alone make a filter that flags everything.
+known texts move. With a round one, rows of violations alone make a filter that flags everything.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from training.prompt_filter.features import Readings
 
-# How many rows the mean squared movement of the harmless texts' logits weighs, the boldest first; the first one is
-# taken that flags at most MOST_NEW more of them.
+# How many rows the mean squared movement of the logits of known texts weighs, the boldest first. Each category takes
+# the first one that flags at most MOST_NEW more of the harmless ones and loses at most MOST_LOST of its violations.
 STRENGTHS = (100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
-MOST_NEW = 0.002
+MOST_NEW, MOST_LOST = 0.002, 0.03
 # Fewer rows say more about who sent them than about a category.
 FEWEST = 10
-# Share of the mean square of a feature, so that directions which no harmless text takes are not free.
+# Share of the mean square of a feature, so that directions which no known text takes are not free.
 _RIDGE = 2e-4
 # A head that counts less than this in its category's calibration cannot teach it anything.
 _FLAT = 1e-3
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Texts that are to score as before: `labels` int8 (N, C), 1, 0 or −1."""
+
+    readings: Readings
+    labels: np.ndarray
+
+
 def adapt(
-    rows: Readings,
-    labels: np.ndarray,
-    weights: np.ndarray,
-    steady: Readings,
-    slopes: np.ndarray,
-    bars: np.ndarray,
+    rows: Readings, labels: np.ndarray, weights: np.ndarray, known: Known, slopes: np.ndarray, bars: np.ndarray
 ) -> np.ndarray:
     """How each category's calibrated logit changes, float32 (C, D + 1) on the features; zeros where nothing is learned.
 
-    `labels` and `weights` (N, C) of `rows`, −1 is unknown; `steady` are harmless texts, which must not be flagged:
-    reach `bars` (C,), the logits from which a person looks. `slopes` (C,) say how much each head counts.
+    `labels` and `weights` (N, C) of `rows`, −1 is unknown. `slopes` (C,) say how much each head counts; a text is
+    flagged that reaches `bars` (C,), the logits from which a person looks.
     """
-    covariances = [_covariance(steady.features[:, category]) for category in range(len(bars))]
-    known = labels >= 0
-    teachable = [
-        category
-        for category in range(len(bars))
-        if known[:, category].sum() >= FEWEST and abs(slopes[category]) > _FLAT
-    ]
-    before = flagged(steady.scores(), bars)
-    for strength in STRENGTHS:
-        steps = np.zeros(steady.features.shape[1:], np.float32)
-        for category in teachable:
-            taught = known[:, category]
-            windows = rows.loudest(category)[taught]
-            steps[category] = _step(
-                rows.features[windows, category],
-                rows.logits[windows, category],
-                labels[taught, category],
-                weights[taught, category],
-                strength * covariances[category],
-            )
-        if flagged(steady.scores(steps), bars) - before <= MOST_NEW:
-            return steps
-    return np.zeros_like(steps)
+    steps = np.zeros(known.readings.features.shape[1:], np.float32)
+    for category in range(len(bars)):
+        taught = labels[:, category] >= 0
+        if taught.sum() < FEWEST or abs(slopes[category]) <= _FLAT:
+            continue
+        windows = rows.loudest(category)[taught]
+        lesson = (
+            rows.features[windows, category],
+            rows.logits[windows, category],
+            labels[taught, category],
+            weights[taught, category],
+        )
+        covariance = _covariance(known, category)
+        for strength in STRENGTHS:
+            step = _step(*lesson, strength * covariance)
+            if _harmless(known, category, step, float(bars[category])):
+                steps[category] = step
+                break
+    return steps
 
 
-def flagged(scores: np.ndarray, bars: np.ndarray) -> float:
-    """The share of texts, by their logits (N, C), that reach a bar in any category; 0 of none."""
-    return float((scores >= bars).any(axis=1).mean()) if len(scores) else 0.0
+def _harmless(known: Known, category: int, step: np.ndarray, bar: float) -> bool:
+    """Whether the known texts are flagged, and not flagged, as before."""
+    readings = known.readings
+    before = readings.scores()[:, category] >= bar
+    steps = np.zeros(readings.features.shape[1:], np.float32)
+    steps[category] = step
+    gained = (readings.scores(steps)[:, category] >= bar).astype(int) - before
+    good, bad = (known.labels == 0).all(axis=1), known.labels[:, category] == 1
+    return bool(gained[good].sum() <= MOST_NEW * good.sum() and -gained[bad].sum() <= MOST_LOST * bad.sum())
 
 
-def _covariance(features: np.ndarray) -> np.ndarray:
-    """float64 (D + 1, D + 1): second moments of features (W, D + 1), and a ridge."""
-    moments = features.T.astype(float) @ features / max(1, len(features))
+def _covariance(known: Known, category: int) -> np.ndarray:
+    """float64 (D + 1, D + 1): second moments of the features, harmless texts and violations alike, and a ridge."""
+    bad = known.labels[known.readings.text, category] == 1
+    features = known.readings.features[:, category].astype(float)
+    halves = [part.T @ part / len(part) for part in (features[bad], features[~bad]) if len(part)]
+    moments = np.mean(halves, axis=0)
     return np.asarray(moments + _RIDGE * np.trace(moments) * np.eye(len(moments)))
 
 

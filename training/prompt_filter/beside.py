@@ -11,44 +11,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from training.prompt_filter import adapt, data, fairness, texts
+from training.prompt_filter import data, fairness, texts
 from training.prompt_filter.features import Readings
 
-# A candidate that flags more of the harmless texts than this above the model in force is not put on trial by itself.
-MOST_WORSE = 0.005
+# A candidate that flags so much more of the harmless texts than the model in force, or loses so much (and more than
+# one) of the violations of a category, is not put on trial by itself.
+MOST_WORSE, MOST_LOST = 0.005, 0.05
 # How many texts are read; a thousand take some ten seconds on one busy core.
-_OWN, _CONTRAST, _IDENTITY, _DEV = 1_000, 700, 300, 4_000
+_OWN, _CONTRAST, _IDENTITY, _DEV = 1_300, 900, 300, 4_000
 _SEED = 7
 
 
-def harmless_texts() -> tuple[list[str], list[str]]:
-    """Harmless texts of our own: those that hold a candidate back, and others that judge it.
+def own_texts() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Texts of our own with their labels, `text` and a column a category: to hold a candidate back, and to judge it.
 
-    The first are of `training/texts` and `training/contrast`, the second of other groups of `training/texts` and of
-    `training/fairness`, which nothing is ever fitted on.
+    The first are of `training/texts` and `training/contrast`, the second of other groups of `training/texts` and the
+    harmless ones of `training/fairness`, which nothing is ever fitted on.
     """
-    own = _sample(_harmless(texts.read(data.CATEGORIES)), _OWN)
+    own = _sample(texts.read(data.CATEGORIES), _OWN)
     held = own["group"].map(lambda group: zlib.crc32(str(group).encode()) % 2 == 0)
-    contrast = _sample(_harmless(data._contrast(random.Random(_SEED))), _CONTRAST)
+    contrast = _sample(data._contrast(random.Random(_SEED)), _CONTRAST)
     sentences = fairness.sentences()
-    identity = _sample(sentences[~sentences["hateful"]], _IDENTITY)
-    return [*own["text"][held], *contrast["text"]], [*own["text"][~held], *identity["text"]]
-
-
-def _harmless(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[(rows[list(data.CATEGORIES)] == 0).all(axis=1)]
+    identity = _sample(sentences[~sentences["hateful"]], _IDENTITY).assign(**dict.fromkeys(data.CATEGORIES, 0))
+    return pd.concat([own[held], contrast]), pd.concat([own[~held], identity])
 
 
 def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     return rows.sample(min(most, len(rows)), random_state=_SEED)
 
 
-def dev_rows(folder: Path, categories: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Texts of a data folder that no training has seen, with their labels (texts, categories)."""
+def dev_rows(folder: Path) -> pd.DataFrame:
+    """Texts of a data folder that no training has seen, in the same form."""
     rows = data.gather(folder, _SEED)
-    rows = rows[data.split(rows).isin(["test", "unseen"])]
-    rows = _sample(rows, _DEV)
-    return rows["text"].tolist(), rows[list(categories)].to_numpy(np.int8)
+    return _sample(rows[data.split(rows).isin(["test", "unseen"])], _DEV)
 
 
 def by_category(
@@ -73,7 +68,17 @@ def _figures(
             yield category, figures
 
 
-def on_harmless(rows: Readings, steps: np.ndarray, bars: np.ndarray) -> dict[str, Any]:
+def on_harmless(rows: Readings, labels: np.ndarray, steps: np.ndarray, bars: np.ndarray) -> dict[str, Any]:
     """The shares of harmless texts that each model flags."""
-    active, candidate = adapt.flagged(rows.scores(), bars), adapt.flagged(rows.scores(steps), bars)
-    return {"texts": rows.count, "active": round(active, 4), "candidate": round(candidate, 4)}
+    harmless = (labels == 0).all(axis=1)
+    active, candidate = (
+        ((scores[harmless] >= bars).any(axis=1)).mean() for scores in (rows.scores(), rows.scores(steps))
+    )
+    return {"texts": int(harmless.sum()), "active": round(float(active), 4), "candidate": round(float(candidate), 4)}
+
+
+def is_fit(harmless: dict[str, Any], by_category: dict[str, Any]) -> bool:
+    """Whether figures of `on_harmless` and `by_category` let a candidate go on trial."""
+    found = [figures["violations"] for figures in by_category.values() if "violations" in figures]
+    lost = any(part["active"] - part["candidate"] > max(1, MOST_LOST * part["texts"]) for part in found)
+    return not lost and bool(harmless["candidate"] - harmless["active"] <= MOST_WORSE)

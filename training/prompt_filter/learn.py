@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +35,8 @@ from services.core.store.database import Connection, single_transaction
 from services.core.store.lessons import Lesson
 from services.prompt_filter.settings import PromptFilterSettings
 from training.prompt_filter import adapt, beside
-from training.prompt_filter.features import Model
+from training.prompt_filter.adapt import Known
+from training.prompt_filter.features import Model, Readings
 from training.prompt_filter.harvest import MOST_OF_ACCOUNT, Harvest, harvest
 
 SHIPPED = "shipped"
@@ -97,31 +99,38 @@ def make(base: Base, rows: Harvest, data: Path | None) -> Candidate | None:
     if not ((labels >= 0).sum(axis=0) >= adapt.FEWEST).any():
         return None
     learned, held_out = (model.read([*compress(rows.texts, part)]) for part in (taught, rows.held_out))
-    steady, judging = (model.read(texts) for texts in beside.harmless_texts())
-    steps = adapt.adapt(learned, labels, weights, steady, model.slopes, base.bars)
+    known, judging = beside.own_texts()
+    steps = adapt.adapt(learned, labels, weights, Known(*_read(model, known)), model.slopes, base.bars)
     if not steps.any():
         return None
-    names = model.categories
+
+    def beside_active(readings: Readings, labels: np.ndarray) -> dict[str, Any]:
+        return beside.by_category(readings, labels, steps, base.bars, model.categories)
+
+    own = _read(model, judging)
     figures: dict[str, Any] = {
         "base": model.name,
         "prompts": {"learned from": learned.count, "held out": held_out.count, "unreadable": rows.unreadable},
-        "learned from": beside.by_category(learned, labels, steps, base.bars, names),
-        "held out": beside.by_category(held_out, rows.labels[rows.held_out], steps, base.bars, names),
-        "harmless flagged": beside.on_harmless(judging, steps, base.bars),
+        "learned from": beside_active(learned, labels),
+        "held out": beside_active(held_out, rows.labels[rows.held_out]),
+        "own texts": beside_active(*own),
+        "harmless flagged": beside.on_harmless(*own, steps, base.bars),
     }
     if data:
-        dev, truth = beside.dev_rows(data, names)
-        figures["data"] = beside.by_category(model.read(dev), truth, steps, base.bars, names)
-    harmless = figures["harmless flagged"]
-    fit = harmless["candidate"] - harmless["active"] <= beside.MOST_WORSE
-    return Candidate(model.moved(steps), figures, fit)
+        figures["data"] = beside_active(*_read(model, beside.dev_rows(data)))
+    return Candidate(model.moved(steps), figures, beside.is_fit(figures["harmless flagged"], figures["own texts"]))
+
+
+def _read(model: Model, rows: pd.DataFrame) -> tuple[Readings, np.ndarray]:
+    """Labelled texts as the model reads them, and their labels int8 (N, C)."""
+    return model.read(rows["text"].tolist()), rows[list(model.categories)].to_numpy(np.int8)
 
 
 def show(candidate: Candidate) -> None:
     """Prints the figures, texts flagged by the model in force → by the candidate."""
     figures = candidate.figures
     table = Table("", "category", "violations", "found", "others", "flagged", title="model in force → candidate")
-    for part in ("learned from", "held out", "data"):
+    for part in ("learned from", "held out", "own texts", "data"):
         for category, found in figures.get(part, {}).items():
             table.add_row(part, category, *_cells(found.get("violations")), *_cells(found.get("others")))
     harmless = figures["harmless flagged"]
@@ -176,7 +185,8 @@ async def _register(house: HouseSettings, base: Base, candidate: Candidate) -> s
     short = model_id[:12]
     if not candidate.fit:
         return (
-            f"registered {short}, NOT on trial: it flags over {beside.MOST_WORSE:.1%} more of the harmless texts\n"
+            f"registered {short}, NOT on trial: it flags over {beside.MOST_WORSE:.1%} more of the harmless texts, or "
+            f"loses over {beside.MOST_LOST:.0%} of the violations of a category\n"
             f"look: portcullis models show {short}"
         )
     return (

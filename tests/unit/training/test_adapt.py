@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training.prompt_filter import adapt
+from training.prompt_filter.adapt import Known
 from training.prompt_filter.features import Readings
 
 WIDTH = 8
@@ -32,15 +33,20 @@ def violations() -> Readings:
 
 def steps(rows: Readings, label: int, harmless: Readings, slope: float = 1.0) -> np.ndarray:
     labels = np.full((rows.count, 1), label, np.int8)
-    return adapt.adapt(rows, labels, np.ones((rows.count, 1)), harmless, np.array([slope]), BARS)
+    known = Known(harmless, np.zeros((harmless.count, 1), np.int8))
+    return adapt.adapt(rows, labels, np.ones((rows.count, 1)), known, np.array([slope]), BARS)
+
+
+def flagged(rows: Readings, step: np.ndarray) -> float:
+    return float((rows.scores(step) >= BARS).mean())
 
 
 def test_violations_alone_are_found_and_harmless_texts_stay_where_they_are(
     violations: Readings, harmless: Readings
 ) -> None:
     step = steps(violations, 1, harmless)
-    assert adapt.flagged(violations.scores(step), BARS) > 0.9
-    assert adapt.flagged(harmless.scores(step), BARS) <= adapt.MOST_NEW
+    assert flagged(violations, step) > 0.9
+    assert flagged(harmless, step) <= adapt.MOST_NEW
 
 
 def test_what_was_released_scores_lower(harmless: Readings) -> None:
@@ -48,10 +54,27 @@ def test_what_was_released_scores_lower(harmless: Readings) -> None:
     assert released.scores(steps(released, 0, harmless)).mean() < 0
 
 
+def test_a_release_does_not_make_it_forget_what_a_violation_is(harmless: Readings) -> None:
+    # Given texts that the model rightly flags, and released ones that look the same
+    violations, released = (readings(60, 6 * np.eye(WIDTH)[2], 1.0, seed) for seed in (6, 7))
+    both = Readings(
+        harmless.count + violations.count,
+        np.concatenate([harmless.features, violations.features]),
+        np.concatenate([harmless.logits, violations.logits]),
+        np.concatenate([harmless.text, harmless.count + violations.text]),
+    )
+    known = Known(both, np.repeat(np.array([[0], [1]], np.int8), [harmless.count, violations.count], axis=0))
+    # When they are learned
+    labels = np.zeros((released.count, 1), np.int8)
+    step = adapt.adapt(released, labels, np.ones((released.count, 1)), known, np.ones(1), BARS)
+    # Then the violations are found as before
+    assert flagged(violations, step) >= 1 - adapt.MOST_LOST
+
+
 def test_what_cannot_be_told_from_harmless_texts_is_not_learned(harmless: Readings) -> None:
     alike = readings(200, np.zeros(WIDTH), -1.0, 4)
     step = steps(alike, 1, harmless)
-    assert adapt.flagged(harmless.scores(step), BARS) <= adapt.MOST_NEW
+    assert flagged(harmless, step) <= adapt.MOST_NEW
 
 
 def test_a_few_rows_teach_nothing(harmless: Readings) -> None:
