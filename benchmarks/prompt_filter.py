@@ -29,7 +29,6 @@ SHARED: tuple[Callable[[Filter, HeldOut], list[Figure]], ...] = (
     quality.contrasts,
     quality.general,
     lambda filter_, texts: quality.disguises(filter_, texts)[0],
-    speed.measure,
 )
 
 
@@ -48,7 +47,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder of train.parquet.")] = 
     figures += quality.names(portcullis, texts)
     figures += quality.languages(portcullis, data)
     figures += process.measure(speed.mix(texts))
-    others = {other.name: _shared(other, texts.sample(other.share), console) for other in peers()}
+    others = {other.name: _shared(other, texts, console) for other in peers()}
     models = {model.name: f"{model.version} {model.digest[:12]}".strip() for model in pipeline.models}
     title = ", ".join(f"{name} {version}" for name, version in models.items())
     console.print(table(title, figures, others))
@@ -65,7 +64,9 @@ def main(data: Annotated[Path, typer.Option(help="Folder of train.parquet.")] = 
 
 
 def _shared(filter_: Filter, texts: HeldOut, console: Console) -> list[Figure]:
-    figures: list[Figure] = []
+    """What can be asked of every filter: quality on its share of the texts, speed on the same prompts for all."""
+    figures = speed.measure(filter_, texts)
+    texts = texts.sample(filter_.share) if filter_.share < 1 else texts
     for part in SHARED:
         console.print(f"· {filter_.name}", style="dim", end="\r")
         figures += part(filter_, texts)

@@ -56,7 +56,7 @@ def measure(filter_: Filter, texts: HeldOut) -> list[Figure]:
     full = filter_.milliseconds(every_stage()).tolist()
     words = f"{median(len(text.split()) for text in mix(texts)):.0f} words"
     return [
-        _milliseconds(f"CPU a prompt, mix (median {words}): median", taken, median(taken), 1.5),
+        _milliseconds(f"CPU a prompt, mix (of {words}, median): median", taken, median(taken), 1.5),
         _milliseconds("CPU a prompt, mix: 95%", taken, quantiles(taken, n=20)[-1], None),
         _milliseconds("CPU a prompt, mix: mean", taken, sum(taken) / len(taken), None),
         _milliseconds("CPU a prompt, every stage run: median", full, median(full), 9.0),
