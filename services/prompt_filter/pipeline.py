@@ -18,6 +18,7 @@ from services.prompt_filter.heads import Heads
 from services.prompt_filter.language import LanguageTest, vocabulary
 from services.prompt_filter.negative import absences
 from services.prompt_filter.normalize import Form, plain, undress
+from services.prompt_filter.sequence_classifier import SequenceClassifier, load_sequence_classifier
 from services.prompt_filter.settings import PromptFilterSettings
 from services.prompt_filter.validate import validate
 
@@ -42,12 +43,15 @@ class PromptPipeline:
         banks: Banks,
         gate: Gate | None,
         classifier: EncoderClassifier,
+        larger: SequenceClassifier | None,
         models: tuple[ModelVersion, ...],
     ) -> None:
+        """`gate` speaks for `classifier` alone, so there is none beside a `larger` model."""
         self._language = language
         self._banks = banks
         self._gate = gate
         self._classifier = classifier
+        self._larger = larger
         self.models = models
 
     @property
@@ -64,7 +68,7 @@ class PromptPipeline:
         digest = hashlib.sha256(heads).hexdigest()
         version = replace(self.models[1], version=digest[:12], digest=digest)
         models = (self.models[0], version, *(model for model in self.models[2:] if model.source != GATE))
-        return PromptPipeline(self._language, self._banks, None, classifier, models)
+        return PromptPipeline(self._language, self._banks, None, classifier, self._larger, models)
 
     @classmethod
     def load(cls, settings: PromptFilterSettings) -> PromptPipeline:
@@ -81,7 +85,13 @@ class PromptPipeline:
             *(_version(bank, banks.digest) for bank in (PEOPLE, TERMS)),
         )
         classifier = EncoderClassifier(Encoder(encoder, tokenizer), Heads.load(heads))
-        return cls(LanguageTest(), banks, Gate.load(gate), classifier, models)
+        if not settings.text_model_uri:
+            return cls(LanguageTest(), banks, Gate.load(gate), classifier, None, models)
+        larger = load_sequence_classifier(
+            settings.text_model_uri, settings.text_model_sha256, settings.text_model_labels
+        )
+        models = (*(model for model in models if model.source != GATE), larger.model)
+        return cls(LanguageTest(), banks, None, classifier, larger, models)
 
     def measure(self, text: str, negative: str = "", added: Added = NOTHING_ADDED) -> PromptMeasurement:
         """Everything the filter can say of a prompt and its negative prompt; raises InvalidInput where it is none.
@@ -108,9 +118,14 @@ class PromptPipeline:
         if not scores:
             with timed(timings, "classifier"):
                 scores = [self._classifier.scores(form.text) for form in forms]
+        if self._larger:
+            with timed(timings, "text-model"):
+                scores = [own | self._larger.scores(form.text) for own, form in zip(scores, forms, strict=True)]
         with timed(timings, "evidence"):
             readings = [Reading(*found) for found in zip(forms, hits, scores, strict=True)]
             signals = gather(readings, self._classifier)
+            if self._larger:
+                signals = tuple(self._larger.sign(signal) for signal in signals)
         if negative:
             with timed(timings, "negative"):
                 absent = undress(plain(negative), vocabulary())

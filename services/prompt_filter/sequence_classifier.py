@@ -6,13 +6,15 @@ Torch and transformers are imported only where one is configured; the rest of th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from services.core.artifacts import folder_sha256, load_folder
 from services.core.errors import ConfigurationError
 from services.core.policy.categories import CATEGORIES, IMAGE_ONLY, PAIR_ONLY
-from services.core.signals import ModelVersion
+from services.core.signals import ModelVersion, Signal
+from services.prompt_filter.classifier import SOURCE
 
 _TOKENS, _STRIDE = 256, 192
 _IGNORED = ""
@@ -32,6 +34,11 @@ class SequenceClassifier:
     def categories(self) -> frozenset[str]:
         """What it scores."""
         return frozenset(self._labels.values())
+
+    def sign(self, signal: Signal) -> Signal:
+        """`signal` under this model's name, if it is the classifier's score of a category that this model knows."""
+        mine = signal.source == SOURCE and signal.category in self.categories
+        return replace(signal, source=self.model.source) if mine else signal
 
     def scores(self, text: str) -> dict[str, float]:
         """Probability 0…1 of each category: the worst of overlapping windows of 256 tokens and of labels that share it.

@@ -21,6 +21,13 @@ class PromptFilterSettings(RoomSettings):
     gate_sha256: str = Field("", description="Its sha256 in hex; empty takes that of the shipped model.")
     heads_uri: str = Field("models/prompt/heads.npz", description="Category heads, n-gram weights and calibration.")
     heads_sha256: str = Field("", description="Its sha256 in hex; empty takes that of the shipped model.")
+    text_model_uri: str = Field(
+        "", description="Larger classifier that scores the categories it knows: a folder or hf://owner/name@commit."
+    )
+    text_model_sha256: str = Field("", description="Digest of its folder, see docs/operators.md.")
+    text_model_labels: dict[str, str] = Field(
+        {}, description='Its labels as JSON, each to a category or to "" where it is not to be read.'
+    )
     guard_uri: str = Field(
         "", description="Guard model for a second opinion on prompts in REVIEW: a folder or hf://owner/name@commit."
     )

@@ -11,7 +11,9 @@ import pytest
 from services.core.artifacts import folder_sha256
 from services.core.errors import ConfigurationError
 from services.prompt_filter.guard import Words, load_guard
+from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.sequence_classifier import SequenceClassifier, load_sequence_classifier
+from services.prompt_filter.settings import PromptFilterSettings
 from tests.unit.prompt_filter import tiny_checkpoints
 
 LABELS = {"toxic": "harassment", "insult": "harassment", "neutral": ""}
@@ -119,3 +121,16 @@ def test_without_any_template_a_guard_is_refused(tmp_path: Path) -> None:
     folder = tiny_checkpoints.causal(tmp_path, chat=None)
     with pytest.raises(ConfigurationError, match="no chat template"):
         load_guard(str(folder), folder_sha256(folder), ASKED)
+
+
+def test_the_pipeline_takes_its_word_for_what_it_knows(folder: Path) -> None:
+    """Given a model that knows two categories, when a prompt is measured, then the others stay with the shipped one."""
+    settings = PromptFilterSettings(
+        text_model_uri=str(folder), text_model_sha256=folder_sha256(folder), text_model_labels=LABELS
+    )
+    measured = PromptPipeline.load(settings).measure("a lighthouse at dawn")
+    sources = {signal.category: signal.source.split("/")[0] for signal in measured.signals}
+    assert (sources["violence"], sources["harassment"]) == ("text-model", "text-model")
+    assert sources["sexual"] == "prompt-classifier"
+    assert measured.scores()["violence"] == pytest.approx(1 / (1 + math.exp(-2)))
+    assert "text-model" in {model.name for model in measured.models}
