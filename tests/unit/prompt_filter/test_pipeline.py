@@ -141,6 +141,6 @@ def test_the_start_needs_neither_torch_nor_sklearn() -> None:
         "import sys; from services.prompt_filter.pipeline import PromptPipeline;"
         "from services.prompt_filter.settings import PromptFilterSettings;"
         "PromptPipeline.load(PromptFilterSettings()).measure('a fox');"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'sklearn', 'transformers')))"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'sklearn', 'transformers', 'wordfreq', 'requests')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
