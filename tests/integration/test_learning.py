@@ -25,7 +25,7 @@ from services.commands.default_policy import DEFAULT_POLICY
 from services.core.artifacts import MODELS
 from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.policy.document import load_policy
-from services.core.store import audit, claims, embedded, policies, prompt_models, review_items, tenants
+from services.core.store import audit, claims, embedded, lessons, policies, prompt_models, review_items, tenants
 from services.core.store.audit import AuditEvent
 from services.core.store.claims import Analyst
 from services.core.store.database import Database
@@ -44,6 +44,11 @@ BRAWLS = [f"two {who} brawling in a {place}, canary" for who, place in itertools
 # Held for what a person then found to be none.
 CARDS = [f"{who} cheating at cards in the {place}" for who, place in itertools.product(WHO, PLACE)]
 FLOOD = [f"plate number {number} of stewed plums" for number in range(40)]
+
+
+def held_for(category: str) -> pb.Check:
+    reason = pb.Reason(category=category, message="says why", score=0.7, threshold=0.5, verdict=pb.VERDICT_REVIEW)
+    return pb.Check(verdict=pb.VERDICT_REVIEW, policy="ab" * 32, reasons=[reason])
 
 
 class House:
@@ -75,11 +80,9 @@ class House:
         operation: str = "create",
     ) -> UUID:
         """Opens a case, has it decided where there is a resolution, and returns the evidence of its prompt."""
-        reason = pb.Reason(category=category, message="says why", score=0.7, threshold=0.5, verdict=pb.VERDICT_REVIEW)
-        check = pb.Check(verdict=pb.VERDICT_REVIEW, policy="ab" * 32, reasons=[reason])
         case = await self.desk.admit("acme", account, uuid4(), prompt.encode())
         assert isinstance(case, Case)
-        outcome = Outcome(operation, [Stop(stage, check, prompt=prompt)], lambda items: [api.Event()])
+        outcome = Outcome(operation, [Stop(stage, held_for(category), prompt=prompt)], lambda items: [api.Event()])
         await self.desk.record(case, outcome)
         (item_id,) = (await self.desk.decision("acme", case.decision_id)).items
         async with self.db.transaction() as conn:
@@ -219,3 +222,26 @@ async def test_with_nothing_to_learn_nothing_is_registered(database: str, db: Da
     async with db.transaction() as conn:
         assert await prompt_models.known(conn) == []
     assert (done.returncode, "nothing to learn" in done.stdout) == (0, True)
+
+
+async def test_expired_evidence_is_left_out_before_it_is_swept_away(
+    database: str, db: Database, tmp_path: Path
+) -> None:
+    house = House(database, db, tmp_path)
+    await house.furnish(learning=True)
+    await house.hold(pb.STAGE_PROMPT, BRAWLS[0], "violence", "user-1", "uphold")
+    async with db.transaction() as conn:
+        assert len(await lessons.since(conn, timedelta(days=30), 20)) == 1
+        await conn.execute("UPDATE evidence SET expires_at = now() - interval '1 second'")
+        assert await lessons.since(conn, timedelta(days=30), 20) == []
+
+
+async def test_beside_a_sealed_part_nothing_of_a_request_is_read(database: str, db: Database, tmp_path: Path) -> None:
+    house = House(database, db, tmp_path)
+    await house.furnish(learning=True)
+    case = await house.desk.admit("acme", "user-1", uuid4(), b"content")
+    assert isinstance(case, Case)
+    stops = [Stop(pb.STAGE_OUTPUT, held_for(category), prompt="a prompt") for category in ("violence", "sexual.minors")]
+    await house.desk.record(case, Outcome("create", stops, lambda items: [api.Event()]))
+    async with db.transaction() as conn:
+        assert await lessons.since(conn, timedelta(days=30), 20) == []
