@@ -24,7 +24,7 @@ _WELL_KNOWN = math.log(10 + 12_000)
 # The commonest 3,000 are no slips of the pen, capital or not.
 _PLAIN = math.log(10 + 3_000)
 # Who is named as the maker or for a style need not be in the picture.
-_ONE_WORD, _POSSIBLE, _MISSPELLED, _CREDITED = 0.85, 0.5, 0.9, 0.25
+_ONE_WORD, _POSSIBLE, _MISSPELLED, CREDITED = 0.85, 0.5, 0.9, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Scene:
             score = 0.0
         # A maker whose name many people bear is somebody else.
         if (find.name.maker or find.name.hints) and self._is_credit(find, first, last):
-            score = min(score, _CREDITED)
+            score = min(score, CREDITED)
         return min(score, find.name.score)
 
     def _full(self, find: Find, first: int, last: int) -> float:
