@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import regex
@@ -65,11 +65,18 @@ def undress(form: Form, words: Vocabulary) -> Form:
         form = form.sub(_MARKUP, lambda _: "")
         form = form.edit(spelling.rotated(form.text, words))
         for step in _SPELLING:
-            form = form.edit(step(form.text, words))
+            form = form.edit(_of_accents(form, step(form.text, words)))
         form = form.sub(_BLANKS, lambda _: " ", disguise=False).trimmed()
         if form.text == before:
             break
     return form
+
+
+def _of_accents(form: Form, edits: Iterable[Edit]) -> Iterator[Edit]:
+    """`edits`, none of which finds a disguise in a word whose accents were taken off: "Mädchen" hides no "mad"."""
+    for edit in edits:
+        ascii_ = all(form.ends[at] - form.starts[at] == 1 for at in range(edit.start, edit.end))
+        yield edit if ascii_ else edit._replace(disguise=False)
 
 
 def _mapped(text: str) -> Form:
