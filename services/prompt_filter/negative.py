@@ -26,6 +26,17 @@ _ADULTS = re.compile(
     r"(?!\w)",
     re.IGNORECASE,
 )
+_BODY = re.compile(
+    r"\b(?:wom[ae]n|m[ae]n|persons?|people|couples?|girls?|boys?|guys?|lad(?:y|ies)|gentlem[ae]n|males?|females?|adults?"
+    r"|teen\w*|child\w*|models?|characters?|figures?|actors?|actress(?:es)?|singers?|dancers?|athletes?|swimmers?"
+    r"|bathers?|lovers?|wi(?:fe|ves)|husbands?|bride|groom|mother|father|sisters?|brothers?|queens?|kings?|princess(?:es)?"
+    r"|nurses?|teachers?|doctors?|students?|celebrit(?:y|ies)|warriors?|knights?|elf|elves|mermaids?|angels?|goddess(?:es)?"
+    r"|she|he|her|his|him|they|someone|somebody|body|bodies|skin|face|hair|legs?|chest|breasts?|selfie|portrait|waifu"
+    r"|anime|posing|pose|sunbathing|bathing|showering|undressing|lying|sitting|kneeling|yoga)\b",
+    re.IGNORECASE,
+)
+# What is left of a score where nobody seems to be there to be uncovered: not enough to call a person.
+_NOBODY = 0.4
 
 
 def absences(negative: Form, prompt: Form, classifier: Classifier, sexual: float) -> Iterator[Signal]:
@@ -34,7 +45,8 @@ def absences(negative: Form, prompt: Form, classifier: Classifier, sexual: float
     Spans point into the original of the negative prompt.
     """
     if cover := _COVER.search(negative.text):
-        sexual = max(sexual, classifier.scores(f"{prompt.text}, without clothes")["sexual"])
+        bare = classifier.scores(f"{prompt.text}, without clothes")["sexual"]
+        sexual = max(sexual, bare if _BODY.search(prompt.text) else min(bare, _NOBODY))
         yield Signal("sexual", sexual, SOURCE, replace(negative.span(*cover.span()), form="negative"))
     if adults := _ADULTS.search(negative.text):
         yield Signal("sexual.minors", sexual, COMPOSED, replace(negative.span(*adults.span()), form="negative"))

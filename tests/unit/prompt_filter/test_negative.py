@@ -52,9 +52,6 @@ def test_the_words_that_uncover_are_named(pipeline: PromptPipeline) -> None:
     assert named(pipeline.measure("a man on a sofa", negative), negative, "sexual") == ["clothes"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the model takes “without clothes” for nudity whoever the prompt shows, or nobody"
-)
 def test_a_landscape_without_clothes_stays_one(pipeline: PromptPipeline) -> None:
     assert pipeline.measure("a castle on a hill at dawn", "clothes, people").scores()["sexual"] < 0.5
 
