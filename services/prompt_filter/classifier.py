@@ -6,8 +6,8 @@ number: else every long harmless text would have many chances to look bad.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,44 +18,46 @@ from services.prompt_filter.heads import Heads
 SOURCE = "prompt-classifier/2"
 
 
-class Classifier(Protocol):
-    """What the pipeline asks of a classifier; must be thread-safe."""
+Culprits = Callable[[Sequence[str]], dict[str, tuple[int, int]]]
 
-    def scores(self, text: str) -> dict[str, float]:
-        """Calibrated probability 0…1 of each of its categories, always the same ones."""
-        ...
 
-    def culprits(self, text: str, categories: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Where in `text` the words stand that speak loudest for each of the categories, if any do."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a classifier says of a text: the calibrated probability 0…1 of each of its categories, always the same ones.
+
+    `culprits` tells on demand where in the text the words stand that speak loudest for some of them, if any do.
+    """
+
+    scores: dict[str, float]
+    culprits: Culprits
 
 
 class EncoderClassifier:
-    """The heads on the encoder, mixed with n-grams."""
+    """The heads on the encoder, mixed with n-grams; thread-safe."""
 
     def __init__(self, encoder: Encoder, heads: Heads) -> None:
         self.encoder = encoder
         self._heads = heads
 
-    def scores(self, text: str) -> dict[str, float]:
-        """See `Classifier`."""
-        windows = self.encoder.windows(text)
-        logits = [self._logits(text, window, self.encoder.states(window)) for window in windows]
-        worst = np.max(logits, axis=0) - np.log(len(windows))
-        return dict(zip(self._heads.categories, (1 / (1 + np.exp(-worst))).tolist(), strict=True))
-
-    def culprits(self, text: str, categories: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """See `Classifier`; words of the window that is worst."""
+    def read(self, text: str) -> Scored:
+        """Reads a text once for its scores and for what is to blame."""
         windows = self.encoder.windows(text)
         states = [self.encoder.states(window) for window in windows]
         logits = np.array([self._logits(text, *read) for read in zip(windows, states, strict=True)])
-        found = {}
-        for category in categories:
-            column = self._heads.categories.index(category)
-            worst = int(logits[:, column].argmax())
-            if place := self._loudest(text, windows[worst], states[worst], column):
-                found[category] = place
-        return found
+        worst = logits.max(axis=0) - np.log(len(windows))
+        scores = dict(zip(self._heads.categories, (1 / (1 + np.exp(-worst))).tolist(), strict=True))
+
+        def culprits(categories: Sequence[str]) -> dict[str, tuple[int, int]]:
+            """Words of the window that is worst."""
+            found = {}
+            for category in set(categories).intersection(self._heads.categories):
+                column = self._heads.categories.index(category)
+                at = int(logits[:, column].argmax())
+                if place := self._loudest(text, windows[at], states[at], column):
+                    found[category] = place
+            return found
+
+        return Scored(scores, culprits)
 
     def _loudest(self, text: str, window: Window, states: np.ndarray, column: int) -> tuple[int, int] | None:
         shares = self._heads.blame(states, column).tolist()

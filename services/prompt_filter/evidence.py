@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.core.signals import Signal, TextSpan, with_zeros
 from services.prompt_filter.banks import PEOPLE, Hit
-from services.prompt_filter.classifier import SOURCE, Classifier
+from services.prompt_filter.classifier import SOURCE, Scored
 from services.prompt_filter.compose import SOURCE as COMPOSED
 from services.prompt_filter.compose import minors_score
 from services.prompt_filter.normalize import Form
@@ -24,7 +24,12 @@ class Reading:
 
     form: Form
     hits: list[Hit]
-    scores: dict[str, float]
+    scored: Scored
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """What the classifier says."""
+        return self.scored.scores
 
     def worst(self) -> dict[str, float]:
         """The highest score of each category."""
@@ -36,9 +41,9 @@ class Reading:
         return worst
 
 
-def gather(readings: list[Reading], classifier: Classifier) -> tuple[Signal, ...]:
+def gather(readings: list[Reading]) -> tuple[Signal, ...]:
     """All signals of a text from its readings: first the original, then the undressed where it reads differently."""
-    signals = [*_bank_signals(readings), *_scores(readings, classifier)]
+    signals = [*_bank_signals(readings), *_scores(readings)]
     sexual = sexual_score(readings)
     score, age = max((minors_score(reading.form.text, sexual) for reading in readings), key=lambda found: found[0])
     form = next((r.form for r in readings if minors_score(r.form.text, sexual) == (score, age)), readings[0].form)
@@ -66,14 +71,13 @@ def _bank_signals(readings: Iterable[Reading]) -> Iterator[Signal]:
                 yield Signal(hit.entry.category, hit.entry.score, hit.entry.source, span)
 
 
-def _scores(readings: list[Reading], classifier: Classifier) -> Iterator[Signal]:
+def _scores(readings: list[Reading]) -> Iterator[Signal]:
     """One signal a category, from the form in which it scores highest."""
     best = {name: max(readings, key=lambda reading: reading.scores[name]) for name in readings[0].scores}
     spans: dict[str, TextSpan] = {}
     for reading in readings:
-        text = reading.form.text
         loud = [name for name in best if best[name] is reading and reading.scores[name] >= EXPLAINED]
-        places = classifier.culprits(text, loud) if loud else {}
+        places = reading.scored.culprits(loud) if loud else {}
         spans |= {name: reading.form.span(*place) for name, place in places.items()}
     for name, reading in best.items():
         yield Signal(name, reading.scores[name], SOURCE, spans.get(name))

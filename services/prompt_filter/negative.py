@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from services.core.signals import Signal
-from services.prompt_filter.classifier import SOURCE, Classifier
+from services.prompt_filter.classifier import SOURCE, EncoderClassifier
 from services.prompt_filter.compose import SOURCE as COMPOSED
 from services.prompt_filter.normalize import Form
 
@@ -39,13 +39,13 @@ _BODY = re.compile(
 _NOBODY = 0.4
 
 
-def absences(negative: Form, prompt: Form, classifier: Classifier, sexual: float) -> Iterator[Signal]:
+def absences(negative: Form, prompt: Form, classifier: EncoderClassifier, sexual: float) -> Iterator[Signal]:
     """Signals of what `negative`, readable, takes away from `prompt`, whose own sexual score is `sexual` (0…1).
 
     Spans point into the original of the negative prompt.
     """
     if cover := _COVER.search(negative.text):
-        bare = classifier.scores(f"{prompt.text}, without clothes")["sexual"]
+        bare = classifier.read(f"{prompt.text}, without clothes").scores["sexual"]
         sexual = max(sexual, bare if _BODY.search(prompt.text) else min(bare, _NOBODY))
         yield Signal("sexual", sexual, SOURCE, replace(negative.span(*cover.span()), form="negative"))
     if adults := _ADULTS.search(negative.text):

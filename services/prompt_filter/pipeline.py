@@ -9,7 +9,7 @@ from services.core.artifacts import file_sha256, load_artifact
 from services.core.signals import Measurement, ModelVersion, Signal
 from services.core.timing import timed
 from services.prompt_filter.banks import NOTHING_ADDED, PEOPLE, TERMS, Added, Banks, Hit
-from services.prompt_filter.classifier import SOURCE, EncoderClassifier
+from services.prompt_filter.classifier import SOURCE, EncoderClassifier, Scored
 from services.prompt_filter.compose import minors_score
 from services.prompt_filter.encoder import Encoder
 from services.prompt_filter.evidence import Reading, gather, sexual_score
@@ -114,16 +114,16 @@ class PromptPipeline:
         with timed(timings, "banks"):
             hits = [self._banks.search(form.text, added) for form in forms]
         with timed(timings, "gate"):
-            scores = self._settled(forms, hits)
-        if not scores:
+            scored = self._settled(forms, hits)
+        if not scored:
             with timed(timings, "classifier"):
-                scores = [self._classifier.scores(form.text) for form in forms]
+                scored = [self._classifier.read(form.text) for form in forms]
         if self._larger:
             with timed(timings, "text-model"):
-                scores = [own | self._larger.scores(form.text) for own, form in zip(scores, forms, strict=True)]
+                scored = [self._larger.overrule(own, form.text) for own, form in zip(scored, forms, strict=True)]
         with timed(timings, "evidence"):
-            readings = [Reading(*found) for found in zip(forms, hits, scores, strict=True)]
-            signals = gather(readings, self._classifier)
+            readings = [Reading(*found) for found in zip(forms, hits, scored, strict=True)]
+            signals = gather(readings)
             if self._larger:
                 signals = tuple(self._larger.sign(signal) for signal in signals)
         if negative:
@@ -134,13 +134,13 @@ class PromptPipeline:
         models = (*self.models, *added.versions)
         return PromptMeasurement((*signals, foreign), models, timings, (), language.code, language.english)
 
-    def _settled(self, forms: list[Form], hits: list[list[Hit]]) -> list[dict[str, float]]:
-        """The scores where the gate may give them: nothing is disguised, in a bank, or beside a word of age."""
+    def _settled(self, forms: list[Form], hits: list[list[Hit]]) -> list[Scored]:
+        """What the gate says where it may: nothing is disguised, in a bank, or beside a word of age."""
         text = forms[0].text
         if self._gate is None or len(forms) > 1 or any(hits) or minors_score(text, 1.0)[0]:
             return []
         settled = self._gate.scores(text)
-        return [settled] if settled else []
+        return [Scored(settled, lambda _: {})] if settled else []
 
 
 def _version(source: str, digest: str) -> ModelVersion:

@@ -12,9 +12,9 @@ from typing import Any
 
 from services.core.artifacts import folder_sha256, load_folder
 from services.core.errors import ConfigurationError
-from services.core.policy.categories import CATEGORIES, IMAGE_ONLY, PAIR_ONLY
+from services.core.policy.categories import CATEGORIES, IMAGE_ONLY, PAIR_ONLY, TEXT_ONLY
 from services.core.signals import ModelVersion, Signal
-from services.prompt_filter.classifier import SOURCE
+from services.prompt_filter.classifier import SOURCE, Scored
 
 _TOKENS, _STRIDE = 256, 192
 _IGNORED = ""
@@ -39,6 +39,10 @@ class SequenceClassifier:
         """`signal` under this model's name, if it is the classifier's score of a category that this model knows."""
         mine = signal.source == SOURCE and signal.category in self.categories
         return replace(signal, source=self.model.source) if mine else signal
+
+    def overrule(self, own: Scored, text: str) -> Scored:
+        """`own` with this model's scores of the categories that it knows."""
+        return replace(own, scores=own.scores | self.scores(text))
 
     def scores(self, text: str) -> dict[str, float]:
         """Probability 0…1 of each category: the worst of overlapping windows of 256 tokens and of labels that share it.
@@ -108,7 +112,7 @@ def _map(uri: str, own: Mapping[int, str], labels: Mapping[str, str]) -> dict[in
         raise ConfigurationError(
             f"model {uri}: its labels {', '.join(lost)} match no category; map each to one, or to nothing"
         )
-    allowed = frozenset(CATEGORIES) - IMAGE_ONLY - PAIR_ONLY - {"sexual.minors"}
+    allowed = frozenset(CATEGORIES) - IMAGE_ONLY - PAIR_ONLY - TEXT_ONLY - {"sexual.minors"}
     if unknown := sorted({category for category in given.values() if category} - allowed):
         raise ConfigurationError(f"model {uri}: labels are mapped to {', '.join(unknown)}, which no text model scores")
     mapped = {index: str(given[name]) for index, name in own.items() if given[name] != _IGNORED}

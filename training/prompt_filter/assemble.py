@@ -96,7 +96,7 @@ def identities(rows: pd.DataFrame, folder: Path, out: Path) -> dict[str, Any]:
     found = {}
     for name, sentences in sets.items():
         drawn = sentences.sample(_FAIRNESS, random_state=_SEED, ignore_index=True)
-        worst = np.array([max(classifier.scores(text).values()) for text in drawn["text"]])
+        worst = np.array([max(classifier.read(text).scores.values()) for text in drawn["text"]])
         found[name] = fairness.report(drawn, worst, {"0.5": goals.REVIEW})
     return found
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from services.core.signals import Signal
-from services.prompt_filter.classifier import Classifier
+from services.prompt_filter.classifier import Scored
 from services.prompt_filter.evidence import Reading, gather
 from services.prompt_filter.normalize import Form, plain
 from services.prompt_filter.term_bank import Entry, Hit
@@ -14,8 +12,8 @@ HISTORICAL = Entry("public_figure.historical", 0.95, "people-bank/2")
 
 
 def signals(forms: list[tuple[Form, list[Hit]]]) -> dict[str, Signal]:
-    readings = [Reading(form, hits, {"sexual": 0.01}) for form, hits in forms]
-    return {signal.category: signal for signal in gather(readings, cast(Classifier, None))}
+    readings = [Reading(form, hits, Scored({"sexual": 0.01}, lambda _: {})) for form, hits in forms]
+    return {signal.category: signal for signal in gather(readings)}
 
 
 def test_an_excepted_hit_is_no_signal_but_counts_for_minors() -> None:

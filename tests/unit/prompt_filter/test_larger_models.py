@@ -53,7 +53,7 @@ def test_a_label_that_matches_no_category_is_named(folder: Path) -> None:
         load(folder, {"toxic": "harassment"})
 
 
-@pytest.mark.parametrize("category", ["rudeness", "realistic_face", "sexual.minors"])
+@pytest.mark.parametrize("category", ["rudeness", "realistic_face", "evasion", "sexual.minors"])
 def test_a_category_that_no_text_model_scores_is_refused(folder: Path, category: str) -> None:
     with pytest.raises(ConfigurationError, match=category):
         load(folder, {**LABELS, "toxic": category})
