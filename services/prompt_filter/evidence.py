@@ -12,6 +12,7 @@ from services.prompt_filter.compose import SOURCE as COMPOSED
 from services.prompt_filter.compose import minors_score
 from services.prompt_filter.normalize import Form
 from services.prompt_filter.people import HISTORICAL, PUBLIC_FIGURE
+from services.prompt_filter.words import fold
 
 NORMALIZER = "normalizer/1"
 # Below this a score needs no words to explain it.
@@ -84,7 +85,10 @@ def _scores(readings: list[Reading]) -> Iterator[Signal]:
 
 
 def _evasion(readings: list[Reading], signals: list[Signal]) -> Signal:
-    """How much more the undressed form shows than the original; emoji, accents and stress alone disguise nothing."""
+    """How much is hidden: what the undressed form shows more than the original, or shows by words that were disguised.
+
+    Emoji, accents and stress alone disguise nothing.
+    """
     original, readable = readings[0], readings[-1]
     if not readable.form.disguised:
         return Signal("evasion", 0.0, NORMALIZER)
@@ -93,5 +97,15 @@ def _evasion(readings: list[Reading], signals: list[Signal]) -> Signal:
     gains.pop(HISTORICAL, None)  # nobody has a reason to hide Caesar
     category = max(gains, key=lambda name: gains[name])
     spans = (s.evidence for s in signals if s.category == category and isinstance(s.evidence, TextSpan))
-    evidence = next((span for span in spans if span.form == "undressed"), None)
-    return Signal("evasion", max(0.0, gains[category]), NORMALIZER, evidence)
+    gained = max(0.0, gains[category]), next((span for span in spans if span.form == "undressed"), None)
+    score, evidence = max([gained, *_disguised(original, readable)], key=lambda found: found[0])
+    return Signal("evasion", score, NORMALIZER, evidence)
+
+
+def _disguised(original: Reading, readable: Reading) -> Iterator[tuple[float, TextSpan]]:
+    """The scores of the undressed form whose words to blame are written otherwise in the original, and where."""
+    loud = [name for name, score in readable.scores.items() if score >= EXPLAINED]
+    for name, (start, end) in (readable.scored.culprits(loud) if loud else {}).items():
+        span = readable.form.span(start, end)
+        if fold(original.form.within(span)) != fold(readable.form.text[start:end]):
+            yield readable.scores[name], span

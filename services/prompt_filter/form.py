@@ -42,6 +42,11 @@ class Form:
         """The bytes of the original behind characters `start`…`end` of this form, 0 ≤ start < end ≤ len(text)."""
         return TextSpan(min(self.starts[start:end]), max(self.ends[start:end]), self.name)
 
+    def within(self, span: TextSpan) -> str:
+        """The characters of this form that stand for bytes in `span`."""
+        places = zip(self.text, self.starts, self.ends, strict=True)
+        return "".join(letter for letter, start, end in places if start < span.end and span.start < end)
+
     def edit(self, edits: Iterable[Edit]) -> Form:
         """This form with `edits` made, which come in order and do not overlap; linear in the text."""
         text: list[str] = []
