@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.prompts import process, quality, speed
+from benchmarks.prompts import process, quality, speed, unseen
 from benchmarks.prompts.filters import Filter, ours, peers
 from benchmarks.prompts.held_out import HeldOut, held_out
 from benchmarks.prompts.table import Figure, record, table
@@ -42,6 +42,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder of train.parquet.")] = 
     pipeline = PromptPipeline.load(PromptFilterSettings())
     portcullis = ours(pipeline)
     figures = _shared(portcullis, texts, console)
+    figures += unseen.figures()
     figures += quality.calibrated(portcullis, texts)
     figures += quality.evasion(portcullis, texts)
     figures += quality.names(portcullis, texts)

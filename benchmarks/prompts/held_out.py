@@ -15,7 +15,7 @@ SEED = 7
 CAPTIONS = ("coco", "t2icomp")
 ORDINARY = (*CAPTIONS, "diffdb")
 EXPLICIT = ("copro", "ailuminate", "advbench")
-GENERAL = ("own-long", "long", "davidson", "vicomtech", "surge", "covid", "catqa")
+GENERAL = ("own-long", "long", "davidson", "vicomtech", "covid")
 _MOST = 800
 # A category with fewer explicit prompts in the public sources is measured on the grammars too.
 _FEW = 20
@@ -23,7 +23,7 @@ _FEW = 20
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """`rows`: text, src, group, part (test or unseen), a column a head: 1, 0, -1. `benign`: ordinary prompts.
+    """`rows`: text, src, group, a column a head: 1, 0, -1. `benign`: ordinary prompts.
 
     `identity`: sentences of fairness by set: text, term, hateful.
     """
@@ -49,25 +49,21 @@ class HeldOut:
 
     def explicit(self) -> pd.DataFrame:
         """Violations in plain words; grammars' where the public sources have few."""
-        rows = self.rows[self.rows["part"].eq("test") & self.rows[data.ANY].eq(1)]
+        rows = self.rows[self.rows[data.ANY].eq(1)]
         public = rows["src"].isin(EXPLICIT)
         few = [name for name in data.CATEGORIES if (rows[public][name] == 1).sum() < _FEW]
         grammar = rows["src"].eq("contrast") & (rows[few] == 1).any(axis=1)
         return rows[public | grammar]
 
-    def unseen(self) -> pd.DataFrame:
-        """Violations of sources that were held out whole."""
-        return self.rows[self.rows["src"].isin(data.UNSEEN) & self.rows[data.ANY].eq(1)]
-
     def adversarial(self) -> pd.DataFrame:
-        """What people wrote to get past filters: nib, its rewrites nibrw, our own."""
+        """What people wrote to get past filters: nib, and our own."""
         rows = self.rows
         own = rows["src"].eq("own-prompts") & rows["group"].str.startswith("adversarial")
-        return rows[(rows["src"].isin(["nib", "nibrw"]) | own) & rows[data.ANY].eq(1)]
+        return rows[(rows["src"].eq("nib") | own) & rows[data.ANY].eq(1)]
 
-    def twins(self, part: str) -> pd.DataFrame:
+    def twins(self) -> pd.DataFrame:
         """Unsafe and harmless sentences of one group of the grammars, or of our own prompts."""
-        rows = self.rows[self.rows["src"].isin(["contrast", "own-prompts"]) & self.rows["part"].eq(part)]
+        rows = self.rows[self.rows["src"].isin(["contrast", "own-prompts"])]
         labels = rows.groupby("group")[data.ANY]
         return _some(rows[labels.transform("min").eq(0) & labels.transform("max").eq(1)])
 
@@ -93,8 +89,8 @@ def held_out(folder: Path) -> HeldOut:
         rows, benign = texts.read(data.CATEGORIES), []
         known = rows[list(data.CATEGORIES)]
         rows[data.ANY] = np.select([(known == 1).any(axis=1), (known == 0).all(axis=1)], [1, 0], -1)
-    rows["part"] = data.split(rows)
-    return HeldOut(rows[rows["part"].isin(["test", "unseen"])].reset_index(drop=True), benign, identity)
+    # The sources that are called unseen were, until the last phase of training.
+    return HeldOut(rows[data.split(rows) == "test"].reset_index(drop=True), benign, identity)
 
 
 def _some(rows: pd.DataFrame, most: int = _MOST) -> pd.DataFrame:

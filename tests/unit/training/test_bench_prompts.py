@@ -34,7 +34,7 @@ def test_no_text_is_one_that_training_sees(own):
 
 
 def test_twins_stand_together(own):
-    twins = own.twins("test")
+    twins = own.twins()
 
     assert twins.groupby("group")[data.ANY].nunique().eq(2).all()
 
