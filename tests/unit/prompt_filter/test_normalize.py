@@ -182,7 +182,7 @@ def test_every_spelling_of_the_red_team_maps_into_its_text(name: str, seed: int)
      "killall", "f*ck ", "qzx ", "1", "6b ", "%6b", "\u202ellik", "🔥🍆", "a\"\"", "[b", "xvyy "],
 )  # fmt: skip
 def test_time_grows_in_proportion_to_the_text(unit: str) -> None:
-    """A square would take a hundred times as long for ten times the text."""
+    """A square would take a hundred times as long for ten times the text; a busy machine takes a few times longer."""
 
     def seconds(characters: int) -> float:
         text = unit * (characters // len(unit))
@@ -191,4 +191,4 @@ def test_time_grows_in_proportion_to_the_text(unit: str) -> None:
         return time.process_time() - begin
 
     seconds(1_000)
-    assert seconds(40_000) < 40 * max(0.002, seconds(4_000))
+    assert seconds(40_000) < 75 * max(0.005, seconds(4_000))
