@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import codecs
-import time
 from random import Random
 
 import pytest
@@ -181,14 +180,8 @@ def test_every_spelling_of_the_red_team_maps_into_its_text(name: str, seed: int)
     ["a\u0301", "\u0316\u0301", "k.i.l.l ", "a", "<b>", "\u200b", "@1!", "k<b>", "a a a", "\U0001f170", "é", "оа",
      "killall", "f*ck ", "qzx ", "1", "6b ", "%6b", "\u202ellik", "🔥🍆", "a\"\"", "[b", "xvyy "],
 )  # fmt: skip
-def test_time_grows_in_proportion_to_the_text(unit: str) -> None:
-    """A square would take a hundred times as long for ten times the text; a busy machine takes a few times longer."""
-
-    def seconds(characters: int) -> float:
-        text = unit * (characters // len(unit))
-        begin = time.process_time()
-        undressed(text)
-        return time.process_time() - begin
-
-    seconds(1_000)
-    assert seconds(40_000) < 75 * max(0.005, seconds(4_000))
+@pytest.mark.timeout(20)
+def test_ten_times_the_longest_prompt_is_read_without_a_hang(unit: str) -> None:
+    """How long hostile texts take is measured by benchmarks/prompt_stages.py; here none may hang."""
+    text = unit * (40_000 // len(unit))
+    assert_maps_into(undressed(text), text)
