@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from portcullis.v1 import checks_pb2 as _checks_pb2
 import builtins as _builtins
 import sys
@@ -18,18 +20,48 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
-class CheckImageRequest(_message.Message):
-    """One picture."""
+class CheckImagesRequest(_message.Message):
+    """The pictures of one request: its upload, or all its outputs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     STAGE_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    stage: _checks_pb2.Stage.ValueType
+    """UPLOAD or OUTPUT."""
+    @_builtins.property
+    def subject(self) -> _checks_pb2.Subject:
+        """For whom."""
+
+    @_builtins.property
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___UncheckedImage]:
+        """1 … 16 pictures; each is judged for itself, but one that cannot be measured fails them all."""
+
+    def __init__(
+        self,
+        *,
+        subject: _checks_pb2.Subject | None = ...,
+        stage: _checks_pb2.Stage.ValueType = ...,
+        images: _abc.Iterable[Global___UncheckedImage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "stage", b"stage", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckImagesRequest: _TypeAlias = CheckImagesRequest  # noqa: Y015
+
+@_typing.final
+class UncheckedImage(_message.Message):
+    """One picture as it came."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
     IMAGE_FIELD_NUMBER: _builtins.int
     MASK_FIELD_NUMBER: _builtins.int
     REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
-    stage: _checks_pb2.Stage.ValueType
-    """UPLOAD or OUTPUT."""
     image: _builtins.bytes
     """The file as it was sent: JPEG, PNG, WebP or a GIF of one frame; 1 byte … 16 MiB, 8 … 8,192 pixels a side,
     at most 33,554,432 pixels.
@@ -38,29 +70,47 @@ class CheckImageRequest(_message.Message):
     """For an edit: which pixels may change, as an image of the same size, white = change. Any of the formats above."""
     request_digest: _builtins.str
     """For an output: the digest of the request that it came from, sha256 as lower-case hex."""
-    @_builtins.property
-    def subject(self) -> _checks_pb2.Subject:
-        """For whom."""
-
     def __init__(
         self,
         *,
-        subject: _checks_pb2.Subject | None = ...,
-        stage: _checks_pb2.Stage.ValueType = ...,
         image: _builtins.bytes = ...,
         mask: _builtins.bytes = ...,
         request_digest: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "request_digest", b"request_digest", "stage", b"stage", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "request_digest", b"request_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CheckImageRequest: _TypeAlias = CheckImageRequest  # noqa: Y015
+Global___UncheckedImage: _TypeAlias = UncheckedImage  # noqa: Y015
 
 @_typing.final
-class CheckImageResponse(_message.Message):
+class CheckImagesResponse(_message.Message):
+    """The verdicts, in the order of the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedImage]:
+        """One for each picture."""
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[Global___CheckedImage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckImagesResponse: _TypeAlias = CheckImagesResponse  # noqa: Y015
+
+@_typing.final
+class CheckedImage(_message.Message):
     """The verdict on one picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -97,4 +147,4 @@ class CheckImageResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CheckImageResponse: _TypeAlias = CheckImageResponse  # noqa: Y015
+Global___CheckedImage: _TypeAlias = CheckedImage  # noqa: Y015

@@ -35,10 +35,10 @@ class ImageFilterServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.CheckImage = channel.unary_unary(
-                '/portcullis.v1.ImageFilterService/CheckImage',
-                request_serializer=portcullis_dot_v1_dot_image__filter__pb2.CheckImageRequest.SerializeToString,
-                response_deserializer=portcullis_dot_v1_dot_image__filter__pb2.CheckImageResponse.FromString,
+        self.CheckImages = channel.unary_unary(
+                '/portcullis.v1.ImageFilterService/CheckImages',
+                request_serializer=portcullis_dot_v1_dot_image__filter__pb2.CheckImagesRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_image__filter__pb2.CheckImagesResponse.FromString,
                 _registered_method=True)
 
 
@@ -46,8 +46,9 @@ class ImageFilterServiceServicer:
     """Judges pictures: uploads before they are used, outputs before they are released. Called by the gateway alone.
     """
 
-    def CheckImage(self, request, context):
-        """Decodes one picture under hard limits, re-encodes it, measures it, and says what the active policy makes of it.
+    def CheckImages(self, request, context):
+        """Decodes the pictures of one request under hard limits, re-encodes them, measures them as one batch, and says what
+        the active policy makes of each.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -56,10 +57,10 @@ class ImageFilterServiceServicer:
 
 def add_ImageFilterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'CheckImage': grpc.unary_unary_rpc_method_handler(
-                    servicer.CheckImage,
-                    request_deserializer=portcullis_dot_v1_dot_image__filter__pb2.CheckImageRequest.FromString,
-                    response_serializer=portcullis_dot_v1_dot_image__filter__pb2.CheckImageResponse.SerializeToString,
+            'CheckImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckImages,
+                    request_deserializer=portcullis_dot_v1_dot_image__filter__pb2.CheckImagesRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_image__filter__pb2.CheckImagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -74,7 +75,7 @@ class ImageFilterService:
     """
 
     @staticmethod
-    def CheckImage(request,
+    def CheckImages(request,
             target,
             options=(),
             channel_credentials=None,
@@ -87,9 +88,9 @@ class ImageFilterService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/portcullis.v1.ImageFilterService/CheckImage',
-            portcullis_dot_v1_dot_image__filter__pb2.CheckImageRequest.SerializeToString,
-            portcullis_dot_v1_dot_image__filter__pb2.CheckImageResponse.FromString,
+            '/portcullis.v1.ImageFilterService/CheckImages',
+            portcullis_dot_v1_dot_image__filter__pb2.CheckImagesRequest.SerializeToString,
+            portcullis_dot_v1_dot_image__filter__pb2.CheckImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,26 +33,32 @@ class ImageFilterServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ImageFilterServiceAsyncStub: ...
-    CheckImage: _grpc.UnaryUnaryMultiCallable[_image_filter_pb2.CheckImageRequest, _image_filter_pb2.CheckImageResponse]
-    """Decodes one picture under hard limits, re-encodes it, measures it, and says what the active policy makes of it."""
+    CheckImages: _grpc.UnaryUnaryMultiCallable[_image_filter_pb2.CheckImagesRequest, _image_filter_pb2.CheckImagesResponse]
+    """Decodes the pictures of one request under hard limits, re-encodes them, measures them as one batch, and says what
+    the active policy makes of each.
+    """
 
 @_typing.type_check_only
 class ImageFilterServiceAsyncStub(ImageFilterServiceStub):
     """Judges pictures: uploads before they are used, outputs before they are released. Called by the gateway alone."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CheckImage: _aio.UnaryUnaryMultiCallable[_image_filter_pb2.CheckImageRequest, _image_filter_pb2.CheckImageResponse]  # type: ignore[assignment]
-    """Decodes one picture under hard limits, re-encodes it, measures it, and says what the active policy makes of it."""
+    CheckImages: _aio.UnaryUnaryMultiCallable[_image_filter_pb2.CheckImagesRequest, _image_filter_pb2.CheckImagesResponse]  # type: ignore[assignment]
+    """Decodes the pictures of one request under hard limits, re-encodes them, measures them as one batch, and says what
+    the active policy makes of each.
+    """
 
 class ImageFilterServiceServicer(metaclass=_abc_1.ABCMeta):
     """Judges pictures: uploads before they are used, outputs before they are released. Called by the gateway alone."""
 
     @_abc_1.abstractmethod
-    def CheckImage(
+    def CheckImages(
         self,
-        request: _image_filter_pb2.CheckImageRequest,
+        request: _image_filter_pb2.CheckImagesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_image_filter_pb2.CheckImageResponse, _abc.Awaitable[_image_filter_pb2.CheckImageResponse]]:
-        """Decodes one picture under hard limits, re-encodes it, measures it, and says what the active policy makes of it."""
+    ) -> _typing.Union[_image_filter_pb2.CheckImagesResponse, _abc.Awaitable[_image_filter_pb2.CheckImagesResponse]]:
+        """Decodes the pictures of one request under hard limits, re-encodes them, measures them as one batch, and says what
+        the active policy makes of each.
+        """
 
 def add_ImageFilterServiceServicer_to_server(servicer: ImageFilterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

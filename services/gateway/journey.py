@@ -7,7 +7,7 @@ for the answer. Anything that fails on the way raises, and then nothing has left
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -87,12 +87,13 @@ class Journey:
             raise Unavailable("the generator returned fewer pictures than asked", reason="GENERATOR_INCOMPLETE")
         yield gateway_pb2.Progress(stage="screen")
         started = perf_counter()
-        screened = await asyncio.gather(*(self._screen(image) for image in rendered))
+        screened = await self._screen(rendered)
         self.timings["screen"] = (perf_counter() - started) * 1000
-        self.stops.extend(stop for stop, _ in screened)
+        self.stops.extend(screened)
         yield gateway_pb2.Progress(stage="mark")
         started = perf_counter()
-        self.releases = list(await asyncio.gather(*(self._mark(stop, image) for stop, image in screened if stop.open)))
+        released = (self._mark(stop, image) for stop, image in zip(screened, rendered, strict=True) if stop.open)
+        self.releases = list(await asyncio.gather(*released))
         self.timings["mark"] = (perf_counter() - started) * 1000
 
     @property
@@ -114,20 +115,27 @@ class Journey:
         inspection = await self.rooms.inspect(self.subject, self._stop(pb.STAGE_UPLOAD).image)
         return [inspection.provenance.image_id] if inspection.provenance.image_id else []
 
-    async def _screen(self, image: generator_pb2.RenderedImage) -> tuple[Stop, generator_pb2.RenderedImage]:
-        request = image_filter_pb2.CheckImageRequest(
-            subject=self.subject, stage=pb.STAGE_OUTPUT, image=image.image, request_digest=image.request_digest
+    async def _screen(self, rendered: Sequence[generator_pb2.RenderedImage]) -> list[Stop]:
+        """Has the image filter look at all outputs as one batch."""
+        request = image_filter_pb2.CheckImagesRequest(
+            subject=self.subject,
+            stage=pb.STAGE_OUTPUT,
+            images=[
+                image_filter_pb2.UncheckedImage(image=image.image, request_digest=image.request_digest)
+                for image in rendered
+            ],
         )
-        response = await self.rooms.check_image(request)
-        stop = Stop(
-            pb.STAGE_OUTPUT,
-            response.check,
-            image.index,
-            prompt=self.order.prompt,
-            negative_prompt=self.order.negative_prompt,
-            image=response.image,
-        )
-        return stop, image
+        return [
+            Stop(
+                pb.STAGE_OUTPUT,
+                checked.check,
+                image.index,
+                prompt=self.order.prompt,
+                negative_prompt=self.order.negative_prompt,
+                image=checked.image,
+            )
+            for checked, image in zip(await self.rooms.check_images(request), rendered, strict=True)
+        ]
 
     async def _mark(self, stop: Stop, image: generator_pb2.RenderedImage) -> gateway_pb2.Image:
         parent = b"" if self.order.operation == pb.OPERATION_CREATE else self._stop(pb.STAGE_UPLOAD).image
@@ -181,9 +189,11 @@ async def check_prompt(rooms: Rooms, subject: pb.Subject, prompt: str, negative_
 
 async def check_upload(rooms: Rooms, subject: pb.Subject, image: bytes, mask: bytes) -> Stop:
     """Has the image filter judge an upload with its mask, if any; the stop holds them as re-encoded."""
-    request = image_filter_pb2.CheckImageRequest(subject=subject, stage=pb.STAGE_UPLOAD, image=image, mask=mask)
-    response = await rooms.check_image(request)
-    return Stop(pb.STAGE_UPLOAD, response.check, image=response.image, mask=response.mask)
+    request = image_filter_pb2.CheckImagesRequest(
+        subject=subject, stage=pb.STAGE_UPLOAD, images=[image_filter_pb2.UncheckedImage(image=image, mask=mask)]
+    )
+    (checked,) = await rooms.check_images(request)
+    return Stop(pb.STAGE_UPLOAD, checked.check, image=checked.image, mask=checked.mask)
 
 
 async def check_pair(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import grpc
 
@@ -20,6 +20,7 @@ from portcullis.v1 import (
     provenance_pb2_grpc,
 )
 from services.core.config import HouseSettings
+from services.core.errors import Unavailable
 from services.core.rpc.channel import answer, answers, connect
 from services.core.rpc.door import MAX_DEADLINE_SECONDS
 
@@ -57,9 +58,14 @@ class Rooms:
         response = await answer(self._prompts.CheckPrompt(request, timeout=self._timeout), "prompt filter")
         return response.check
 
-    async def check_image(self, request: image_filter_pb2.CheckImageRequest) -> image_filter_pb2.CheckImageResponse:
-        """Asks the image filter."""
-        return await answer(self._images.CheckImage(request, timeout=self._timeout), "image filter")
+    async def check_images(
+        self, request: image_filter_pb2.CheckImagesRequest
+    ) -> Sequence[image_filter_pb2.CheckedImage]:
+        """Asks the image filter; raises Unavailable unless it speaks of every picture."""
+        response = await answer(self._images.CheckImages(request, timeout=self._timeout), "image filter")
+        if len(response.images) != len(request.images):
+            raise Unavailable("the image filter did not judge every picture", reason="IMAGE_FILTER_INCOMPLETE")
+        return response.images
 
     async def check_pair(self, request: combo_filter_pb2.ComboFilterServiceCheckPairRequest) -> checks_pb2.Check:
         """Asks the combo filter."""

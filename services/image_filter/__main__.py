@@ -39,7 +39,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.ImageFilterService",
         register=lambda server: stubs.add_ImageFilterServiceServicer_to_server(servicer, server),
-        callers={"CheckImage": frozenset({"gateway"})},
+        callers={"CheckImages": frozenset({"gateway"})},
         settings=settings,
         background=[policy.keep_fresh, banks.keep_fresh],
         ready=ready,

@@ -30,6 +30,13 @@ def at_most(picture: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], f
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8), longest / side
 
 
+def square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The picture as `side` × `side` pixels: averaged where it is larger, blended where it is smaller."""
+    larger = min(picture.shape[:2]) >= side
+    resized = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if larger else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
+
+
 def scaled_box(box: tuple[int, int, int, int], factor: float, picture: Rgb) -> Box:
     """A box of the shrunk picture in pixels of `picture`, at least one pixel and inside."""
     height, width = picture.shape[:2]

@@ -7,6 +7,7 @@ import re
 
 from portcullis.v1 import image_filter_pb2 as pb
 from portcullis.v1 import image_filter_pb2_grpc as stubs
+from portcullis.v1.checks_pb2 import Subject
 from services.core.clearance import digest
 from services.core.errors import InvalidInput
 from services.core.imaging import sanitise_mask
@@ -17,6 +18,7 @@ from services.core.rpc.judge import Judge
 from services.image_filter.pipeline import ImageMeasurement, ImagePipeline
 from services.image_filter.refresh import BankRefresh
 
+MOST_IMAGES = 16
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,19 +30,30 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
         self._banks = banks
         self._judge = judge
 
-    async def CheckImage(self, request: pb.CheckImageRequest, context: Context) -> pb.CheckImageResponse:
-        """One picture, with its mask for an edit and its request's digest for an output."""
+    async def CheckImages(self, request: pb.CheckImagesRequest, context: Context) -> pb.CheckImagesResponse:
+        """The pictures of one request: an upload with its mask for an edit, or outputs with their request's digest."""
         stage = convert.stage_of(request.stage, ("upload", "output"))
-        _require_request_digest(request.request_digest, stage)
+        if not 1 <= len(request.images) <= MOST_IMAGES:
+            raise InvalidInput("images", f"has {len(request.images)} pictures; 1 to {MOST_IMAGES} are allowed")
+        for image in request.images:
+            _require_request_digest(image.request_digest, stage)
         await self._banks.ready()
-        measured = await asyncio.to_thread(self._pipeline.measure, request.image)
-        picture = measured.sanitised
-        mask = b""
-        if request.mask:
-            mask = await asyncio.to_thread(sanitise_mask, request.mask, picture.width, picture.height)
-        digests = _digests(measured, mask, request.request_digest)
-        return pb.CheckImageResponse(
-            check=self._judge.judge(request.subject, stage, digests, measured.measurement),
+        measured = await asyncio.to_thread(self._pipeline.measure_all, [image.image for image in request.images])
+        checked = [
+            await self._checked(request.subject, stage, image, one)
+            for image, one in zip(request.images, measured, strict=True)
+        ]
+        return pb.CheckImagesResponse(images=checked)
+
+    async def _checked(
+        self, subject: Subject, stage: Stage, image: pb.UncheckedImage, measured: ImageMeasurement
+    ) -> pb.CheckedImage:
+        picture, mask = measured.sanitised, b""
+        if image.mask:
+            mask = await asyncio.to_thread(sanitise_mask, image.mask, picture.width, picture.height)
+        digests = _digests(measured, mask, image.request_digest)
+        return pb.CheckedImage(
+            check=self._judge.judge(subject, stage, digests, measured.measurement),
             image=picture.png,
             mask=mask,
             width=picture.width,

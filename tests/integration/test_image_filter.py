@@ -60,11 +60,20 @@ async def house(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) 
     await task
 
 
-async def check(house: HouseSettings, identity: str = "gateway", **fields: object) -> pb.CheckImageResponse:
-    request = pb.CheckImageRequest(subject=SUBJECT, **fields)
+async def check(
+    house: HouseSettings, identity: str = "gateway", stage: int = checks_pb2.STAGE_UNSPECIFIED, **fields: object
+) -> pb.CheckedImage:
+    return (await check_all(house, stage, [pb.UncheckedImage(**fields)], identity))[0]
+
+
+async def check_all(
+    house: HouseSettings, stage: int, images: list[pb.UncheckedImage], identity: str = "gateway"
+) -> list[pb.CheckedImage]:
+    request = pb.CheckImagesRequest(subject=SUBJECT, stage=stage, images=images)
     async with connect(house, identity, "image_filter") as channel:
         stub = image_filter_pb2_grpc.ImageFilterServiceStub(channel)
-        return await stub.CheckImage(request, timeout=30, wait_for_ready=True)
+        response = await stub.CheckImages(request, timeout=30, wait_for_ready=True)
+        return list(response.images)
 
 
 async def failure(awaitable: object) -> grpc.aio.AioRpcError:

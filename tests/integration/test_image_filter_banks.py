@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from portcullis.v1.checks_pb2 import STAGE_UPLOAD
-from portcullis.v1.image_filter_pb2 import CheckImageRequest
+from portcullis.v1.image_filter_pb2 import CheckImagesRequest, UncheckedImage
 from services.core.errors import InvalidInput, Unavailable
 from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
@@ -70,8 +70,8 @@ async def test_banks_that_nobody_confirms_are_not_relied_on(db: Database) -> Non
     refresh = BankRefresh(db, pipeline, stale_seconds=0.2)
     await refresh.load()
     servicer = ImageFilterServicer(pipeline, refresh, cast(Judge, None))
-    request = CheckImageRequest(stage=STAGE_UPLOAD, image=b"any")
+    request = CheckImagesRequest(stage=STAGE_UPLOAD, images=[UncheckedImage(image=b"any")])
     await asyncio.sleep(0.3)
 
     with pytest.raises(Unavailable, match="banks were last confirmed"):
-        await servicer.CheckImage(request, cast(Context, None))
+        await servicer.CheckImages(request, cast(Context, None))

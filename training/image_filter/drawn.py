@@ -97,6 +97,49 @@ def _soft_shade(picture: Picture, rng: Generator) -> Picture:
     return np.clip(picture * light[..., None], 0, 255).astype(np.uint8)
 
 
+def anime_face(rng: Generator) -> Picture:
+    """A face as comics from Japan draw it: pointed chin, great eyes with lights in them, spiky hair, hardly a nose."""
+    size = SIDE * 2
+    image = _canvas(rng, size)
+    draw = ImageDraw.Draw(image)
+    skin = _SKIN[rng.integers(4)]
+    shade, line = tuple(int(c * 0.85) for c in skin), tuple(int(v) for v in rng.integers(0, 90, 3))
+    hair, iris = _colour(rng, 0.2, 1.0), _colour(rng, 0.3, 1.0)
+    cx, cy = size / 2 + rng.normal(0, 10), size / 2 + rng.normal(0, 10)
+    w, h = rng.uniform(95, 130), rng.uniform(120, 150)
+    stroke = int(rng.integers(2, 6))
+
+    def lock(x: float, top: float, tip: float, half: float, lean: float) -> None:
+        draw.polygon([(x - half, top), (x + half, top), (x + lean, tip)], fill=hair, outline=line, width=stroke)
+
+    below = cy + h * rng.uniform(0.6, 1.4)
+    draw.ellipse((cx - w * 1.25, cy - h * 1.3, cx + w * 1.25, below), fill=hair, outline=line)
+    draw.polygon(
+        [(cx - w * 0.3, cy + h * 0.6), (cx + w * 0.3, cy + h * 0.6), (cx + w, size), (cx - w, size)], fill=shade
+    )
+    chin = [(cx - w, cy - h * 0.5), (cx - w * 0.95, cy + h * 0.25), (cx - w * 0.12, cy + h * 0.95)]
+    outline = [*chin, *[(2 * cx - x, y) for x, y in reversed(chin)]]
+    draw.polygon(outline, fill=skin, outline=line, width=stroke)
+    draw.ellipse((cx - w, cy - h, cx + w, cy + h * 0.2), fill=skin)
+    for side in (-1, 1):
+        x, y = cx + side * w * 0.48, cy + h * rng.uniform(0.02, 0.06)
+        rx, ry = w * rng.uniform(0.22, 0.3), h * rng.uniform(0.22, 0.33)
+        draw.ellipse((x - rx, y - ry, x + rx, y + ry), fill=(255, 255, 255))
+        draw.ellipse((x - rx * 0.8, y - ry * 0.95, x + rx * 0.8, y + ry * 0.95), fill=tuple(c // 2 for c in iris))
+        draw.ellipse((x - rx * 0.7, y - ry * 0.1, x + rx * 0.7, y + ry * 0.9), fill=iris)
+        draw.ellipse((x - rx * 0.3, y - ry * 0.4, x + rx * 0.3, y + ry * 0.4), fill=(10, 10, 20))
+        draw.ellipse((x - rx * 0.5, y - ry * 0.7, x, y - ry * 0.2), fill=(255, 255, 255))
+        draw.arc((x - rx * 1.2, y - ry * 1.1, x + rx * 1.2, y + ry), 200, 340, fill=line, width=stroke + 4)
+        draw.line((x - rx, y - ry * 1.5, x + rx, y - ry * rng.uniform(1.3, 1.7)), fill=hair, width=stroke + 2)
+        if rng.random() < 0.4:
+            draw.ellipse((x - rx, y + ry * 1.1, x + rx, y + ry * 1.5), fill=(245, 170, 160))
+    draw.line((cx, cy + h * 0.4, cx + w * 0.05, cy + h * 0.45), fill=line, width=stroke)
+    draw.arc((cx - w * 0.2, cy + h * 0.5, cx + w * 0.2, cy + h * 0.68), 15, 165, fill=line, width=stroke)
+    for x in np.linspace(cx - w * 1.05, cx + w * 1.05, int(rng.integers(4, 9))):
+        lock(x, cy - h * 1.05, cy - h * rng.uniform(0.0, 0.4), w * rng.uniform(0.2, 0.4), rng.normal(0, 25))
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
 def shaded_head(rng: Generator) -> Picture:
     """A head as a height field of ellipsoids under Lambert and Phong light: renders, busts, dolls."""
     y, x = np.mgrid[-1.2 : 1.2 : SIDE * 1j, -1.2 : 1.2 : SIDE * 1j]
@@ -247,13 +290,71 @@ def _line_art(picture: Picture, rng: Generator) -> Picture:
     return np.dstack([cv2.GaussianBlur(drawn, (0, 0), rng.uniform(0.4, 0.9))] * 3)
 
 
-def _halftone(picture: Picture, rng: Generator) -> Picture:
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    h, w = grey.shape
-    y, x = np.mgrid[:h, :w]
-    pitch = rng.uniform(4, 8)
-    screen = (np.sin((x + y) * np.pi / pitch) * np.sin((x - y) * np.pi / pitch) + 1) * 127
-    return np.dstack([cv2.GaussianBlur(np.where(grey > screen, 255, 0).astype(np.uint8), (0, 0), 0.7)] * 3)
+def _mosaic(picture: Picture, rng: Generator) -> Picture:
+    """Large square pixels of few colours, as old games show them."""
+    side = int(rng.integers(24, 56))
+    small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    step = 256 // int(rng.integers(4, 9))
+    coarse = (small // step * step + step // 2).clip(0, 255).astype(np.uint8)
+    return cv2.resize(coarse, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def _facets(picture: Picture, rng: Generator) -> Picture:
+    """Triangles of one colour each, between points scattered where there is most to see."""
+    h, w = picture.shape[:2]
+    edges = cv2.GaussianBlur(cv2.Canny(picture, 60, 160).astype(np.float64) + 8, (0, 0), 3).ravel()
+    chosen = rng.choice(h * w, int(rng.integers(250, 900)), replace=False, p=edges / edges.sum())
+    plane = cv2.Subdiv2D((0, 0, w, h))
+    plane.insert([(float(place % w), float(place // w)) for place in chosen])
+    plane.insert([(0.0, 0.0), (w - 1.0, 0.0), (0.0, h - 1.0), (w - 1.0, h - 1.0)])
+    drawn = picture.copy()
+    for corners in plane.getTriangleList().reshape(-1, 3, 2):
+        points = corners.round().astype(np.int32)
+        x, y = points.mean(axis=0).astype(int).clip(0, (w - 1, h - 1))
+        cv2.fillConvexPoly(drawn, points, picture[y, x].tolist(), cv2.LINE_AA)
+    return drawn
+
+
+def _watercolour(picture: Picture, rng: Generator) -> Picture:
+    """Soft flat washes that run over their edges, on rough paper."""
+    flat = cv2.edgePreservingFilter(picture, sigma_s=rng.uniform(30, 80), sigma_r=rng.uniform(0.4, 0.8))
+    wash = cv2.medianBlur(flat, int(rng.choice([7, 9, 11]))).astype(np.float32)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, picture.shape[:2]).astype(np.float32), (0, 0), rng.uniform(0.7, 1.5))
+    pools = cv2.GaussianBlur(rng.normal(0, 1, picture.shape[:2]).astype(np.float32), (0, 0), 12)
+    paper = grain / grain.std() * rng.uniform(2, 8) + pools / pools.std() * rng.uniform(4, 14)
+    return np.clip(wash * rng.uniform(0.7, 0.95) + 40 + paper[..., None], 0, 255).astype(np.uint8)
+
+
+def _relief(picture: Picture, rng: Generator) -> Picture:
+    """Beaten or carved: the picture's light as height, lit from one side, in one material."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), rng.uniform(1, 2.5)).astype(np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = cv2.Sobel(grey, cv2.CV_32F, 1, 0) * np.cos(angle) + cv2.Sobel(grey, cv2.CV_32F, 0, 1) * np.sin(angle)
+    stone = cv2.GaussianBlur(rng.normal(0, 1, grey.shape).astype(np.float32), (0, 0), rng.uniform(0.6, 2))
+    light = 128 + slope * rng.uniform(0.6, 1.6) + stone / stone.std() * rng.uniform(0, 8)
+    return np.clip(light[..., None] * np.array(_colour(rng, 0.6)) / 180, 0, 255).astype(np.uint8)
+
+
+def _smear(picture: Picture, rng: Generator) -> Picture:
+    """Digital painting: brushes of one or two sizes, each the commonest shade about a point."""
+    drawn = picture
+    for size in rng.choice([3, 4, 5, 6], int(rng.integers(1, 3)), replace=False):
+        drawn = _commonest(drawn, int(size))
+    return drawn
+
+
+def _commonest(picture: Picture, size: int) -> Picture:
+    """Each point takes the mean colour of the commonest of 16 shades about it."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) // 16
+    window = (2 * size + 1, 2 * size + 1)
+    counts = np.stack([cv2.boxFilter((grey == shade).astype(np.float32), -1, window) for shade in range(16)])
+    best = counts.argmax(axis=0)
+    drawn = np.zeros(picture.shape, np.float32)
+    for shade in range(16):
+        here = (grey == shade)[..., None] * picture.astype(np.float32)
+        mean = cv2.boxFilter(here, -1, window) / np.maximum(counts[shade], 1e-4)[..., None]
+        drawn[best == shade] = mean[best == shade]
+    return drawn.clip(0, 255).astype(np.uint8)
 
 
 FILTERS: dict[str, Callable[[Picture, Generator], Picture]] = {
@@ -263,5 +364,9 @@ FILTERS: dict[str, Callable[[Picture, Generator], Picture]] = {
     "posterise": _posterise,
     "oil": _oil,
     "line-art": _line_art,
-    "halftone": _halftone,
+    "mosaic": _mosaic,
+    "facets": _facets,
+    "watercolour": _watercolour,
+    "relief": _relief,
+    "smear": _smear,
 }

@@ -12,6 +12,7 @@ CONCEPTS: dict[str, str] = {
     # of the picture, by the image filter or by a joint encoder
     "concept.photo": "the picture looks like a photograph",
     "concept.face": "a face is in the picture",
+    "concept.child": "a photographed face may be a child's",
     "concept.person": "a person is in the picture",
     "concept.bathroom": "the picture shows a bathroom or a shower",
     "concept.bedroom": "the picture shows a bed or a bedroom",

@@ -8,7 +8,7 @@ from services.core.errors import Unavailable
 from services.core.policy.categories import CATEGORIES, IMAGE_ONLY, PAIR_ONLY, Stage
 from services.core.signals import Measurement
 
-_PICTURE = frozenset({"sexual", "realistic_face", "known_image"})
+_PICTURE = frozenset({"sexual", "sexual.minors", "realistic_face", "known_image"})
 REQUIRED: Mapping[Stage, frozenset[str]] = {
     "prompt": frozenset(CATEGORIES) - IMAGE_ONLY - PAIR_ONLY,
     "upload": _PICTURE,

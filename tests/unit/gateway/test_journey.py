@@ -47,13 +47,19 @@ class ScriptedRooms:
         self.asked.append("prompt")
         return self.answers.get("prompt", ALLOW)
 
-    async def check_image(self, request: image_filter_pb2.CheckImageRequest) -> image_filter_pb2.CheckImageResponse:
+    async def check_images(self, request: image_filter_pb2.CheckImagesRequest) -> list[image_filter_pb2.CheckedImage]:
         stage = "upload" if request.stage == pb.STAGE_UPLOAD else "output"
         self.asked.append(stage)
+        return [
+            image_filter_pb2.CheckedImage(
+                check=self._check(stage, one.image), image=b"clean" + one.image, mask=one.mask
+            )
+            for one in request.images
+        ]
+
+    def _check(self, stage: str, image: bytes) -> pb.Check:
         check = self.answers.get(stage, ALLOW)
-        if stage == "output":
-            check = self.outputs.get(request.image[0], check)
-        return image_filter_pb2.CheckImageResponse(check=check, image=b"clean" + request.image, mask=request.mask)
+        return self.outputs.get(image[0], check) if stage == "output" else check
 
     async def check_pair(self, request: combo_filter_pb2.ComboFilterServiceCheckPairRequest) -> pb.Check:
         self.asked.append("pair")
@@ -102,10 +108,10 @@ def kinds(events: list[gateway_pb2.Event]) -> list[str | None]:
     return [event.WhichOneof("kind") for event in events]
 
 
-async def test_an_allowed_prompt_goes_the_whole_way() -> None:
+async def test_an_allowed_prompt_goes_the_whole_way_its_outputs_screened_together() -> None:
     rooms = ScriptedRooms()
     events = await travelled(journey(rooms))
-    assert rooms.asked == ["prompt", "generate", *["output"] * 4, *["mark"] * 4]
+    assert rooms.asked == ["prompt", "generate", "output", *["mark"] * 4]
     assert kinds(events) == ["image"] * 4 + ["done"]
 
 

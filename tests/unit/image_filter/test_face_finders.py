@@ -9,7 +9,7 @@ from skimage import data
 from services.core.errors import ConfigurationError, Unavailable
 from services.core.signals import Box, Signal
 from services.image_filter.detectors import nudenet
-from services.image_filter.detectors.cascades import Cascades
+from services.image_filter.detectors.mtcnn import Mtcnn
 from services.image_filter.detectors.nudenet import NudeNet
 
 ASTRONAUT = data.astronaut()
@@ -30,14 +30,35 @@ def net() -> Iterator[NudeNet]:
     detector.close()
 
 
-def test_the_cascades_find_a_face_where_it_is() -> None:
-    (signals,) = Cascades().detect([ASTRONAUT], [()])
+@pytest.fixture(scope="module")
+def mtcnn() -> Mtcnn:
+    return Mtcnn()
 
-    assert any(covers_face(signal) for signal in signals)
+
+def turned(box: Box, quarter: int, side: int) -> tuple[float, float]:
+    """The middle of a box in a square picture that was turned counter-clockwise."""
+    x, y = box.x + box.w / 2, box.y + box.h / 2
+    for _ in range(quarter):
+        x, y = y, side - x
+    return x, y
 
 
-def test_the_cascades_find_nothing_on_a_plain_ground() -> None:
-    assert Cascades().detect([FLAT], [()]) == [()]
+@pytest.mark.parametrize("quarter", range(4))
+def test_mtcnn_finds_a_face_where_it_is_however_the_picture_is_turned(mtcnn: Mtcnn, quarter: int) -> None:
+    (signals,) = mtcnn.detect([np.rot90(ASTRONAUT, quarter)], [()])
+
+    x, y = turned(FACE, quarter, 512)
+    boxes = [signal.evidence for signal in signals]
+    assert any(abs(box.x + box.w / 2 - x) < 30 and abs(box.y + box.h / 2 - y) < 30 for box in boxes)
+
+
+def test_mtcnn_finds_nothing_on_a_plain_ground(mtcnn: Mtcnn) -> None:
+    assert mtcnn.detect([FLAT], [()]) == [()]
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 400), (13, 11), (700, 12)])
+def test_mtcnn_takes_pictures_smaller_than_any_face(mtcnn: Mtcnn, height: int, width: int) -> None:
+    assert mtcnn.detect([np.zeros((height, width, 3), np.uint8)], [()]) == [()]
 
 
 def test_nudenet_finds_a_face_and_a_person_in_each_picture_of_a_batch(net: NudeNet) -> None:

@@ -13,10 +13,10 @@ from skimage import data
 
 from services.core.errors import InvalidInput, Unavailable
 from services.core.imaging import Rgb
-from services.core.signals import Box, ModelVersion
+from services.core.signals import Box, ModelVersion, Signal
 from services.image_filter.banks import Banks
 from services.image_filter.detectors import Found
-from services.image_filter.detectors.photo import distinct, photo_score
+from services.image_filter.detectors.photo import distinct, face_score, joined
 from services.image_filter.geometry import at_most, scaled_box, surroundings
 from services.image_filter.pipeline import ImagePipeline
 from services.image_filter.settings import ImageFilterSettings
@@ -80,7 +80,7 @@ def test_a_flat_scene_is_neither_photo_nor_face_nor_explicit(pipeline: ImagePipe
 def test_the_measurement_names_models_and_times(pipeline: ImagePipeline) -> None:
     measured = pipeline.measure(png(scene(1)))
 
-    steps = {"sanitise", "nudenet", "haar-cascades", "photo", "banks"}
+    steps = {"sanitise", "nudenet", "mtcnn", "age", "photo", "banks"}
     assert set(measured.measurement.timings) == steps
     assert {model.name for model in measured.measurement.models} == steps - {"sanitise"}
 
@@ -115,20 +115,27 @@ def test_a_detector_that_errs_fails_the_request() -> None:
         ImagePipeline((Broken(),), Banks((), "none")).measure(png(scene(1)))
 
 
-def test_boxes_of_one_face_count_once() -> None:
-    assert distinct([Box(10, 10, 50, 50), Box(12, 9, 50, 52), Box(200, 10, 50, 50)]) == [
-        Box(10, 10, 50, 50),
-        Box(200, 10, 50, 50),
-    ]
+def find(score: float, box: Box) -> Signal:
+    return Signal("concept.face", score, "test", box)
+
+
+def test_finds_of_one_face_count_once_by_the_surest() -> None:
+    near, sure, other = find(0.5, Box(10, 10, 50, 50)), find(0.9, Box(12, 9, 50, 52)), find(0.7, Box(200, 10, 50, 50))
+
+    assert distinct((near, sure, other)) == [sure, other]
+
+
+def test_what_is_found_and_looks_like_a_face_is_surer_than_either_alone() -> None:
+    assert face_score(0.9, 0.9) > 0.9 > face_score(0.9, 0.1) > face_score(0.1, 0.1)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
-def test_the_photo_score_is_a_probability_no_lower_than_the_lowest_view(views: list[float]) -> None:
-    assert min(views) - 1e-3 <= photo_score(views) <= 1
+def test_the_joined_is_a_probability_no_lower_than_the_lowest_view(views: list[float]) -> None:
+    assert min(views) - 1e-3 <= joined(views) <= 1
 
 
 def test_what_is_in_doubt_counts_as_a_photograph() -> None:
-    assert photo_score([0.5, 0.5]) > 0.5
+    assert joined([0.5, 0.5]) > 0.5
 
 
 @given(st.integers(8, 300), st.integers(8, 300), st.tuples(*[st.integers(-50, 350)] * 2, *[st.integers(1, 400)] * 2))
