@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-prompts bench-images fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -68,6 +68,10 @@ fuzz: $(TOOLS) ## Feed any bytes to the prompt filter; FUZZ_SECONDS=60 by defaul
 
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py
+
+bench-images: $(TOOLS) ## The image filter: goals and figures, plain NudeNet and haar beside it; REAL=, DRAWN=, FACELESS= for your folders
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/image_filter.py $(if $(REAL),--real '$(REAL)') \
+	  $(if $(DRAWN),--drawn '$(DRAWN)') $(if $(FACELESS),--faceless '$(FACELESS)')
 
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)

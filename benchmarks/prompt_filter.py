@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks.prompts import process, quality, speed, unseen
 from benchmarks.prompts.filters import Filter, ours, peers
 from benchmarks.prompts.held_out import HeldOut, held_out
-from benchmarks.prompts.table import Figure, record, table
+from benchmarks.report.table import Figure, record, table
 from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.settings import PromptFilterSettings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.prompts.table import Figure
+from benchmarks.report.table import Figure
 from demo.running import START_SECONDS, STOP_SECONDS, NotUp
 from services.commands.ports import free_base
 

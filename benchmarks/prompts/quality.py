@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 
 from benchmarks.prompts.filters import Filter
 from benchmarks.prompts.held_out import CAPTIONS, SEED, HeldOut
-from benchmarks.prompts.table import Figure
+from benchmarks.report.table import Figure
 from services.commands.redteam_spellings import SPELLINGS
 from training.prompt_filter import data, fairness, language
 from training.report.figures import FEWEST, calibration_error, threshold

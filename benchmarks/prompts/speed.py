@@ -8,7 +8,7 @@ from statistics import median, quantiles
 
 from benchmarks.prompts.filters import Filter
 from benchmarks.prompts.held_out import ORDINARY, SEED, HeldOut
-from benchmarks.prompts.table import Figure
+from benchmarks.report.table import Figure
 from services.commands.redteam_spellings import SPELLINGS
 from training.prompt_filter import data
 

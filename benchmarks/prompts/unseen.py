@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from benchmarks.prompts.table import Figure
+from benchmarks.report.table import Figure
 from services.core.artifacts import MODELS
 
 _WHEN = "(the model before its last phase, as measured in training)"

@@ -11,7 +11,7 @@ from benchmarks.prompts import speed
 from benchmarks.prompts.filters import Filter
 from benchmarks.prompts.held_out import HeldOut, held_out
 from benchmarks.prompts.quality import contrasts, disguises
-from benchmarks.prompts.table import Figure
+from benchmarks.report.table import Figure
 from training.prompt_filter import data, texts
 
 

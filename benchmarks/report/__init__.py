@@ -1,0 +1,1 @@
+"""What benchmarks print and write."""
