@@ -37,7 +37,7 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
         picture = measured.sanitised
         mask = b""
         if request.mask:
-            mask = await asyncio.to_thread(sanitise_mask, request.mask, picture.width, picture.height)
+            mask = await asyncio.to_thread(sanitise_mask, request.mask, picture)
         digests = _digests(measured, mask, request.request_digest)
         return pb.CheckImageResponse(
             check=self._judge.judge(request.subject, stage, digests, measured.measurement),
