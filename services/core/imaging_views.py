@@ -7,6 +7,8 @@ file's own pixels and one copy are the most that is in memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PIL import Image, ImageChops
 
 Size = tuple[int, int]
@@ -16,24 +18,32 @@ Size = tuple[int, int]
 _CELL, _VISIBLE = 16, 6
 
 
-def views(image: Image.Image, size: Size) -> list[Image.Image]:
+def views(image: Image.Image, size: Size, to_srgb: Callable[[Image.Image], Image.Image]) -> list[Image.Image]:
     """The picture in `size` on white; then, where they differ visibly, the colours under its transparency, and it on
-    black. Opaque, 8 bits, in the file's own colours: mode L, RGB or CMYK.
+    black. All RGB: `to_srgb` makes it of mode L, RGB or CMYK in the file's own colours.
     """
     image = _eight_bits(image)
     if not image.has_transparency_data:
-        return [_resized(image if image.mode in ("L", "RGB", "CMYK") else _without_palette(image), size)]
+        return [to_srgb(_resized(image if image.mode in ("L", "RGB", "CMYK") else _without_palette(image), size))]
     image = _with_alpha(image)
-    if image.getchannel("A").getextrema() == (255, 255):
-        return [_resized(image.convert(_opaque(image)), size)]
-    hidden = _resized(image.convert(_opaque(image)), size)
-    *bands, alpha = _resized(image.convert(_premultiplied(image)), size).split()
-    on_black = _merged(bands)
-    seen = [ImageChops.add(on_black, _merged([ImageChops.invert(alpha)] * len(bands)))]
-    for view in (hidden, on_black):
+    colours, alpha = to_srgb(_resized(image.convert(_opaque(image)), size)), image.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return [colours]
+    hidden = colours
+    if image.size != size:  # what is transparent must not stain its neighbours, so colours shrink weighted by alpha
+        small = _resized(image.convert(_premultiplied(image)), size).convert(image.mode)
+        colours, alpha = to_srgb(small.convert(_opaque(small))), small.getchannel("A")
+    seen = [_on("white", colours, alpha)]
+    for view in (hidden, _on("black", colours, alpha)):
         if all(_differ(view, other) for other in seen):
             seen.append(view)
     return seen
+
+
+def _on(ground: str, colours: Image.Image, alpha: Image.Image) -> Image.Image:
+    page = Image.new("RGB", colours.size, ground)
+    page.paste(colours, mask=alpha)
+    return page
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -62,10 +72,6 @@ def _premultiplied(image: Image.Image) -> str:
 def _resized(image: Image.Image, size: Size) -> Image.Image:
     """Box-reduced by whole steps, then by the rest."""
     return image if image.size == size else image.resize(size, Image.Resampling.HAMMING, reducing_gap=1.0)
-
-
-def _merged(bands: list[Image.Image]) -> Image.Image:
-    return bands[0] if len(bands) == 1 else Image.merge("RGB", bands)
 
 
 def _differ(one: Image.Image, other: Image.Image) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -70,7 +71,7 @@ def decode(data: bytes, kind: ImageFormat, limits: Limits) -> tuple[list[Image.I
         if max(image.size) <= limits.kept_side:  # small enough, or made so by the draft
             kept = image.size
         turn, profile = _turn(image), image.info.get("icc_profile")
-        seen = [_to_srgb(view, profile) for view in views(image, kept)]
+        seen = views(image, kept, partial(_to_srgb, profile=profile))
     if turn is not None:
         seen = [view.transpose(turn) for view in seen]
     return seen, size[::-1] if turn in _SIDEWAYS else size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 
 from services.core import imaging
 from tests.unit.core.hostile_pictures import gradient, saved
@@ -90,6 +90,26 @@ def test_faint_writing_hidden_in_white_is_seen() -> None:
     result = imaging.sanitise(saved(see_through(colours.convert("RGB"), 0)))
 
     assert close(result.others[0], colours.convert("RGB"))
+
+
+def test_hidden_writing_that_only_its_profile_makes_visible_is_seen() -> None:
+    colours = written("forbidden", (200, 60), 251, 255)
+
+    hidden = see_through(colours.convert("RGB"), 0)
+    plain, steep = imaging.sanitise(saved(hidden)), imaging.sanitise(saved(hidden, icc_profile=_steep()))
+
+    assert [other.max() for other in plain.others] == [0]
+    assert [other.max() for other in steep.others] == [255, 0]
+    assert steep.others[0].min() < 225
+
+
+def _steep() -> bytes:
+    """sRGB with an exponent of 24 in place of 2.4 (ICC.1, parametricCurveType)."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    curve = b"para\0\0\0\0\0\3\0\0"
+    assert curve in profile
+    at = profile.index(curve) + len(curve)
+    return profile.replace(profile[at : at + 4], b"\0\x18\0\0")
 
 
 def test_a_key_colour_that_hides_writing_is_seen() -> None:
