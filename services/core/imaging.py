@@ -14,7 +14,8 @@ import hashlib
 import os
 import queue
 import signal
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from typing import Literal
 
@@ -31,6 +32,7 @@ Rgb = NDArray[np.uint8]
 OutputFormat = Literal["PNG", "JPEG", "WEBP"]
 
 _QUALITY = 95
+_LEAST_SECONDS = 0.01  # a timer of 0 would be none
 _GRACE_SECONDS = 2.0  # beyond the worker's own timers: for a worker that was stopped or taken over
 
 
@@ -127,10 +129,12 @@ class _Pool:
 
         Unavailable where it had no processor for long enough: that says nothing about the picture.
         """
-        decoder, fit = self._slots.get(), None
+        decoder, fit, begin = self._slots.get(), None, time.monotonic()
         try:
             decoder = decoder or _start()
-            message = decoder.ask({"kind": kind, **asdict(limits)}, [data], limits.wall_seconds + _GRACE_SECONDS)
+            left = max(_LEAST_SECONDS, limits.wall_seconds - (time.monotonic() - begin))
+            task = {"kind": kind, **asdict(replace(limits, wall_seconds=left))}
+            message = decoder.ask(task, [data], left + _GRACE_SECONDS)
             fit = decoder
         except (EOFError, OSError) as error:
             if decoder and decoder.ended_by == signal.SIGALRM:

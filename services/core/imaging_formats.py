@@ -26,7 +26,8 @@ class Limits:
     """What is accepted: bytes of the file, pixels a side and in all; and what decoding it may take.
 
     Of a larger picture at most `kept_side` pixels a side are kept. A file that needs more than `cpu_seconds` is
-    refused; `wall_seconds` without so much work says that the machine is busy. Memory: see `imaging_worker`.
+    refused; `wall_seconds`, the start of a decoder among them, without so much work say that the machine is busy.
+    Memory: see `imaging_worker`.
     """
 
     max_bytes: int = 16 * 1024 * 1024
