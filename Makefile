@@ -62,9 +62,12 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
 	@set -e; for script in benchmarks/*.py; do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
 
-fuzz: $(TOOLS) ## Feed any bytes to the prompt filter; FUZZ_SECONDS=60 by default
-	@mkdir -p out/fuzz && PYTHONPATH=. $(PY) tests/fuzz/fuzz_prompt.py -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
-	  -rss_limit_mb=2048 -artifact_prefix=out/fuzz/ out/fuzz
+fuzz: $(TOOLS) ## Feed any bytes to the prompt filter and to the decoders of pictures; FUZZ_SECONDS=60 by default
+	@mkdir -p out/fuzz/prompts out/fuzz/images
+	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_prompt.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=4096 \
+	  -rss_limit_mb=2048 -artifact_prefix=out/fuzz/prompt- out/fuzz/prompts
+	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_image.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=16384 -timeout=5 \
+	  -rss_limit_mb=1024 -artifact_prefix=out/fuzz/image- out/fuzz/images
 
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py

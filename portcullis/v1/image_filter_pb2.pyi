@@ -64,10 +64,12 @@ class UncheckedImage(_message.Message):
     REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """The file as it was sent: JPEG, PNG, WebP or a GIF of one frame; 1 byte … 16 MiB, 8 … 8,192 pixels a side,
-    at most 33,554,432 pixels.
+    at most 33,554,432 pixels (WebP: 20,971,520).
     """
     mask: _builtins.bytes
-    """For an edit: which pixels may change, as an image of the same size, white = change. Any of the formats above."""
+    """For an edit: which pixels may change, as an image of the same size, white = change. Any of the formats above. The
+    size is that of the picture as it is seen (upright), as it was sent or as it was sanitised.
+    """
     request_digest: _builtins.str
     """For an output: the digest of the request that it came from, sha256 as lower-case hex."""
     def __init__(
@@ -121,13 +123,15 @@ class CheckedImage(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
-    """The sanitised picture: sRGB, 8 bits, upright, without metadata, PNG. All later steps use only this."""
+    """The sanitised picture: sRGB, 8 bits, upright, on white, without metadata, at most 2,048 pixels a side (a larger one
+    is shrunk in proportion), PNG. All later steps use only this.
+    """
     mask: _builtins.bytes
-    """The sanitised mask: one channel of 0 and 255, PNG; empty where none was sent."""
+    """The sanitised mask: one channel of 0 and 255, of the sanitised picture's size, PNG; empty where none was sent."""
     width: _builtins.int
-    """Width in pixels."""
+    """Width of the sanitised picture in pixels."""
     height: _builtins.int
-    """Height in pixels."""
+    """Height of the sanitised picture in pixels."""
     @_builtins.property
     def check(self) -> _checks_pb2.Check:
         """The result; its clearance binds sha256 of `image` below, of `mask` and the request digest where given."""

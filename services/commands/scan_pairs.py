@@ -61,7 +61,7 @@ class PairJudge:
 def _mask(operation: Operation, mask: bytes | None, picture: Sanitised) -> bytes | None:
     """The mask, sanitised; for an edit without one, a mask that opens the whole picture."""
     if mask is not None:
-        return sanitise_mask(mask, picture.width, picture.height)
+        return sanitise_mask(mask, picture)
     if operation == "variation":
         return None
     out = BytesIO()

@@ -22,7 +22,7 @@ Message = tuple[dict[str, Any], Sequence[bytes]]
 
 _START_SECONDS = 60.0
 _HEAD_BYTES = 1 << 20
-_BODY_BYTES = 1 << 28
+_BODY_BYTES = 1 << 26
 # One read or write that moves nothing for so long ends the talk: a stopped process must not hold a thread for ever.
 _STALL_SECONDS = 30
 
@@ -62,6 +62,12 @@ class Apart:
         except BaseException:
             self.end()
             raise
+
+    @property
+    def ended_by(self) -> int | None:
+        """The number of the signal that ended the process; None where it lives or left by itself."""
+        code = self._process.poll()
+        return -code if code is not None and code < 0 else None
 
     def end(self) -> None:
         """Stop the process for good and leave no zombie."""

@@ -1,8 +1,9 @@
 """The one safe way to decode and encode an image.
 
 `sanitise` takes what a stranger sent and gives back what all later steps use: the same picture, re-encoded. Checks on
-the bytes come first, then a separate process decodes under limits of memory and time (`imaging_worker`); only its
-raw pixels and fresh PNG come back. Metadata, hidden chunks and whatever stood under full transparency are gone.
+the bytes come first, then a separate process decodes under limits of memory and time (`imaging_worker`); only raw
+pixels come back, of which this process makes a fresh PNG. Metadata, hidden chunks and whatever stood under
+transparency are gone from it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import contextlib
 import hashlib
 import os
 import queue
-from dataclasses import dataclass
+import signal
+import time
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from typing import Literal
 
@@ -22,25 +25,15 @@ from PIL import Image
 
 from services.core.apart import Apart, Message
 from services.core.errors import InvalidInput, Unavailable
-from services.core.imaging_formats import ALLOWED, ImageFormat, Malformed, recognise
-from services.core.imaging_worker import Task
+from services.core.imaging_formats import ALLOWED, ImageFormat, Limits, Malformed, recognise
+from services.core.imaging_png import write_png
 
 Rgb = NDArray[np.uint8]
 OutputFormat = Literal["PNG", "JPEG", "WEBP"]
 
 _QUALITY = 95
-_GRACE_SECONDS = 5.0  # beyond the worker's own alarm: for a worker that was stopped or starts on a busy machine
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is accepted: bytes of the file, pixels a side and in all, seconds of decoding and re-encoding."""
-
-    max_bytes: int = 16 * 1024 * 1024
-    min_side: int = 8
-    max_side: int = 8192
-    max_pixels: int = 33_554_432
-    seconds: float = 5.0
+_LEAST_SECONDS = 0.01  # a timer of 0 would be none
+_GRACE_SECONDS = 2.0  # beyond the worker's own timers: for a worker that was stopped or taken over
 
 
 LIMITS = Limits()
@@ -48,16 +41,20 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Sanitised:
-    """A picture that is safe to hand on: `png` is sRGB, 8 bits, upright, without metadata.
+    """A picture that is safe to hand on: `png` is sRGB, 8 bits, upright, without metadata, shown on white.
 
     `rgb` holds the same pixels, (height, width, 3) uint8, read-only; `sha256` is that of `png`, in hex;
-    `format` is what the sender used.
+    `format` is what the sender used, `original` the upright width and height that his file has.
+    `others` are further pictures like `rgb` that its transparency hides: a detector must look at each as well, and
+    none of them goes any further.
     """
 
     png: bytes
     rgb: Rgb
+    others: tuple[Rgb, ...]
     width: int
     height: int
+    original: tuple[int, int]
     sha256: str
     format: ImageFormat
 
@@ -65,33 +62,34 @@ class Sanitised:
 def sanitise(data: bytes, limits: Limits = LIMITS, field: str = "image") -> Sanitised:
     """Decode and re-encode an untrusted picture; InvalidInput on `field` says what is wrong and what is allowed.
 
-    Blocks for as long as the decoding takes: call it from a thread. Unavailable where no decoder can be started.
+    Blocks for as long as the decoding takes: call it from a thread. Unavailable where no decoder can be started, or
+    where the machine is too busy to decode in time.
     """
-    try:
-        kind = _admit(data, limits)
-        png, pixels, width, height = _decode_apart(data, kind, limits)
-    except Malformed as error:
-        raise InvalidInput(field, str(error)) from error
-    rgb = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
-    return Sanitised(png, rgb, width, height, hashlib.sha256(png).hexdigest(), kind)
+    decoded = _decode_apart(data, limits, field)
+    png = write_png(decoded.views[0])
+    height, width = decoded.views[0].shape[:2]
+    digest = hashlib.sha256(png).hexdigest()
+    return Sanitised(png, decoded.views[0], decoded.views[1:], width, height, decoded.original, digest, decoded.format)
 
 
-def sanitise_mask(data: bytes, width: int, height: int) -> bytes:
-    """A mask as PNG of one channel, 255 where the pixel may change (the sender's white), else 0.
+def sanitise_mask(data: bytes, picture: Sanitised) -> bytes:
+    """The mask for `picture` as PNG of one channel and its size, 255 where a pixel may change (the sender's white),
+    else 0. It was drawn on the picture that was sent, and shrinks as that did, or on the sanitised one.
 
-    InvalidInput where it is no picture, not `width` × `height` pixels, or marks nothing.
+    InvalidInput where it is no picture, of neither size, or marks nothing.
     """
-    picture = sanitise(data, field="mask")
-    if (picture.width, picture.height) != (width, height):
+    decoded = _decode_apart(data, LIMITS, "mask")
+    size, given = (picture.width, picture.height), decoded.original
+    if given not in (picture.original, size):
+        width, height = picture.original
         raise InvalidInput(
-            "mask", f"is {picture.width} × {picture.height} pixels; the image's size, {width} × {height}, is needed"
+            "mask", f"is {given[0]} × {given[1]} pixels; the image's size, {width} × {height}, is needed"
         )
-    marked = Image.fromarray(picture.rgb).convert("L").point(lambda value: 255 if value >= 128 else 0)
-    if marked.getbbox() is None:
+    grey = Image.fromarray(decoded.views[0]).convert("L")
+    marked = np.where(np.asarray(grey.resize(size, Image.Resampling.BOX)) >= 128, 255, 0).astype(np.uint8)
+    if not marked.any():
         raise InvalidInput("mask", "marks nothing; at least one white pixel says what may change")
-    png = BytesIO()
-    marked.save(png, "PNG")
-    return png.getvalue()
+    return write_png(marked)
 
 
 def decode_rgb(png: bytes) -> Rgb:
@@ -102,9 +100,10 @@ def decode_rgb(png: bytes) -> Rgb:
 
 def encode(rgb: Rgb, kind: OutputFormat = "PNG") -> bytes:
     """Pixels, (height, width, 3) uint8, as a file without metadata; JPEG and WebP at quality 95."""
+    if kind == "PNG":
+        return write_png(rgb)
     file = BytesIO()
-    options = {"compress_level": 6} if kind == "PNG" else {"quality": _QUALITY}
-    Image.fromarray(rgb).save(file, kind, **options)
+    Image.fromarray(rgb).save(file, kind, quality=_QUALITY)
     return file.getvalue()
 
 
@@ -125,14 +124,21 @@ class _Pool:
         for _ in range(self._size):
             self._slots.put(None)
 
-    def decode(self, task: Task, data: bytes) -> Message:
-        """Hand one picture to a decoder; one that dies or hangs is ended, and its picture is refused."""
-        decoder, fit = self._slots.get(), None
+    def decode(self, data: bytes, kind: ImageFormat, limits: Limits) -> Message:
+        """Hand one picture to a decoder; one that dies or hangs is ended, and its picture is refused.
+
+        Unavailable where it had no processor for long enough: that says nothing about the picture.
+        """
+        decoder, fit, begin = self._slots.get(), None, time.monotonic()
         try:
             decoder = decoder or _start()
-            message = decoder.ask(task._asdict(), [data], task.seconds + _GRACE_SECONDS)
+            left = max(_LEAST_SECONDS, limits.wall_seconds - (time.monotonic() - begin))
+            task = {"kind": kind, **asdict(replace(limits, wall_seconds=left))}
+            message = decoder.ask(task, [data], left + _GRACE_SECONDS)
             fit = decoder
         except (EOFError, OSError) as error:
+            if decoder and decoder.ended_by == signal.SIGALRM:
+                raise Unavailable("the machine is too busy to decode the picture in time") from error
             raise Malformed("cannot be decoded within the limits of time and memory") from error
         finally:
             self._slots.put(fit)
@@ -166,11 +172,22 @@ def _renew_pool() -> None:
 os.register_at_fork(after_in_child=_renew_pool)
 
 
-def _decode_apart(data: bytes, kind: ImageFormat, limits: Limits) -> tuple[bytes, bytes, int, int]:
-    """PNG, raw RGB, width, height."""
-    task = Task(kind, limits.seconds, limits.min_side, limits.max_side, limits.max_pixels)
-    head, bodies = _pool.decode(task, data)
-    if "error" in head:
-        raise Malformed(head["error"])
-    png, pixels = bodies
-    return png, pixels, head["width"], head["height"]
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    views: tuple[Rgb, ...]
+    original: tuple[int, int]
+    format: ImageFormat
+
+
+def _decode_apart(data: bytes, limits: Limits, field: str) -> _Decoded:
+    """Every view of the picture, and the upright size that it had in the file."""
+    try:
+        kind = _admit(data, limits)
+        head, bodies = _pool.decode(data, kind, limits)
+        if "error" in head:
+            raise Malformed(head["error"])
+    except Malformed as error:
+        raise InvalidInput(field, str(error)) from error
+    width, height = head["original"]
+    shape = head["height"], head["width"], 3
+    return _Decoded(tuple(np.frombuffer(body, np.uint8).reshape(shape) for body in bodies), (width, height), kind)

@@ -1,70 +1,113 @@
 """The process in which untrusted pictures are decoded: `imaging` starts it, `apart` carries the messages.
 
-It holds no secrets, may write no file, and has little memory. Each request runs under an alarm whose default action
+It holds no secrets, may write no file, and has little memory. Each request runs under timers whose default action
 ends the process even in the middle of native code, so a decoder that hangs or crashes costs one request.
 """
 
 from __future__ import annotations
 
 import signal
-import warnings
 from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from services.core.apart import Message, confine, serve
-from services.core.imaging_formats import ImageFormat, Malformed, require_whole
+from services.core.imaging_formats import ImageFormat, Limits, Malformed, require_whole
+from services.core.imaging_views import views
 
-MEMORY_BYTES = 768 << 20
-PNG_LEVEL = 1
+# Address space, and so an upper bound of what can be resident: 493 MB.
+MEMORY_BYTES = 470 << 20
+# Pillow's WebP decoder holds four copies of the picture at once.
+WEBP_PIXELS = 5120 * 4096
+# A JPEG may be decoded at 1/2, 1/4 or 1/8 where that leaves at least this share of the size to be kept.
+_DRAFT_SHARE = 0.75
+
+_ORIENTATION = 0x0112  # of EXIF
+_PNG_DEPTH = 24  # where a PNG says how many bits a sample has
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
+# Pillow's classes by name: Image.open would try other formats, and takes two pictures in one JPEG for an animation.
+_DECODERS: dict[ImageFormat, type[ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "GIF": GifImageFile,
+}
+
+Size = tuple[int, int]
 
 
-class Task(NamedTuple):
-    """One request's head: the format that the first bytes announced, seconds allowed, sizes allowed in pixels."""
+def decode(data: bytes, kind: ImageFormat, limits: Limits) -> tuple[list[Image.Image], Size]:
+    """The picture as people see it: upright, sRGB, 8 bits, opaque (on white), at most `kept_side` a side; after it what
+    its transparency hides (`views`). And the upright size, width and height, that it had in the file.
 
-    kind: ImageFormat
-    seconds: float
-    min_side: int
-    max_side: int
-    max_pixels: int
-
-
-def decode(data: bytes, task: Task) -> Image.Image:
-    """The picture as people see it: upright, sRGB, 8 bits, opaque (on white); Malformed where it may not be opened."""
-    with Image.open(BytesIO(data), formats=[task.kind]) as image:
-        _require_size(image, task)
-        if getattr(image, "n_frames", 1) > 1:
-            raise Malformed("animated pictures are not allowed; send one frame")
+    Malformed where it may not be opened, and anything else where it cannot.
+    """
+    require_whole(data, kind)
+    with _DECODERS[kind](BytesIO(data)) as image:
+        _require_size(image, kind, limits)
+        size, kept = image.size, _kept(image.size, limits)
+        if kept != size:
+            image.draft(None, (_drafted(kept[0], limits), _drafted(kept[1], limits)))
         image.load()
-        upright = ImageOps.exif_transpose(image)
-    return _flatten(upright, upright.info.get("icc_profile"))
+        if kind == "PNG" and data[_PNG_DEPTH] == 16:
+            image.info.pop("transparency", None)  # a 16-bit key colour means nothing among 8-bit values
+        if max(image.size) <= limits.kept_side:  # small enough, or made so by the draft
+            kept = image.size
+        turn, profile = _turn(image), image.info.get("icc_profile")
+        seen = views(image, kept, partial(_to_srgb, profile=profile))
+    if turn is not None:
+        seen = [view.transpose(turn) for view in seen]
+    return seen, size[::-1] if turn in _SIDEWAYS else size
 
 
-def _require_size(image: Image.Image, task: Task) -> None:
+def _require_size(image: Image.Image, kind: ImageFormat, limits: Limits) -> None:
     short, long = sorted(image.size)
-    if short < task.min_side or long > task.max_side or short * long > task.max_pixels:
+    most = min(limits.max_pixels, WEBP_PIXELS) if kind == "WEBP" else limits.max_pixels
+    if short < limits.min_side or long > limits.max_side or short * long > most:
         raise Malformed(
-            f"the picture is {image.width} × {image.height} pixels; {task.min_side} to {task.max_side} a side "
-            f"and at most {task.max_pixels} in all are allowed"
+            f"the picture is {image.width} × {image.height} pixels; {limits.min_side} to {limits.max_side} a side "
+            f"and at most {most} in all are allowed"
         )
 
 
-def _flatten(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB from any mode: 16-bit grey rescaled, palettes and CMYK converted, transparency put on white."""
-    if image.mode.startswith("I"):
-        image = image.point(lambda value: value * (1 / 257)).convert("L")
-        image.info.pop("transparency", None)  # a 16-bit key colour means nothing among 8-bit values
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    if image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
-    colours = _to_srgb(image, profile)
-    if alpha is None:
-        return colours
-    white = Image.new("RGB", colours.size, "white")
-    white.paste(colours, mask=alpha)
-    return white
+def _kept(size: Size, limits: Limits) -> Size:
+    """The size to keep: `kept_side` a side at most, in proportion."""
+    scale = min(1.0, limits.kept_side / max(size))
+    width, height = (max(limits.min_side, round(side * scale)) for side in size)
+    return width, height
+
+
+def _drafted(side: int, limits: Limits) -> int:
+    """The least that a JPEG decoded at a fraction of its size must have, where `side` is to be kept."""
+    return max(limits.min_side, int(side * _DRAFT_SHARE))
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes it upright, by its EXIF orientation; EXIF that cannot be read counts as none, as it does in browsers.
+
+    For loaded pictures only: a PNG would be loaded here, and its error lost.
+    """
+    try:
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # hostile bytes make the parser raise anything
+        return None
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -80,15 +123,15 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def answer(head: dict[str, Any], bodies: Sequence[bytes]) -> Message:
-    """Width and height with PNG and raw RGB, or an error that is fit for the sender."""
-    task = Task(**head)
-    signal.setitimer(signal.ITIMER_REAL, task.seconds)
+    """Width, height and the upright size in the file, with raw RGB of every view; or an error fit for the sender."""
+    kind: ImageFormat = head.pop("kind")
+    limits = Limits(**head)
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)
     try:
-        require_whole(bodies[0], task.kind)
-        picture = decode(bodies[0], task)
-        png = BytesIO()
-        picture.save(png, "PNG", compress_level=PNG_LEVEL)
-        return {"width": picture.width, "height": picture.height}, [png.getvalue(), picture.tobytes()]
+        seen, original = decode(bodies[0], kind, limits)
+        width, height = seen[0].size
+        return {"width": width, "height": height, "original": original}, [view.tobytes() for view in seen]
     except Malformed as error:
         return {"error": str(error)}, []
     except MemoryError:
@@ -96,12 +139,13 @@ def answer(head: dict[str, Any], bodies: Sequence[bytes]) -> Message:
     except Image.DecompressionBombError:
         return {"error": "the picture has too many pixels"}, []
     except Exception:  # hostile bytes make decoders raise anything; each is a refusal
-        return {"error": f"the {task.kind} file is damaged and cannot be decoded"}, []
+        return {"error": f"the {kind} file is damaged and cannot be decoded"}, []
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":
     confine(MEMORY_BYTES)
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the exact cap is _require_size
+    Image.MAX_IMAGE_PIXELS = MEMORY_BYTES // 16  # Pillow's own check, for what it allocates before it tells a size
     serve(answer, hello={})

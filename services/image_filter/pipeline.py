@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -59,11 +59,12 @@ class ImagePipeline:
         timings: dict[str, float] = {}
         with timed(timings, "sanitise"), ThreadPoolExecutor(len(batch)) as side_by_side:
             pictures = list(side_by_side.map(sanitise, batch))
-        found = self._look([picture.rgb for picture in pictures], timings)
+        views = [(picture.rgb, *picture.others) for picture in pictures]
+        found = iter(self._look([view for own in views for view in own], timings))
         share = {step: milliseconds / len(batch) for step, milliseconds in timings.items()}
         return [
-            ImageMeasurement(Measurement(minors(signals), self.models, share), picture)
-            for signals, picture in zip(found, pictures, strict=True)
+            ImageMeasurement(Measurement(minors(_joined(next(found) for _ in own)), self.models, share), picture)
+            for own, picture in zip(views, pictures, strict=True)
         ]
 
     def close(self) -> None:
@@ -85,3 +86,8 @@ class ImagePipeline:
                 old + with_zeros(banks.search(picture), ["known_image"], banks.source)
                 for old, picture in zip(found, pictures, strict=True)
             ]
+
+
+def _joined(views: Iterable[Found]) -> Found:
+    """Whatever is seen in any view of a picture: as it is shown, and what its transparency hides."""
+    return tuple(dict.fromkeys(signal for signals in views for signal in signals))

@@ -50,7 +50,7 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
     ) -> pb.CheckedImage:
         picture, mask = measured.sanitised, b""
         if image.mask:
-            mask = await asyncio.to_thread(sanitise_mask, image.mask, picture.width, picture.height)
+            mask = await asyncio.to_thread(sanitise_mask, image.mask, picture)
         digests = _digests(measured, mask, image.request_digest)
         return pb.CheckedImage(
             check=self._judge.judge(subject, stage, digests, measured.measurement),

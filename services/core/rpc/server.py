@@ -28,7 +28,7 @@ from services.core.rpc.door import Door, Interceptor, KeyCheck
 
 READY_EVERY_SECONDS = 1.0
 READY_TIMEOUT_SECONDS = 5.0
-ROOM_RECEIVE_BYTES = 256 * 2**20  # a sanitised 33-megapixel PNG can be 100 MB
+ROOM_RECEIVE_BYTES = 256 * 2**20  # several sanitised pictures, each of up to 13 MB
 
 log = structlog.get_logger()
 

@@ -3,14 +3,16 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import asdict
 
 import pytest
 
 from services.core import apart
 from services.core.apart import Apart
+from services.core.imaging_formats import Limits
 
 HELPER = "services.core.imaging_worker"
-TASK = {"kind": "PNG", "seconds": 5.0, "min_side": 8, "max_side": 64, "max_pixels": 4096}
+TASK = {"kind": "PNG", **asdict(Limits())}
 
 
 def test_a_helper_that_was_late_never_answers_the_next_message() -> None:

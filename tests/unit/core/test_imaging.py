@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 import subprocess
 import sys
 import threading
@@ -13,33 +12,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image
 
-from services.core import imaging
-from services.core.errors import InvalidInput
-
-FORMATS = ["JPEG", "PNG", "WEBP", "GIF"]
-
-
-def gradient(width: int = 48, height: int = 32) -> Image.Image:
-    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
-    return Image.fromarray(np.dstack([x, y, 255 - x]).astype(np.uint8))
-
-
-def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    file = BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def png_chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+from services.core import imaging, imaging_worker
+from services.core.errors import InvalidInput, Unavailable
+from tests.unit.core.hostile_pictures import KINDS, SIGNATURE, chunk, gradient, header, png, saved
 
 
 def png_announcing(width: int, height: int) -> bytes:
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    body = png_chunk(b"IDAT", zlib.compress(bytes(1000)))
-    return b"\x89PNG\r\n\x1a\n" + header + body + png_chunk(b"IEND", b"")
+    data = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return SIGNATURE + header(width, height) + data + chunk(b"IEND", b"")
 
 
 def refusal(data: bytes) -> str:
@@ -49,7 +31,7 @@ def refusal(data: bytes) -> str:
     return caught.value.violation.description
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_allowed_format_comes_back_as_the_same_picture(kind: str) -> None:
     result = imaging.sanitise(saved(gradient(), kind, quality=95))
 
@@ -62,65 +44,10 @@ def test_every_allowed_format_comes_back_as_the_same_picture(kind: str) -> None:
 def test_metadata_is_dropped() -> None:
     exif = Image.Exif()
     exif[0x010E] = "secret place"
-    result = imaging.sanitise(saved(gradient(), "JPEG", exif=exif, comment=b"secret place"))
+    result = imaging.sanitise(saved(gradient(), "JPEG", exif=exif, comment=b"secret place", icc_profile=b"secret"))
 
     assert b"secret" not in result.png
     assert Image.open(BytesIO(result.png)).info == {}
-
-
-def test_exif_orientation_is_applied() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    result = imaging.sanitise(saved(gradient(48, 32), "JPEG", exif=exif))
-
-    assert (result.width, result.height) == (32, 48)
-
-
-def test_sixteen_bits_are_rescaled() -> None:
-    values = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
-    result = imaging.sanitise(saved(Image.fromarray(values)))
-
-    assert np.abs(result.rgb[..., 0].astype(int) - (values >> 8)).max() <= 1
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA"])
-def test_every_png_mode_becomes_rgb(mode: str) -> None:
-    result = imaging.sanitise(saved(gradient().convert(mode)))
-
-    assert result.rgb.shape == (32, 48, 3)
-
-
-def test_cmyk_is_converted() -> None:
-    result = imaging.sanitise(saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"))
-
-    red, green, blue = result.rgb[8, 8].astype(int)
-    assert red > 200
-    assert max(green, blue) < 60
-
-
-def test_transparency_is_shown_on_white() -> None:
-    result = imaging.sanitise(saved(Image.new("RGBA", (16, 16), (255, 0, 0, 0))))
-
-    assert (result.rgb == 255).all()
-
-
-def test_a_transparent_palette_colour_is_shown_on_white() -> None:
-    result = imaging.sanitise(saved(Image.new("P", (16, 16), 3), "GIF", transparency=3))
-
-    assert (result.rgb == 255).all()
-
-
-def test_colours_go_through_the_embedded_profile() -> None:
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    result = imaging.sanitise(saved(gradient(), icc_profile=lab))
-
-    assert np.abs(result.rgb.astype(int) - np.asarray(gradient()).astype(int)).max() <= 2
-
-
-def test_a_broken_profile_counts_as_none() -> None:
-    result = imaging.sanitise(saved(gradient(), icc_profile=b"no profile at all"))
-
-    assert (result.rgb == np.asarray(gradient())).all()
 
 
 def test_the_digest_is_that_of_the_new_file() -> None:
@@ -162,7 +89,7 @@ def test_too_many_pixels_in_all_are_refused() -> None:
     assert "33554432" in refusal(png_announcing(8192, 4097))
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
 def test_truncated_files_are_refused(kind: str, share: float) -> None:
     data = saved(gradient(), kind)
@@ -174,7 +101,7 @@ def test_a_png_without_its_end_is_refused() -> None:
     assert "cut short" in refusal(saved(gradient())[:-12])
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_polyglots_are_refused(kind: str) -> None:
     archive = b"PK\x03\x04" + bytes(26) + b"hidden" + b"PK\x05\x06" + bytes(18)
 
@@ -199,18 +126,70 @@ def test_animated_pictures_are_refused(kind: str) -> None:
     assert "animated" in refusal(saved(gradient(), kind, save_all=True, append_images=[other], duration=50))
 
 
-def test_a_decoder_that_takes_too_long_costs_one_request_alone() -> None:
-    big = saved(Image.effect_noise((2000, 2000), 90).convert("RGB"), "PNG")
+def test_a_decoder_that_works_too_long_costs_one_request_alone() -> None:
+    big = png(2000, 2000)
     with pytest.raises(InvalidInput, match="limits of time"):
-        imaging.sanitise(big, imaging.Limits(seconds=0.02))
+        imaging.sanitise(big, imaging.Limits(cpu_seconds=0.02, wall_seconds=20))
 
     assert imaging.sanitise(saved(gradient())).width == 48
 
 
-def test_the_biggest_allowed_picture_fits_the_memory() -> None:
-    result = imaging.sanitise(saved(Image.new("RGBA", (8192, 4096), (1, 2, 3, 128)), compress_level=1))
+def test_a_machine_that_is_too_busy_says_nothing_about_the_picture() -> None:
+    big = png(2000, 2000)
 
-    assert result.rgb.shape == (4096, 8192, 3)
+    with pytest.raises(Unavailable, match="too busy"):
+        imaging.sanitise(big, imaging.Limits(cpu_seconds=20, wall_seconds=0.02))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_the_biggest_allowed_picture_fits_the_memory(kind: str) -> None:
+    mode, options = ("CMYK", {"progressive": True}) if kind == "JPEG" else ("RGBA", {"compress_level": 1})
+    big = saved(Image.new(mode, (8192, 4096), (1, 2, 3, 128)), kind, **options)
+
+    result = imaging.sanitise(big, imaging.Limits(cpu_seconds=20, wall_seconds=60))
+
+    assert result.rgb.shape == (1024, 2048, 3)
+    assert result.original == (8192, 4096)
+
+
+def test_the_biggest_allowed_webp_fits_the_memory() -> None:
+    big = saved(Image.new("RGBA", (5120, 4096), (1, 2, 3, 128)), "WEBP", lossless=True, method=0, quality=0)
+
+    result = imaging.sanitise(big, imaging.Limits(cpu_seconds=20, wall_seconds=60))
+
+    assert result.rgb.shape == (1638, 2048, 3)
+
+
+def test_a_webp_of_more_pixels_is_told_its_own_limit() -> None:
+    assert "at most 20971520" in refusal(saved(Image.new("RGB", (5121, 4096)), "WEBP", method=0))
+
+
+def test_a_decoder_holds_less_than_512_megabytes_at_any_time() -> None:
+    assert imaging_worker.MEMORY_BYTES < 512_000_000
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(("width", "height"), [(4032, 604), (2049, 300), (3000, 450)])
+def test_a_larger_picture_is_shrunk_in_proportion(kind: str, width: int, height: int) -> None:
+    result = imaging.sanitise(saved(gradient(width, height), kind))
+
+    assert 1536 <= max(result.width, result.height) <= 2048
+    assert result.width / result.height == pytest.approx(width / height, rel=0.005)
+    small = np.asarray(gradient(result.width, result.height)).astype(int)
+    assert np.abs(result.rgb - small).mean() < 2
+
+
+def test_a_picture_of_the_kept_size_stays_as_it_is() -> None:
+    result = imaging.sanitise(saved(gradient(2048, 64)))
+
+    assert (result.rgb == np.asarray(gradient(2048, 64))).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_thin_strip_keeps_the_least_side(kind: str) -> None:
+    result = imaging.sanitise(saved(gradient(8192, 24), kind))
+
+    assert (result.width, result.height) == (2048, 8)
 
 
 def test_many_threads_share_the_decoders() -> None:
@@ -219,6 +198,30 @@ def test_many_threads_share_the_decoders() -> None:
         digests = {result.sha256 for result in threads.map(lambda _: imaging.sanitise(data), range(40))}
 
     assert len(digests) == 1
+
+
+def test_forks_and_threads_start_decoders_of_their_own() -> None:
+    script = (
+        "import multiprocessing, io\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from services.core import imaging\n"
+        "from PIL import Image\n"
+        "f = io.BytesIO(); Image.new('RGB', (9, 9)).save(f, 'PNG')\n"
+        "def work(n):\n"
+        "    with ThreadPoolExecutor(4) as threads:\n"
+        "        list(threads.map(imaging.sanitise, [f.getvalue()] * 40))\n"
+        "    return sorted(d._process.pid for d in imaging._pool._slots.queue if d)\n"
+        "if __name__ == '__main__':\n"
+        "    own = work(0)\n"
+        "    with multiprocessing.get_context('fork').Pool(3) as forks:\n"
+        "        theirs = forks.map(work, range(3), chunksize=1)\n"
+        "    assert work(0) == own\n"
+        "    assert not set(own) & {pid for pids in theirs for pid in pids}\n"
+        "    print('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "done\n", done.stderr
 
 
 def test_no_decoder_outlives_its_process() -> None:
@@ -244,26 +247,6 @@ def test_works_off_the_main_thread() -> None:
     assert widths == [48]
 
 
-def test_a_mask_becomes_one_channel_of_black_and_white() -> None:
-    mask = Image.new("L", (48, 32), 0)
-    mask.paste(200, (4, 4, 20, 20))
-    result = Image.open(BytesIO(imaging.sanitise_mask(saved(mask), 48, 32)))
-
-    assert result.mode == "L"
-    assert sorted(set(result.get_flattened_data())) == [0, 255]
-    assert result.getpixel((10, 10)) == 255
-
-
-def test_a_mask_of_another_size_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="mask: is 48 × 32 pixels"):
-        imaging.sanitise_mask(saved(gradient()), 32, 48)
-
-
-def test_an_empty_mask_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="marks nothing"):
-        imaging.sanitise_mask(saved(Image.new("L", (16, 16), 0)), 16, 16)
-
-
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_encode_makes_each_output_format(kind: imaging.OutputFormat) -> None:
     image = Image.open(BytesIO(imaging.encode(np.asarray(gradient()), kind)))
@@ -271,11 +254,11 @@ def test_encode_makes_each_output_format(kind: imaging.OutputFormat) -> None:
     assert image.format == kind
 
 
-WHOLE = {kind: saved(gradient(), kind) for kind in FORMATS}
+WHOLE = {kind: saved(gradient(), kind) for kind in KINDS}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(FORMATS), st.data())
+@given(st.sampled_from(KINDS), st.data())
 def test_flipped_bits_give_a_picture_or_a_clear_refusal(kind: str, data: st.DataObject) -> None:
     broken = bytearray(WHOLE[kind])
     for bit in data.draw(st.lists(st.integers(0, len(broken) * 8 - 1), min_size=1, max_size=12)):

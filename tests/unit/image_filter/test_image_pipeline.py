@@ -58,6 +58,13 @@ def test_a_photo_of_a_face_is_a_realistic_face(pipeline: ImagePipeline) -> None:
     assert found["concept.photo"] >= 0.5
 
 
+def test_a_face_that_transparency_hides_is_seen(pipeline: ImagePipeline) -> None:
+    hidden = np.dstack([data.astronaut(), np.zeros((512, 512), np.uint8)])
+    hidden[:40, :40, 3] = 255
+
+    assert scores(pipeline, hidden)["realistic_face"] >= 0.6
+
+
 @pytest.mark.parametrize("picture", [data.coffee, data.chelsea, data.rocket])
 def test_a_photo_without_a_face_is_a_photo_and_no_realistic_face(
     pipeline: ImagePipeline, picture: Callable[[], Rgb]
