@@ -30,6 +30,7 @@ class Cascades:
     """Face candidates as `concept.face`, 0.5 each."""
 
     model = ModelVersion("haar-cascades", cv2.__version__)
+    licence = "LicenseRef-Intel-OpenCV"  # BSD-3-Clause in other words: "Intel License Agreement For Open Source …"
     categories = frozenset({"concept.face"})
 
     def __init__(self) -> None:

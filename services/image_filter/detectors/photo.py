@@ -34,6 +34,7 @@ class PhotoDetector:
     of them. ConfigurationError where the model is missing or another than was meant.
     """
 
+    licence = "Apache-2.0"
     categories = frozenset({"realistic_face", "concept.photo"})
 
     def __init__(self, uri: str, sha256: str = "") -> None:

@@ -184,3 +184,25 @@ def test_a_platform_never_sees_a_clearance() -> None:
 
 def test_nothing_checked_opens_nothing() -> None:
     assert not journey(ScriptedRooms()).open
+
+
+async def test_outputs_that_an_allowed_request_did_not_deserve_are_spurious() -> None:
+    rooms = ScriptedRooms()
+    rooms.outputs = {1: BLOCK, 2: HOLD}
+    on_its_way = journey(rooms)
+    await travelled(on_its_way)
+    assert on_its_way.spurious == ["hate", "political"]
+
+
+async def test_what_was_in_doubt_before_has_no_spurious_outputs() -> None:
+    rooms = ScriptedRooms(prompt=LOOK_LATER)
+    rooms.outputs = {1: BLOCK}
+    on_its_way = journey(rooms)
+    await travelled(on_its_way)
+    assert on_its_way.spurious == []
+
+
+async def test_a_refused_request_has_no_spurious_outputs() -> None:
+    on_its_way = journey(ScriptedRooms(prompt=BLOCK))
+    await travelled(on_its_way)
+    assert on_its_way.spurious == []
