@@ -67,8 +67,8 @@ class ImageFilterSettings(RoomSettings):
     photo_model_sha256: str = Field("", description="Digest of a photo model that does not ship with the house.")
     explicit: list[str | ExplicitModel] = Field(
         ["nudenet"],
-        description="Detectors of explicit content as JSON, presets by name or objects with uri, sha256 and labels, see "
-        "docs/operators.md; all look, the highest score counts.",
+        description="Detectors of explicit content as JSON, each a preset's name or an object with uri, sha256 and "
+        "labels, see docs/operators.md; all look, the highest score counts.",
     )
     opinion_uri: str = Field(
         "",

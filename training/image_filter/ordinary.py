@@ -1,7 +1,7 @@
 """Ordinary pictures, thousands of looks at them: what a detector of explicit content must leave alone.
 
-Photographs, portraits, statues' stand-ins, drawn and rendered things; each as it is, cropped, tinted (also towards skin),
-blurred and in grey. Nothing here is explicit, so every find is a false alarm.
+Photographs, portraits, drawn and rendered things; each as it is, cropped, tinted (also towards skin), blurred and in
+grey. Nothing here is explicit, so every find is a false alarm.
 """
 
 from __future__ import annotations

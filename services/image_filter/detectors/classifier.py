@@ -32,29 +32,29 @@ class ImageClassifier:
         self._network = network
         self._processor = processor
         self._labels = labels
+        self._exclusive = network.config.problem_type != _INDEPENDENT
         self.model = model
         self.licence = licence
         self.categories = frozenset(labels.values())
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:  # noqa: ARG002 - the protocol's
         """The probability of each category, in one run of the network; Unavailable where it fails."""
-        exclusive = self._network.config.problem_type != _INDEPENDENT
         try:
-            rows = self._scores(batch, exclusive)
+            rows = self._scores(batch)
         except Exception as error:  # of whatever type: the libraries raise many, and none may pass for an answer
             raise Unavailable(f"{self.model.source} cannot look at the picture", reason="BROKEN_DETECTOR") from error
-        return [signals_of(row, self._labels, exclusive, self.model) for row in rows]
+        return [signals_of(row, self._labels, self._exclusive, self.model) for row in rows]
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _scores(self, batch: Sequence[Rgb], exclusive: bool) -> list[list[float]]:
+    def _scores(self, batch: Sequence[Rgb]) -> list[list[float]]:
         import torch
 
         inputs = self._processor(images=[Image.fromarray(picture) for picture in batch], return_tensors="pt")
         with torch.inference_mode():
             logits = self._network(**inputs.to(self._network.device)).logits.float()
-        scores: list[list[float]] = (logits.softmax(-1) if exclusive else logits.sigmoid()).tolist()
+        scores: list[list[float]] = (logits.softmax(-1) if self._exclusive else logits.sigmoid()).tolist()
         return scores
 
 

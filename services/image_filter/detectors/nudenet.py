@@ -37,6 +37,7 @@ class NudeNet:
     Scores are the model's own. ConfigurationError where the package is not installed.
     """
 
+    licence = "AGPL-3.0-only"
     categories = frozenset({"sexual", "concept.face", "concept.person"})
 
     def __init__(self) -> None:

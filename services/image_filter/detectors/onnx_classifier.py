@@ -66,7 +66,7 @@ class OnnxClassifier:
             case "probabilities":
                 return out
             case "independent logits":
-                return 1 / (1 + np.exp(-out))
+                return np.float32(1) / (1 + np.exp(-out))
             case "logits":
                 powers = np.exp(out - out.max(-1, keepdims=True))
                 normal: Numbers = powers / powers.sum(-1, keepdims=True)
@@ -106,7 +106,7 @@ def prepared(picture: Rgb, form: OnnxFormat) -> Numbers:
         small = Image.open(file, formats=["JPEG"])
     edge = (size - form.side) // 2
     middle = np.asarray(small)[edge : edge + form.side, edge : edge + form.side].astype(np.float32) / np.float32(255)
-    values = (middle - np.float32(form.mean)) / np.float32(form.std)
+    values = (middle - np.array(form.mean, np.float32)) / np.array(form.std, np.float32)
     ordered = values[..., ::-1] if form.channels == "bgr" else values
     return np.ascontiguousarray(ordered if form.layout == "nhwc" else ordered.transpose(2, 0, 1), np.float32)
 

@@ -1,8 +1,8 @@
 """A second opinion on doubtful pictures: ShieldGemma 2 by URI, asked whether a picture is sexually explicit.
 
 Zeng et al., "ShieldGemma 2: Robust and Tractable Image Content Moderation", 2025: the score is the probability of "Yes"
-against "No" as the next token. It is the measurement `concept.picture_opinion`: a rule may have a person look at what it
-calls explicit, and no rule may refuse by it (`services/core/policy/concepts.py`).
+against "No" as the next token. It is the measurement `concept.picture_opinion`: a rule may have a person look at what
+it calls explicit, and no rule may refuse by it (`services/core/policy/concepts.py`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper
+from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -32,7 +33,7 @@ from transformers import (  # noqa: E402
 )
 
 WORDS = ["<pad>", "<unk>", "<bos>", "<image>", "</image>", "<soft>", "Yes", "No", "sexual", ":", "?"]
-CHAT = "{% for m in messages %}<bos>{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %} sexual ?{% endif %}{% endfor %}{% endfor %}"
+CHAT = "{% for message in messages %}<bos><image> sexual ?{% endfor %}"
 
 
 def vit(folder: Path, labels: list[str], independent: bool = False) -> Path:
@@ -189,3 +190,8 @@ def shield_gemma(folder: Path) -> Path:
     images = Gemma3ImageProcessor(size={"height": 32, "width": 32}, image_seq_length=4)
     ShieldGemma2Processor(images, tokenizer, chat_template=CHAT, image_seq_length=4).save_pretrained(folder)
     return folder
+
+
+def picture(pixels: np.ndarray) -> Image.Image:
+    """As PIL has it."""
+    return Image.fromarray(pixels)
