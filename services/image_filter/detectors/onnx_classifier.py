@@ -66,7 +66,7 @@ class OnnxClassifier:
             case "probabilities":
                 return out
             case "independent logits":
-                return np.float32(1) / (1 + np.exp(-out))
+                return np.asarray(1 / (1 + np.exp(-out)), np.float32)
             case "logits":
                 powers = np.exp(out - out.max(-1, keepdims=True))
                 normal: Numbers = powers / powers.sum(-1, keepdims=True)
