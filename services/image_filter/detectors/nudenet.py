@@ -32,8 +32,8 @@ _SECONDS = 20.0
 class NudeNet:
     """Exposed parts as `sexual`, faces as `concept.face`, any part of a body as `concept.person`, with boxes.
 
-    `concept.people` is the number of persons, 0.1 each. Scores of faces and persons are the model's own, those of exposed
-    parts what several looks agree on (`nudenet_looks`). ConfigurationError where the package is not installed.
+    `concept.people` is the number of persons, 0.1 each. Scores of faces and persons are the model's own, those of
+    exposed parts what several looks agree on (`nudenet_looks`). ConfigurationError where the package is not installed.
     """
 
     licence = "AGPL-3.0-only"

@@ -5,8 +5,8 @@ the mean over the looks. What is small is not looked at from further away, where
 faces). One breast or one pair of buttocks that fills much of the picture, with nothing else of a body beside it, is
 what plain round shapes are taken for: its odds count for two thirds.
 
-All of this was chosen on pictures without anything explicit (`training/image_filter/false_alarms.py`), for no others may
-be kept: what it costs in true finds is not measured.
+All of this was chosen on pictures without anything explicit (`training/image_filter/false_alarms.py`), for no others
+may be kept: what it costs in true finds is not measured.
 """
 
 from __future__ import annotations
