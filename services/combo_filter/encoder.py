@@ -5,11 +5,8 @@ Torch and open_clip are imported only where an encoder is configured; the rest o
 
 from __future__ import annotations
 
-import json
-import tempfile
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
@@ -19,11 +16,9 @@ from services.combo_filter.settings import ComboFilterSettings
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.errors import ConfigurationError
 from services.core.imaging import Rgb
+from services.core.open_clip_model import open_clip_model
 from services.core.policy.concepts import CONCEPTS
 from services.core.signals import ModelVersion, Signal
-
-# The names under which open_clip looks for a checkpoint in a folder.
-_CONFIG, _WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 
 
 class JointEncoder(Protocol):
@@ -80,34 +75,9 @@ def load_encoder(settings: ComboFilterSettings) -> JointEncoder | None:
         return None
     weights = load_artifact(settings.joint_encoder, settings.joint_encoder_sha256)
     config = load_artifact(settings.joint_encoder_config, settings.joint_encoder_config_sha256)
-    network, preprocess, tokenize = _open(weights, config)
+    network, preprocess, tokenize = open_clip_model(weights, config, "joint encoder")
     model = ModelVersion("open-clip", config.parent.name, file_sha256(weights))
     return OpenClipEncoder(network, preprocess, _encode_bank(network, tokenize), model)
-
-
-def _open(weights: Path, config: Path) -> tuple[Any, Any, Any]:
-    """Network in evaluation mode, image transform and tokenizer of a checkpoint with its open_clip_config.json."""
-    from services.core.torch_compat import guard_torchvision
-
-    guard_torchvision()
-    import open_clip
-
-    if weights.suffix != ".safetensors":
-        raise ConfigurationError(f"joint encoder {weights.name}: only .safetensors is read; a pickle could run code")
-    try:
-        text = json.loads(config.read_text(encoding="utf-8"))["model_cfg"]["text_cfg"]
-        if "hf_tokenizer_name" in text:
-            raise ConfigurationError(
-                f"joint encoder {weights.name}: only models with CLIP's own tokenizer are supported"
-            )
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / _CONFIG).symlink_to(config.absolute())
-            (Path(folder) / _WEIGHTS).symlink_to(weights.absolute())
-            network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
-            tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ConfigurationError(f"joint encoder {weights.name} cannot be loaded: {error}") from error
-    return network.eval(), preprocess, tokenize
 
 
 def _encode_bank(network: Any, tokenize: Any) -> _Bank:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
+from portcullis.cli.extras import pip_command
 from services.commands.findings import Finding, Level
 from services.commands.ports import is_free
 from services.commands.readiness import database_answers, is_serving
 from services.core.artifacts import MODELS, load_artifact
 from services.core.config import ROOMS, HouseSettings
 from services.core.errors import ConfigurationError
+from services.image_filter.detectors.presets import resolve
+from services.image_filter.settings import ImageFilterSettings
 
 SECRETS = ("client.json", "keys/**/*.key", "keys/**/*.pem", "tls/*.key")
 # Public halves among the secrets' folders.
@@ -32,6 +36,20 @@ def models() -> Iterator[Finding]:
             yield Finding(Level.BAD, name, error.message, "restore it from the repository")
         else:
             yield Finding(Level.GOOD, name, "is there, with the right sha256")
+
+
+def explicit() -> Iterator[Finding]:
+    """The detectors of explicit content that the settings name, with their licences."""
+    entries = ImageFilterSettings().explicit
+    if not entries:
+        mend = "set PORTCULLIS_IMAGE_FILTER_EXPLICIT, see docs/operators.md"
+        yield Finding(Level.BAD, "explicit content", "no detector is configured: the image filter will not start", mend)
+    for preset in map(resolve, entries):
+        name = f"explicit content: {preset.preset or preset.uri}"
+        if preset.package and find_spec(preset.package) is None:
+            yield Finding(Level.BAD, name, f"is not installed ({preset.licence})", pip_command([preset.extra]))
+        else:
+            yield Finding(Level.GOOD, name, f"licence {preset.licence}")
 
 
 def home() -> Iterator[Finding]:

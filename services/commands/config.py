@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -87,7 +89,8 @@ def variables(settings: type[BaseSettings]) -> list[Variable]:
 
 
 def _kind(annotation: Any) -> str:
-    return inspect.formatannotation(annotation).replace("typing.", "").replace("pathlib.", "")
+    named = inspect.formatannotation(annotation).replace("typing.", "").replace("pathlib.", "")
+    return re.sub(r"services\.\w+\.settings\.", "", named)
 
 
 def _default(name: str, field: FieldInfo) -> str:
@@ -98,4 +101,4 @@ def _default(name: str, field: FieldInfo) -> str:
         return "(must be set)"
     if value is None or value == "" or isinstance(value, SecretStr):
         return ""
-    return str(value)
+    return json.dumps(value) if isinstance(value, list) else str(value)

@@ -16,7 +16,7 @@ from services.commands.findings import Finding, Level
 
 MARKS = {Level.GOOD: "[green]✔[/]", Level.NOTE: "[yellow]•[/]", Level.BAD: "[bold red]✘[/]"}
 # Wanted on purpose only: never counted as missing.
-OPTIONAL_EXTRAS = frozenset({"dev", "nudenet", "otel", "training", "tour"})
+OPTIONAL_EXTRAS = frozenset({"dev", "image-models", "nudenet", "opennsfw", "otel", "training", "tour"})
 
 
 def doctor() -> None:
@@ -46,6 +46,7 @@ def examine() -> Iterator[Finding]:
 
     with told_plainly():
         yield from checkup.models()
+        yield from checkup.explicit()
         yield from checkup.home()
         yield from asyncio.run(checkup.running())
 

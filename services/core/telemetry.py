@@ -24,6 +24,11 @@ IN_FLIGHT = Gauge("portcullis_calls_in_flight", "gRPC calls being served.")
 VERDICTS = Counter(
     "portcullis_verdicts", "Verdicts by stage and the category that decided.", ["stage", "verdict", "category"]
 )
+SPURIOUS_OUTPUTS = Counter(
+    "portcullis_spurious_outputs",
+    "Outputs that the screen held back though every check of their request said ALLOW, by what decided.",
+    ["category"],
+)
 STEP_SECONDS = Histogram(
     "portcullis_step_seconds", "Duration of one step of a check.", ["step"], buckets=LATENCY_BUCKETS
 )
@@ -40,6 +45,12 @@ MODEL = Gauge("portcullis_model", "Loaded models; always 1.", ["name", "version"
 def count_verdict(stage: str, verdict: Verdict, category: str) -> None:
     """Counts one verdict with the category that weighed most ("none" with ALLOW)."""
     VERDICTS.labels(stage, verdict.name, category).inc()
+
+
+def count_spurious(categories: Iterable[str]) -> None:
+    """Counts outputs that a benign request did not deserve, one for each of `categories`."""
+    for category in categories:
+        SPURIOUS_OUTPUTS.labels(category).inc()
 
 
 def show_models(models: Iterable[ModelVersion]) -> None:

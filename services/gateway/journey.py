@@ -102,6 +102,15 @@ class Journey:
         checks = [stop for stop in self.stops if stop.stage != pb.STAGE_OUTPUT]
         return bool(checks) and all(stop.open for stop in checks)
 
+    @property
+    def spurious(self) -> list[str]:
+        """The deciding category of each output that was held back though all that was asked for had been allowed."""
+        checks = [stop.check.verdict for stop in self.stops if stop.stage != pb.STAGE_OUTPUT]
+        if any(verdict != pb.VERDICT_ALLOW for verdict in checks):
+            return []
+        shut = [stop.check.reasons for stop in self.stops if stop.stage == pb.STAGE_OUTPUT and not stop.open]
+        return [reasons[0].category if reasons else "none" for reasons in shut]
+
     async def _check_halves(self) -> None:
         halves = []
         if self.order.prompt:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1 import gateway_pb2_grpc
+from services.core import telemetry
 from services.core.errors import InvalidInput
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
@@ -175,6 +176,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             operation = orders.NAMES[order.operation]
             outcome = Outcome(operation, journey.stops, lambda items: [accepted, *last_events(journey, items)])
             last = (await self._desk.record(case, outcome))[1:]
+            telemetry.count_spurious(journey.spurious)
         except BaseException:
             await asyncio.shield(self._desk.give_up(case))
             raise

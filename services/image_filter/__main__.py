@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from portcullis.v1 import image_filter_pb2_grpc as stubs
 from services.core import telemetry
 from services.core.config import HouseSettings
@@ -27,6 +29,7 @@ async def build(house: HouseSettings) -> App:
     await banks.load()
     servicer = ImageFilterServicer(pipeline, banks, Judge.load(house, "image_filter", policy))
     telemetry.show_models(pipeline.models)
+    structlog.get_logger(__name__).info("detectors", licences=pipeline.licences)
 
     async def ready() -> None:
         await policy.ready()

@@ -14,9 +14,12 @@ from services.image_filter.banks import Banks
 from services.image_filter.compose import minors
 from services.image_filter.detectors import Detector, Found
 from services.image_filter.detectors.age import AgeDetector
+from services.image_filter.detectors.explicit import load_explicit
 from services.image_filter.detectors.mtcnn import Mtcnn
-from services.image_filter.detectors.nudenet import NudeNet
+from services.image_filter.detectors.opinion import load_opinion
 from services.image_filter.detectors.photo import PhotoDetector
+from services.image_filter.detectors.sharpness import Sharpness
+from services.image_filter.detectors.skin import Skin
 from services.image_filter.settings import ImageFilterSettings
 
 
@@ -39,7 +42,14 @@ class ImagePipeline:
     def load(cls, settings: ImageFilterSettings) -> ImagePipeline:
         """The detectors that `settings` name, with empty banks; ConfigurationError says what is missing."""
         photo = PhotoDetector(settings.photo_model, settings.photo_model_sha256)
-        return cls((NudeNet(), Mtcnn(), photo, AgeDetector()), Banks((), "none"))
+        opinion = (load_opinion(settings.opinion_uri, settings.opinion_sha256),) if settings.opinion_uri else ()
+        explicit = load_explicit(settings.explicit)
+        return cls((*explicit, Mtcnn(), photo, AgeDetector(), Skin(), Sharpness(), *opinion), Banks((), "none"))
+
+    @property
+    def licences(self) -> dict[str, str]:
+        """The licence of each detector's model by its source."""
+        return {detector.model.source: detector.licence for detector in self._detectors}
 
     @property
     def models(self) -> tuple[ModelVersion, ...]:

@@ -14,6 +14,9 @@ CONCEPTS: dict[str, str] = {
     "concept.face": "a face is in the picture",
     "concept.child": "a photographed face may be a child's",
     "concept.person": "a person is in the picture",
+    "concept.people": "ten persons or more are in the picture; each one adds 0.1",
+    "concept.skin": "all of the picture has colours of skin; the score is the share",
+    "concept.quality": "the picture is sharp and full of detail",
     "concept.bathroom": "the picture shows a bathroom or a shower",
     "concept.bedroom": "the picture shows a bed or a bedroom",
     "concept.building": "the picture shows a building, a street or a city",
@@ -23,8 +26,9 @@ CONCEPTS: dict[str, str] = {
     "concept.prison": "the picture shows a prison, a cell or an arrest",
     "concept.faith_place": "the picture shows a place or a dress of a faith",
     "concept.weapon": "the picture shows a weapon",
-    # of a doubtful prompt, by a guard model where one is configured
+    # of a doubtful prompt or picture, by a guard model where one is configured
     "concept.second_opinion": "a guard model calls the text unsafe",
+    "concept.picture_opinion": "a guard model calls the picture sexually explicit",
     # of the prompt, by the combo filter
     "concept.add_person": "the prompt puts a person into the picture, or names one",
     "concept.change_person": "the prompt changes a person of the picture",
@@ -45,6 +49,9 @@ CONCEPTS: dict[str, str] = {
     "concept.mask.share": "share of the picture that the mask opens",
     "concept.mask.person": "share of a face's or a person's box that the mask opens, times how surely it is one",
 }
+
+# What may call a person and never refuse: a rule that reads one of these must say REVIEW.
+REVIEW_ONLY = frozenset({"concept.picture_opinion"})
 
 
 def is_concept(category: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from services.core.policy.concepts import REVIEW_ONLY
 from services.core.policy.floors import ALWAYS_BLOCK
 from services.core.policy.limits import LimitTable, Mistake, resolve
 from services.core.policy.positions import Located, PolicyError, Problem, parse
@@ -88,6 +89,8 @@ def _compile(rules: list[Rule]) -> tuple[tuple[CompiledRule, ...], list[Mistake]
             mistakes.append((("rules", index, "name"), f"rule {rule.name!r} is here twice: names are unique"))
         if rule.category in ALWAYS_BLOCK and rule.verdict != "BLOCK":
             mistakes.append((("rules", index, "verdict"), f"rules of {rule.category} must BLOCK"))
+        if done is not None and rule.verdict != "REVIEW" and (read := REVIEW_ONLY.intersection(done.reads)):
+            mistakes.append((("rules", index, "verdict"), f"rules that read {min(read)} may only REVIEW"))
         names.add(rule.name)
         if done is not None:
             compiled.append(done)

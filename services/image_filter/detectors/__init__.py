@@ -14,11 +14,13 @@ Found = tuple[Signal, ...]
 class Detector(Protocol):
     """One way to look at pictures.
 
-    `categories` are all that it may speak of. Names beginning with `concept.` are no violations but what the picture
-    holds (`concept.face`, `concept.person`, `concept.photo`); only rules read them.
+    `model` holds its name, version and digest. `licence` is that of the model, as SPDX writes it. `categories` are all
+    that it may speak of. Names beginning with `concept.` are no violations but what the picture holds (`concept.face`,
+    `concept.person`, `concept.photo`); only rules read them.
     """
 
     model: ModelVersion
+    licence: str
     categories: frozenset[str]
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:

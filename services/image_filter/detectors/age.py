@@ -32,6 +32,7 @@ class AgeDetector:
     ConfigurationError where the model is missing.
     """
 
+    licence = "MIT"
     categories = frozenset({CHILD})
 
     def __init__(self, uri: str = "models/age/age.onnx") -> None:

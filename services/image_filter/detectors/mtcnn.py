@@ -40,6 +40,7 @@ class Mtcnn:
     ConfigurationError where a network is missing or another than was meant.
     """
 
+    licence = "MIT"
     categories = frozenset({"concept.face"})
 
     def __init__(self, folder: str = "models/faces") -> None:

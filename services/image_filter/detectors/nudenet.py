@@ -5,8 +5,10 @@ An optional extra: its wheel says MIT, but its licence files and its model's met
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
+from math import ceil
 from threading import Lock
 from typing import Any
 
@@ -15,29 +17,27 @@ from services.core.errors import ConfigurationError, Unavailable
 from services.core.imaging import Rgb
 from services.core.signals import ModelVersion, Signal
 from services.image_filter.detectors import Found
+from services.image_filter.detectors.nudenet_looks import EXPLICIT
 from services.image_filter.geometry import at_most, scaled_box
 
-_EXPLICIT = frozenset(
-    {
-        "ANUS_EXPOSED",
-        "BUTTOCKS_EXPOSED",
-        "FEMALE_BREAST_EXPOSED",
-        "FEMALE_GENITALIA_EXPOSED",
-        "MALE_GENITALIA_EXPOSED",
-    }
-)
 _FACES = frozenset({"FACE_FEMALE", "FACE_MALE"})
-_SIDE = 640  # the model looks at 320; more would only be copied
+_SIDE = 640  # the model looks at 320 and 416; more would only be copied
+_SURE = 0.4  # from here on a part makes a person
+# How many of each part one person has: what was seen needs at least so many persons.
+_EACH_HAS = {"FACE": 1, "BELLY": 1, "GENITALIA": 1, "ANUS": 1, "BREAST": 2, "BUTTOCKS": 2, "ARMPITS": 2, "FEET": 2}
+_MANY = 10
 _SECONDS = 20.0
 
 
 class NudeNet:
     """Exposed parts as `sexual`, faces as `concept.face`, any part of a body as `concept.person`, with boxes.
 
-    Scores are the model's own. ConfigurationError where the package is not installed.
+    `concept.people` is the number of persons, 0.1 each. Scores of faces and persons are the model's own, those of
+    exposed parts what several looks agree on (`nudenet_looks`). ConfigurationError where the package is not installed.
     """
 
-    categories = frozenset({"sexual", "concept.face", "concept.person"})
+    licence = "AGPL-3.0-only"
+    categories = frozenset({"sexual", "concept.face", "concept.people", "concept.person"})
 
     def __init__(self) -> None:
         if find_spec("nudenet") is None:
@@ -56,7 +56,7 @@ class NudeNet:
         head = {"shapes": [picture.shape[:2] for picture, _ in shrunk]}
         answer = self._ask(head, [picture.tobytes() for picture, _ in shrunk])
         return [
-            tuple(signal for part in parts for signal in self._signals(part, factor, picture))
+            (*(signal for part in parts for signal in self._signals(part, factor, picture)), *self._people(parts))
             for parts, (_, factor), picture in zip(answer["found"], shrunk, batch, strict=True)
         ]
 
@@ -81,13 +81,22 @@ class NudeNet:
         """One found part of a body; a face or an exposed part is also a person."""
         x, y, w, h = part["box"]
         box = scaled_box((x, y, w, h), factor, picture)
-        categories = ["concept.person"]
-        if part["class"] in _EXPLICIT:
-            categories.append("sexual")
+        scores = {"concept.person": part["seen"]}
+        if part["class"] in EXPLICIT:
+            scores["sexual"] = part["score"]
         if part["class"] in _FACES:
-            categories.append("concept.face")
-        source = self.model.source
-        return [Signal(category, part["score"], source, box) for category in categories]
+            scores["concept.face"] = part["seen"]
+        return [Signal(category, score, self.model.source, box) for category, score in scores.items()]
+
+    def _people(self, parts: Sequence[dict[str, Any]]) -> list[Signal]:
+        number = people(parts)
+        return [Signal("concept.people", min(1.0, number / _MANY), self.model.source)] if number else []
+
+
+def people(parts: Sequence[dict[str, Any]]) -> int:
+    """The least number of persons that have all `parts`: one a face, one a belly, one to two feet, and so on."""
+    seen = Counter(kind for part in parts if part["seen"] >= _SURE for kind in _EACH_HAS if kind in part["class"])
+    return max((ceil(number / _EACH_HAS[kind]) for kind, number in seen.items()), default=0)
 
 
 def _start() -> Apart:

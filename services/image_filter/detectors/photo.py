@@ -35,6 +35,7 @@ class PhotoDetector:
     detector's score and from what the crops look like. ConfigurationError where the model is missing or another one.
     """
 
+    licence = "Apache-2.0"
     categories = frozenset({"realistic_face", "concept.photo"})
 
     def __init__(self, uri: str, sha256: str = "") -> None:

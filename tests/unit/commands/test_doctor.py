@@ -68,3 +68,24 @@ def test_two_opencvs_are_found(monkeypatch):
     )
     (finding,) = doctor._packages_at_odds()
     assert (finding.level, finding.subject) == (Level.BAD, "opencv-python")
+
+
+def test_the_licence_of_what_finds_explicit_content_is_told(monkeypatch):
+    monkeypatch.setenv("PORTCULLIS_IMAGE_FILTER_EXPLICIT", '["nudenet", {"preset": "marqo", "sha256": "00"}]')
+    told = {finding.subject: (finding.level, finding.message) for finding in checkup.explicit()}
+    assert told == {
+        "explicit content: nudenet": (Level.GOOD, "licence AGPL-3.0-only"),
+        "explicit content: marqo": (Level.GOOD, "licence Apache-2.0"),
+    }
+
+
+def test_a_detector_that_is_not_installed_is_found_with_what_installs_it(monkeypatch):
+    monkeypatch.setattr(checkup, "find_spec", lambda _name: None)
+    (finding,) = checkup.explicit()
+    assert (finding.level, finding.mend) == (Level.BAD, "pip install 'portcullis[nudenet]'")
+
+
+def test_no_detector_of_explicit_content_is_found(monkeypatch):
+    monkeypatch.setenv("PORTCULLIS_IMAGE_FILTER_EXPLICIT", "[]")
+    (finding,) = checkup.explicit()
+    assert finding.level is Level.BAD

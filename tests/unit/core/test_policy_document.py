@@ -127,6 +127,14 @@ def test_a_rule_about_minors_must_block() -> None:
     assert only_mistake(HEAD + text)[2] == "rules of sexual.minors must BLOCK"
 
 
+@pytest.mark.parametrize(
+    "when", ['score("concept.picture_opinion", 0.0) > 0.9', 'scores["concept.picture_opinion"] > 0.9']
+)
+def test_a_second_opinion_on_a_picture_can_only_call_a_person(when: str) -> None:
+    _, _, message = only_mistake(HEAD + RULE.format(when=f"'{when}'"))
+    assert message == "rules that read concept.picture_opinion may only REVIEW"
+
+
 def test_a_rule_cannot_allow() -> None:
     assert "'REVIEW' or 'BLOCK'" in only_mistake(HEAD + RULE.format(when="'true'").replace("BLOCK", "ALLOW"))[2]
 

@@ -14,7 +14,8 @@ from services.core.policy.limits import TIERS
 from services.core.signals import Box, Measurement, Signal, TextSpan
 from services.core.verdicts import Judgement, Tier, Verdict
 
-DEFAULT = load_policy((Path(__file__).parents[3] / "policies/default.yaml").read_text(), "default.yaml")
+POLICIES = Path(__file__).parents[3] / "policies"
+DEFAULT = load_policy((POLICIES / "default.yaml").read_text(), "default.yaml")
 HEAD = "name: test\ndefaults:\n  review: {new: 0.5, trusted: 0.6}\n  block: 0.8\n"
 
 
@@ -214,3 +215,14 @@ def test_no_check_of_the_default_is_off(category: str, stage: Stage) -> None:
 def test_a_disguise_alone_is_looked_at_and_what_it_hides_refused() -> None:
     assert judge(DEFAULT, {"evasion": 0.9}).verdict is Verdict.REVIEW
     assert judge(DEFAULT, {"evasion": 0.9, "sexual": 0.35}).verdict is Verdict.BLOCK
+
+
+@pytest.mark.parametrize("name", ["default", "strict", "education"])
+@pytest.mark.parametrize("stage", ["upload", "output"])
+def test_a_second_opinion_on_a_picture_holds_it_and_never_refuses(name: str, stage: Stage) -> None:
+    """Given a guard that is sure and a detector that is not, when a policy judges, then a person looks."""
+    document = load_policy((POLICIES / f"{name}.yaml").read_text(), name)
+    signals = (Signal("sexual", 0.11, "nudenet/1"), Signal("concept.picture_opinion", 1.0, "opinion/1"))
+    judged = evaluate(document, stage, "new", Measurement(signals, ()))
+    assert (judged.verdict, judged.held) == (Verdict.REVIEW, True)
+    assert [reason.rule for reason in judged.reasons] == ["second-opinion-on-picture"]

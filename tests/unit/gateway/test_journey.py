@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import cast
 from uuid import UUID
 
 import pytest
+from google.protobuf.message import Message
+from prometheus_client import REGISTRY
 
 from portcullis.v1 import (
     checks_pb2 as pb,
@@ -21,9 +24,11 @@ from portcullis.v1 import (
 from services.core.errors import Unavailable
 from services.core.verdicts import Verdict
 from services.gateway import answer
+from services.gateway.desk import Case, Desk, Outcome
 from services.gateway.journey import Journey
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
+from services.gateway.servicer import GatewayServicer
 
 ALLOW = pb.Check(verdict=pb.VERDICT_ALLOW, clearance="token")
 BLOCK = pb.Check(verdict=pb.VERDICT_BLOCK, reasons=[pb.Reason(category="hate", verdict=pb.VERDICT_BLOCK)])
@@ -190,3 +195,68 @@ def test_a_platform_never_sees_a_clearance() -> None:
 
 def test_nothing_checked_opens_nothing() -> None:
     assert not journey(ScriptedRooms()).open
+
+
+async def test_outputs_that_an_allowed_request_did_not_deserve_are_spurious() -> None:
+    rooms = ScriptedRooms()
+    rooms.outputs = {1: BLOCK, 2: HOLD}
+    on_its_way = journey(rooms)
+    await travelled(on_its_way)
+    assert on_its_way.spurious == ["hate", "political"]
+
+
+async def test_what_was_in_doubt_before_has_no_spurious_outputs() -> None:
+    rooms = ScriptedRooms(prompt=LOOK_LATER)
+    rooms.outputs = {1: BLOCK}
+    on_its_way = journey(rooms)
+    await travelled(on_its_way)
+    assert on_its_way.spurious == []
+
+
+async def test_a_refused_request_has_no_spurious_outputs() -> None:
+    on_its_way = journey(ScriptedRooms(prompt=BLOCK))
+    await travelled(on_its_way)
+    assert on_its_way.spurious == []
+
+
+class Books:
+    """Writes nothing down; the edge of a unit test."""
+
+    def __init__(self, lost: bool = False) -> None:
+        self.lost = lost
+
+    async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
+        if self.lost:
+            raise Unavailable("the store does not answer")
+        return outcome.answer({})
+
+    async def give_up(self, case: Case) -> None: ...
+
+
+async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
+    """How many spurious outputs of `hate` a request with one adds to the metric."""
+    rooms = ScriptedRooms()
+    rooms.outputs = {1: BLOCK}
+    door = GatewayServicer(cast("Rooms", rooms), cast("Desk", books))
+    case = Case(pb.Subject(tenant="acme"), UUID(int=1), UUID(int=2), 1)
+
+    async def admit(_request: object) -> Case:
+        return case
+
+    def now() -> float:
+        return REGISTRY.get_sample_value("portcullis_spurious_outputs_total", {"category": "hate"}) or 0.0
+
+    monkeypatch.setattr(door, "_admit", admit)
+    before = now()
+    with contextlib.suppress(Unavailable):
+        async for _ in door._make(gateway_pb2.CreateImagesRequest(), journey(rooms).order):
+            pass
+    return now() - before
+
+
+async def test_spurious_outputs_are_counted_by_category(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await counted(monkeypatch, Books()) == 1
+
+
+async def test_nothing_is_counted_of_a_request_that_was_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await counted(monkeypatch, Books(lost=True)) == 0

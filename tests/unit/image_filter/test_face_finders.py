@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -65,7 +68,30 @@ def test_nudenet_finds_a_face_and_a_person_in_each_picture_of_a_batch(net: NudeN
     first, second = net.detect([FLAT, ASTRONAUT], [(), ()])
 
     assert first == ()
-    assert {signal.category for signal in second if covers_face(signal)} == {"concept.face", "concept.person"}
+    boxed = [signal for signal in second if signal.evidence]
+    assert {signal.category for signal in boxed if covers_face(signal)} == {"concept.face", "concept.person"}
+
+
+def test_nudenet_counts_the_people_of_a_picture(net: NudeNet) -> None:
+    (found,) = net.detect([np.hstack([ASTRONAUT[:256, 100:356]] * 3)], [()])
+
+    assert {signal.score for signal in found if signal.category == "concept.people"} == {0.3}
+
+
+def test_nudenet_finds_first_what_its_package_finds(net: NudeNet) -> None:
+    """Given the package's own reading, in a process of its own, when ours reads the network, then both say the same."""
+    script = (
+        "import json, nudenet; from skimage import data; picture = data.astronaut()\n"
+        "print(json.dumps(nudenet.NudeDetector().detect(picture)))"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+    (parts,) = net._ask({"shapes": [ASTRONAUT.shape[:2]]}, [ASTRONAUT.tobytes()])["found"]
+
+    assert len(parts) == len(json.loads(said))
+    for ours, theirs in zip(parts, json.loads(said), strict=True):
+        assert (ours["class"], ours["box"]) == (theirs["class"], theirs["box"])
+        assert ours["seen"] == pytest.approx(theirs["score"], abs=1e-4)
 
 
 def test_nudenet_boxes_are_in_pixels_of_the_picture(net: NudeNet) -> None:

@@ -87,9 +87,16 @@ def test_a_flat_scene_is_neither_photo_nor_face_nor_explicit(pipeline: ImagePipe
 def test_the_measurement_names_models_and_times(pipeline: ImagePipeline) -> None:
     measured = pipeline.measure(png(scene(1)))
 
-    steps = {"sanitise", "nudenet", "mtcnn", "age", "photo", "banks"}
+    steps = {"sanitise", "nudenet", "mtcnn", "photo", "age", "skin-map", "laplacian", "banks"}
     assert set(measured.measurement.timings) == steps
     assert {model.name for model in measured.measurement.models} == steps - {"sanitise"}
+
+
+def test_every_detector_names_its_licence(pipeline: ImagePipeline) -> None:
+    licences = {source.partition("/")[0]: licence for source, licence in pipeline.licences.items()}
+
+    assert (licences["nudenet"], licences["photo"]) == ("AGPL-3.0-only", "Apache-2.0")
+    assert all(licences.values())
 
 
 def test_several_threads_measure_at_once(pipeline: ImagePipeline) -> None:
