@@ -42,8 +42,10 @@ class ImagePipeline:
         """The models that take part, the banks' state among them."""
         return (*(detector.model for detector in self._detectors), ModelVersion("banks", self.banks.version))
 
-    def measure(self, data: bytes) -> ImageMeasurement:
+    def measure(self, data: bytes, tenant: str | None = None) -> ImageMeasurement:
         """Decode untrusted `data` and measure it; blocking, safe from several threads.
+
+        It is compared with the banks of the house and of `tenant`.
 
         An output is looked at as closely as an upload: what follows from a signal is for the policy to say.
         Raises InvalidInput for what is no acceptable picture, Unavailable where a detector cannot look.
@@ -58,7 +60,7 @@ class ImagePipeline:
             signals += with_zeros(found, detector.categories & CATEGORIES.keys(), detector.model.source)
         banks = self.banks
         with timed(timings, "banks"):
-            signals += with_zeros(banks.search(picture.rgb), ["known_image"], banks.source)
+            signals += with_zeros(banks.search(picture.rgb, tenant), ["known_image"], banks.source)
         return ImageMeasurement(Measurement(signals, self.models, timings), picture)
 
     def close(self) -> None:

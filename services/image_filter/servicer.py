@@ -33,7 +33,7 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
         stage = convert.stage_of(request.stage, ("upload", "output"))
         _require_request_digest(request.request_digest, stage)
         await self._banks.ready()
-        measured = await asyncio.to_thread(self._pipeline.measure, request.image)
+        measured = await asyncio.to_thread(self._pipeline.measure, request.image, request.subject.tenant)
         picture = measured.sanitised
         mask = b""
         if request.mask:
