@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,15 +83,8 @@ async def load(database: Database, everything: bool = False) -> KnownImages:
                 hashes.setdefault(kind, []).append(packed)
     async with database.transaction() as conn:
         rows = await (await conn.execute("SELECT bank_id, tenant, bank FROM banks")).fetchall()
-    ids, banks, opinions = np.frombuffer(b"".join(numbers), _INT).reshape(-1, 3).T.astype(np.int64)
-    return KnownImages(
-        {bank_id: (tenant, bank) for bank_id, tenant, bank in rows},
-        ids,
-        banks,
-        np.concatenate(entries) if entries else _text([]),
-        (opinions - 1).astype(np.uint8),
-        {kind: _placed(ids, b"".join(packed)) for kind, packed in hashes.items()},
-    )
+    names = {bank_id: (tenant, bank) for bank_id, tenant, bank in rows}
+    return await asyncio.to_thread(_assembled, names, numbers, entries, hashes)
 
 
 async def count_seen(conn: Connection, seen: Counter[int]) -> None:
@@ -128,6 +122,24 @@ async def _hashes(conn: Connection, after: int, last: int) -> list[tuple[HashKin
         binary=True,
     )
     return await cursor.fetchall()
+
+
+def _assembled(
+    names: dict[int, tuple[str | None, str]],
+    numbers: Sequence[bytes],
+    entries: Sequence[NDArray[Any]],
+    hashes: dict[HashKind, list[bytes]],
+) -> KnownImages:
+    """The pages as one; work for a thread, since it takes a second for a million."""
+    ids, banks, opinions = np.frombuffer(b"".join(numbers), _INT).reshape(-1, 3).T.astype(np.int64)
+    return KnownImages(
+        names,
+        ids,
+        banks,
+        np.concatenate(entries) if entries else _text([]),
+        (opinions - 1).astype(np.uint8),
+        {kind: _placed(ids, b"".join(packed)) for kind, packed in hashes.items()},
+    )
 
 
 def _placed(ids: NDArray[np.int64], packed: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
