@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -25,7 +25,7 @@ from services.core.errors import InvalidInput
 from services.core.imaging import Rgb, sanitise
 from services.core.store import bank_index
 from services.core.store import banks as store
-from services.core.store.banks import OPINIONS, BankEntry, EntryRow, Opinion
+from services.core.store.banks import OPINIONS, BankEntry, EntryRow, Opinion, Replacing
 from services.core.store.database import Connection, Database, single_transaction
 from services.core.store.terms import Difference
 from services.image_filter import exchange
@@ -274,7 +274,7 @@ async def _put(
     entries: Iterable[BankEntry],
     who: str,
     action: str,
-    replacing: Literal["bank", "source", "entries"],
+    replacing: Replacing,
     dry_run: bool,
     source: str = "",
     description: str = "",

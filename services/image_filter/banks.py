@@ -29,6 +29,11 @@ SCORES: dict[Opinion, float] = {
 }
 
 
+# Of 256 bits. Facebook's threshold for PDQ; the nearest two different pictures of ours are 44 (PDQ), 42 (pHash) and 40
+# (region) bits apart, and regions 34 under one and the same bar of text.
+MOST_BITS: dict[HashKind, int] = {"pdq": 31, "phash256": 31, "region": 24}
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """An entry (by its place among the known images) that a picture matches: by what, and at what distance in bits."""
@@ -87,7 +92,7 @@ class Banks:
     def search(self, picture: Rgb, tenant: str | None = None) -> tuple[Signal, ...]:
         """One `known_image` signal for each entry of the house or of `tenant` that the picture is a copy of.
 
-        The score is that of the entry's opinion, the distance the least of its hashes within 31 bits.
+        The score is that of the entry's opinion.
         """
         signals = {}
         seen = []
@@ -104,7 +109,7 @@ class Banks:
         return tuple(signals[key] for key in sorted(signals, key=str))
 
     def matches(self, picture: Rgb) -> list[Match]:
-        """Every entry within 31 bits of the picture, whoever's it is, by its nearest hash; none for a plain picture."""
+        """Every entry within MOST_BITS of the picture, whoever's it is, by its nearest hash; none for a plain one."""
         best: dict[int, Match] = {}
         if not self._indexes:
             return []
@@ -113,6 +118,7 @@ class Banks:
             places, index = self._indexes[kind]
             for row, bits in zip(*index.search(queries), strict=True):
                 match = Match(int(places[row]), kind, int(bits))
-                if match.place not in best or match.bits < best[match.place].bits:
+                nearer = match.place not in best or match.bits < best[match.place].bits
+                if match.bits <= MOST_BITS[kind] and nearer:
                     best[match.place] = match
         return [best[place] for place in sorted(best)]

@@ -94,6 +94,7 @@ def pull(api: Any, config: Any, bank: str, tenant: str | None, fetched: Callable
         SignalExchangeAPIInvalidAuthException,
         SignalExchangeAPIMissingAuthException,
     )
+    from threatexchange.exchanges.fetch_state import AggregateSignalOpinion, SignalOpinion
     from threatexchange.signal_type.pdq.signal import PdqSignal
 
     logging.getLogger("threatexchange").setLevel(logging.ERROR)
@@ -114,7 +115,8 @@ def pull(api: Any, config: Any, bank: str, tenant: str | None, fetched: Callable
     except (AssertionError, OSError) as error:
         raise InvalidInput(config.name, str(error)) from None
     for signal, metadata in sorted(signals.items()):
-        opinion = metadata.get_as_aggregate_opinion()
+        opinions = metadata.get_as_opinions() or [SignalOpinion.get_trivial()]
+        opinion = AggregateSignalOpinion.from_opinions(opinions)
         yield BankEntry(
             bank,
             signal,

@@ -83,7 +83,7 @@ def _peaks(stack: Plane) -> Blobs:
     axes = ((0, 0, 1), (0, 1, 0), (1, 0, 0))
     slope = np.stack([_slope(near, axis) for axis in axes], 1)
     curve = np.stack([_curve(near, one, other) for one in axes for other in axes], 1).reshape(-1, 3, 3)
-    curve -= 1e-6 * np.eye(3, dtype=np.float32)  # a flat top has no parabola
+    curve = curve.astype(np.float64) - 1e-3 * np.eye(3)  # a ridge has no top: stripes, for one
     move = np.clip(-np.linalg.solve(curve, slope[..., None])[..., 0], -1, 1)
     # A difference lies between its two scales.
     scale = _FINEST * _STEP ** (s + move[:, 2] + 0.5)

@@ -22,12 +22,14 @@ CHANNEL = "image_banks"  # notified at the end of every transaction that changed
 
 HashKind = Literal["pdq", "phash256", "region"]
 Opinion = Literal["positive_class", "investigation_seed", "disputed", "negative_class"]
+Replacing = Literal["bank", "source", "entries"]
 OPINIONS: tuple[Opinion, ...] = get_args(Opinion)
 
 HASH_BYTES = 32
 MOST_LABELS = 32
 _LABEL = re.compile(r"[^|\x00-\x1f]{1,128}")
 _ENTRY = re.compile(r"[^\x00-\x1f]{1,128}")
+_GONE: dict[Replacing, str] = {"bank": "true", "source": "e.source = %(source)s", "entries": "false"}
 _LONG = "SET LOCAL statement_timeout = '10min'"
 _SIGNATURE = "md5(string_agg(convert_to(kind || part, 'UTF8') || hash, ''::bytea ORDER BY kind, part))"
 
@@ -97,7 +99,7 @@ async def put(
     entries: Iterable[BankEntry],
     who: str,
     action: str,
-    replacing: Literal["bank", "source", "entries"],
+    replacing: Replacing,
     source: str = "",
 ) -> Difference:
     """Writes `entries` into a bank, made where it is new, and records who did under `action`.
@@ -109,50 +111,14 @@ async def put(
     await conn.execute(_LONG)
     bank_id = await _bank(conn, tenant, bank, who)
     await _stage(conn, entries)
-    gone = {"bank": "true", "source": "e.source = %(source)s", "entries": "false"}[replacing]
-    enabled = "n.enabled" if replacing == "bank" else "e.enabled"
-    names = {"bank": bank_id, "source": source, "who": who}
-    same = (
-        f"(e.labels, e.opinion, e.enabled, e.source) = (n.labels, n.opinion, {enabled}, n.source)"  # noqa: S608
-        f" AND (SELECT {_SIGNATURE} FROM bank_hashes h WHERE h.entry_id = e.entry_id) IS NOT DISTINCT FROM n.signature"
+    removed = await _merge(conn, bank_id, who, replacing, source)
+    cursor = await conn.execute(
+        "SELECT count(*) FILTER (WHERE NOT known), count(*) FILTER (WHERE known AND NOT same),"
+        " count(*) FILTER (WHERE same) FROM news"
     )
-    await conn.execute(
-        f"UPDATE news n SET same = {same}, known = true FROM bank_entries e"  # noqa: S608
-        " WHERE e.bank_id = %(bank)s AND e.entry = n.entry",
-        names,
-    )
-    removed = await conn.execute(
-        f"DELETE FROM bank_entries e WHERE bank_id = %(bank)s AND {gone}"  # noqa: S608
-        " AND NOT EXISTS (SELECT FROM news n WHERE n.entry = e.entry)",
-        names,
-    )
-    await conn.execute(
-        "INSERT INTO bank_entries AS e (bank_id, entry, labels, opinion, enabled, source, added_by)"  # noqa: S608
-        " SELECT %(bank)s, entry, labels, opinion, enabled, source, %(who)s FROM news WHERE NOT same"
-        " ON CONFLICT (bank_id, entry) DO UPDATE SET labels = excluded.labels, opinion = excluded.opinion,"
-        f" enabled = {enabled.replace('n.', 'excluded.')}, source = excluded.source",
-        names,
-    )
-    await conn.execute(
-        "DELETE FROM bank_hashes h USING bank_entries e JOIN news n USING (entry)"
-        " WHERE e.bank_id = %(bank)s AND e.entry_id = h.entry_id AND n.known AND NOT n.same",
-        names,
-    )
-    await conn.execute(
-        "INSERT INTO bank_hashes (entry_id, kind, part, hash)"
-        " SELECT e.entry_id, h.kind, h.part, h.hash FROM news_hashes h JOIN news n USING (entry)"
-        " JOIN bank_entries e ON e.bank_id = %(bank)s AND e.entry = n.entry WHERE NOT n.same",
-        names,
-    )
-    row = await (
-        await conn.execute(
-            "SELECT count(*) FILTER (WHERE NOT known), count(*) FILTER (WHERE known AND NOT same),"
-            " count(*) FILTER (WHERE same) FROM news"
-        )
-    ).fetchone()
+    added, changed, same = await cursor.fetchone() or (0, 0, 0)
     await conn.execute("DROP TABLE news, news_hashes")
-    added, changed, unchanged = row or (0, 0, 0)
-    difference = Difference(added, changed, removed.rowcount, unchanged)
+    difference = Difference(added, changed, removed, same)
     await audit.append(conn, who, action, _subject(tenant, bank), **asdict(difference), source=source)
     return difference
 
@@ -344,6 +310,43 @@ async def _stage(conn: Connection, entries: Iterable[BankEntry]) -> None:
         f"UPDATE news n SET signature = s.signature"  # noqa: S608
         f" FROM (SELECT entry, {_SIGNATURE} AS signature FROM news_hashes GROUP BY entry) s WHERE s.entry = n.entry"
     )
+
+
+async def _merge(conn: Connection, bank_id: int, who: str, replacing: Replacing, source: str) -> int:
+    """Brings a bank to what is staged; only what differs is written. Returns how many entries went."""
+    names = {"bank": bank_id, "source": source, "who": who}
+    await conn.execute(
+        "UPDATE news n SET known = true, same ="  # noqa: S608 nothing but constants
+        " (e.labels, e.opinion, e.source) = (n.labels, n.opinion, n.source)"
+        f" AND {'e.enabled = n.enabled' if replacing == 'bank' else 'true'}"
+        f" AND n.signature = (SELECT {_SIGNATURE} FROM bank_hashes h WHERE h.entry_id = e.entry_id)"
+        " FROM bank_entries e WHERE e.bank_id = %(bank)s AND e.entry = n.entry",
+        names,
+    )
+    removed = await conn.execute(
+        "DELETE FROM bank_entries e WHERE bank_id = %(bank)s"  # noqa: S608
+        f" AND {_GONE[replacing]} AND NOT EXISTS (SELECT FROM news n WHERE n.entry = e.entry)",
+        names,
+    )
+    await conn.execute(
+        "INSERT INTO bank_entries AS e (bank_id, entry, labels, opinion, enabled, source, added_by)"  # noqa: S608
+        " SELECT %(bank)s, entry, labels, opinion, enabled, source, %(who)s FROM news WHERE NOT same"
+        " ON CONFLICT (bank_id, entry) DO UPDATE SET labels = excluded.labels, opinion = excluded.opinion,"
+        f" enabled = {'excluded' if replacing == 'bank' else 'e'}.enabled, source = excluded.source",
+        names,
+    )
+    await conn.execute(
+        "DELETE FROM bank_hashes h USING bank_entries e JOIN news n USING (entry)"
+        " WHERE e.bank_id = %(bank)s AND e.entry_id = h.entry_id AND n.known AND NOT n.same",
+        names,
+    )
+    await conn.execute(
+        "INSERT INTO bank_hashes (entry_id, kind, part, hash)"
+        " SELECT e.entry_id, h.kind, h.part, h.hash FROM news_hashes h JOIN news n USING (entry)"
+        " JOIN bank_entries e ON e.bank_id = %(bank)s AND e.entry = n.entry WHERE NOT n.same",
+        names,
+    )
+    return removed.rowcount
 
 
 async def _rows(conn: Connection, where: str, values: Sequence[object]) -> list[EntryRow]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.image_filter import multi_index
@@ -23,6 +23,7 @@ def brute_force(known: Bits, queries: Bits) -> dict[int, int]:
     return {int(place): int(distances[place]) for place in np.flatnonzero(distances <= MOST_BITS)}
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.integers(0, 2**32 - 1), st.lists(st.integers(20, 40), min_size=1, max_size=12), st.sampled_from([1, 3, 1 << 18])
 )

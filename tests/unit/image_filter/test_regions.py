@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from skimage import data
@@ -10,6 +11,7 @@ from skimage import data
 from services.image_filter.regions import MOST_REGIONS, regions_of
 
 
+@settings(deadline=None, max_examples=40)
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, min_side=8, max_side=40)), st.booleans())
 def test_any_picture_has_regions_or_none(grey: np.ndarray, query: bool) -> None:
     hashes = regions_of(grey, query)
@@ -36,3 +38,11 @@ def test_a_query_holds_what_a_bank_holds() -> None:
 
     assert len(known) >= 8
     assert known <= {row.tobytes() for row in regions_of(grey, True)}
+
+
+@pytest.mark.parametrize("period", [8, 16, 30])
+def test_stripes_have_ridges_and_no_peaks_and_are_hashed_all_the_same(period: int) -> None:
+    y, x = np.mgrid[:144, :144]
+    stripes = (((x + y) // period % 2) * 200).astype(np.uint8)
+
+    assert regions_of(stripes, True).shape[1] == 32
