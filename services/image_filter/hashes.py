@@ -19,9 +19,6 @@ from services.image_filter.waves import Bits
 
 _SIDE = 512  # to which PDQ's reference shrinks
 _LEAST_QUALITY = 50  # PDQ's own limit: plainer pictures have hashes that match anything plain
-# Of an entry whose regions are kept: flat drawings, of which nine in ten are below 150, share theirs with one another.
-# Portraits begin at 149, and one photograph in twenty is below 160.
-_LEAST_QUALITY_OF_PARTS = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +36,7 @@ def hashes_of(picture: Rgb, kinds: Collection[HashKind], query: bool) -> Hashes:
     """The hashes of `kinds`; of regions, for a `query`, also those that the bank may hold in another orientation."""
     small, _ = at_most(picture, _SIDE)
     blocks = blocks_of(small)
-    quality = quality_of(blocks)
-    if quality < _LEAST_QUALITY:
+    if quality_of(blocks) < _LEAST_QUALITY:
         return Hashes({}, plain=True)
     found: dict[HashKind, Bits] = {}
     if "pdq" in kinds:
@@ -50,8 +46,7 @@ def hashes_of(picture: Rgb, kinds: Collection[HashKind], query: bool) -> Hashes:
         if "phash256" in kinds:
             found["phash256"] = phash_of(grey)
         if "region" in kinds:
-            told_apart = query or quality >= _LEAST_QUALITY_OF_PARTS
-            found["region"] = regions_of(grey, query) if told_apart else np.empty((0, 32), np.uint8)
+            found["region"] = regions_of(grey, query)
     return Hashes(found, plain=False)
 
 
