@@ -29,7 +29,7 @@ SCORES: dict[Opinion, float] = {
 }
 
 
-# Of 256 bits. Facebook's threshold for PDQ; the nearest two different pictures of ours are 44 (PDQ), 42 (pHash) and 40
+# Of 256 bits. Facebook's threshold for PDQ; the nearest two different pictures of ours are 44 (PDQ), 42 (pHash) and 44
 # (region) bits apart, and regions 36 under one and the same bar of text.
 MOST_BITS: dict[HashKind, int] = {"pdq": 31, "phash256": 31, "region": 28}
 
