@@ -37,7 +37,7 @@ KINDS: tuple[HashKind, ...] = ("pdq", "phash256", "region")
 SCENES = 200
 COPIED = 120  # pictures of each source, about, that copies are made of
 SLOW = 16  # pictures that imagehash's crop-resistant hash is measured on
-# Of scikit-image, where its wheel has them; none of them had a part in the choice of any limit.
+# Of scikit-image, where its wheel has them.
 PHOTOS = (
     "astronaut",
     "camera",
