@@ -39,6 +39,9 @@ POLICY = Info("portcullis_policy", "The active policy.")
 SHADOW_VERDICTS = Counter(
     "portcullis_shadow_verdicts", "Prompts judged a second time by the model on trial.", ["active", "shadow"]
 )
+IMAGE_BANK_ENTRIES = Gauge("portcullis_image_bank_entries", "Known images that can match.")
+IMAGE_BANK_HASHES = Gauge("portcullis_image_bank_hashes", "Hashes of known images in the index.", ["kind"])
+IMAGE_BANKS_AGE = Gauge("portcullis_image_banks_age_seconds", "Seconds since Postgres confirmed the known images.")
 MODEL = Gauge("portcullis_model", "Loaded models; always 1.", ["name", "version", "digest"])
 
 

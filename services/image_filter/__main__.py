@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
 from portcullis.v1 import image_filter_pb2_grpc as stubs
 from services.core import telemetry
 from services.core.config import HouseSettings
+from services.core.errors import Unavailable
 from services.core.policy.source import ActivePolicy
 from services.core.rpc.judge import Judge
 from services.core.rpc.server import App, run
@@ -25,7 +27,7 @@ async def build(house: HouseSettings) -> App:
     pipeline = await asyncio.to_thread(ImagePipeline.load, settings)
     database = await Database.open(house.database())
     policy = await ActivePolicy.load(database, house.policy_stale_seconds)
-    banks = BankRefresh(database, pipeline, settings.banks_stale_seconds)
+    banks = BankRefresh(database, pipeline, settings.banks_stale_seconds, house.database())
     await banks.load()
     servicer = ImageFilterServicer(pipeline, banks, Judge.load(house, "image_filter", policy))
     telemetry.show_models(pipeline.models)
@@ -37,6 +39,8 @@ async def build(house: HouseSettings) -> App:
 
     async def close() -> None:
         pipeline.close()
+        with suppress(Unavailable):
+            await banks.write_seen()
         await database.close()
 
     return App(
@@ -44,7 +48,7 @@ async def build(house: HouseSettings) -> App:
         register=lambda server: stubs.add_ImageFilterServiceServicer_to_server(servicer, server),
         callers={"CheckImages": frozenset({"gateway"})},
         settings=settings,
-        background=[policy.keep_fresh, banks.keep_fresh],
+        background=[policy.keep_fresh, banks.keep_fresh, banks.follow],
         ready=ready,
         close=close,
     )

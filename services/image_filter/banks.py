@@ -1,102 +1,124 @@
-"""Banks of known images: PDQ and a 256-bit perceptual hash, compared by Hamming distance.
+"""Banks of known images: which entries a picture is a copy of, turned, mirrored, cropped or covered in part.
 
-PDQ: Facebook, "The TMK+PDQF video-hashing algorithm and the PDQ image-hashing algorithm", 2019; pHash: imagehash.
-64-bit hashes are not used: portraits of different people collide at a distance of 6.
+PDQ and the perceptual hash compare whole pictures, hashes of regions compare what a crop leaves of one. Entries that
+came as a hash only have no regions: for them there is no second chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
-import cv2
-import imagehash
-import numpy as np
-import pdqhash
-from numpy.typing import NDArray
-from PIL import Image
-
-from services.core.errors import InvalidInput
+from services.core import telemetry
 from services.core.imaging import Rgb
 from services.core.signals import BankMatch, Signal
-from services.core.store.banks import HASH_BYTES, BankEntry, HashKind
+from services.core.store.bank_index import KnownImages
+from services.core.store.banks import OPINIONS, BankEntry, HashKind, Opinion
+from services.image_filter.hashes import hashes_of
+from services.image_filter.multi_index import MultiIndex
 
-MOST_BITS = 31  # of 256: Facebook's threshold for PDQ
-_SIDE = 512
-_LEAST_QUALITY = 50  # PDQ's own limit: plainer pictures have hashes that match anything plain
+# What the policy gets to see; an entry that is called harmless (negative_class) never matches.
+SCORES: dict[Opinion, float] = {
+    "positive_class": 1.0,
+    "investigation_seed": 0.5,
+    "disputed": 0.5,
+    "negative_class": 0.0,
+}
 
-Bits = NDArray[np.uint8]
+
+# Of 256 bits. Facebook's threshold for PDQ; the nearest two different pictures of ours are 44 (PDQ), 42 (pHash) and 44
+# (region) bits apart, and regions 36 under one and the same bar of text.
+MOST_BITS: dict[HashKind, int] = {"pdq": 31, "phash256": 31, "region": 28}
 
 
 @dataclass(frozen=True, slots=True)
-class Hashes:
-    """A picture's hashes in all 8 orientations, (8, 32) uint8 each; `plain` where the picture has too little in it."""
+class Match:
+    """An entry (by its place among the known images) that a picture matches: by what, and at what distance in bits."""
 
-    pdq: Bits
-    phash256: Bits
-    plain: bool
+    place: int
+    kind: HashKind
+    bits: int
+
+
+class Seen:
+    """Counts which entries matched, by their number, from any thread, until somebody writes them down."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[int] = Counter()
+
+    def add(self, entries: Iterable[int]) -> None:
+        """Each of `entries` was seen once more."""
+        with self._lock:
+            self._counts.update(entries)
+
+    def take(self) -> Counter[int]:
+        """What was counted since the last call; it counts from zero again."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        return counts
+
+    def put_back(self, counts: Counter[int]) -> None:
+        """Takes what could not be written down."""
+        with self._lock:
+            self._counts += counts
 
 
 class Banks:
     """Entries ready for search; `version` names their state."""
 
-    source = "banks/1"
+    source = "banks/2"
 
-    def __init__(self, entries: Sequence[BankEntry], version: str) -> None:
+    def __init__(self, known: KnownImages | Sequence[BankEntry], version: str, seen: Seen | None = None) -> None:
+        """Blocking, some seconds for a million entries; `seen` is told of every match."""
         self.version = version
-        self._entries = {kind: [e for e in entries if e.kind == kind] for kind in ("pdq", "phash256")}
-        self._hashes = {
-            kind: np.frombuffer(b"".join(e.hash for e in own), np.uint8).reshape(-1, HASH_BYTES)
-            for kind, own in self._entries.items()
-        }
+        self.known = known if isinstance(known, KnownImages) else KnownImages.of(known)
+        self._seen = seen
+        self._indexes = {kind: (places, MultiIndex(bits)) for kind, (places, bits) in self.known.hashes.items()}
 
-    def search(self, picture: Rgb) -> tuple[Signal, ...]:
-        """One `known_image` signal of score 1 for each entry within 31 bits, nearest orientation counted."""
-        if not any(self._entries.values()):
-            return ()
-        query = hashes_of(picture)
-        if query.plain:
-            return ()
-        best: dict[tuple[str, str], int] = {}
-        for kind, own in self._entries.items():
-            near = _nearest(getattr(query, kind), self._hashes[kind])
-            for index in np.flatnonzero(near <= MOST_BITS):
-                key = own[index].bank, own[index].entry
-                best[key] = min(int(near[index]), best.get(key, MOST_BITS))
-        return tuple(
-            Signal("known_image", 1.0, self.source, BankMatch(bank, entry, bits))
-            for (bank, entry), bits in sorted(best.items())
-        )
+    def __len__(self) -> int:
+        return len(self.known.ids)
 
+    def show(self) -> None:
+        """Publishes how much is in the index."""
+        telemetry.IMAGE_BANK_ENTRIES.set(len(self))
+        for kind in get_args(HashKind):
+            _, index = self._indexes.get(kind, (None, ()))
+            telemetry.IMAGE_BANK_HASHES.labels(kind).set(len(index))
 
-def hashes_of(picture: Rgb) -> Hashes:
-    """PDQ and 256-bit pHash of the 4 turns of a picture and of its mirror image."""
-    longest = max(picture.shape[:2])
-    if longest > _SIDE:
-        scale = _SIDE / longest
-        picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    turned, quality = pdqhash.compute_dihedral(np.ascontiguousarray(picture))
-    grey = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
-    mirrored = grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    views = [view.rotate(angle, expand=True) for view in (grey, mirrored) for angle in (0, 90, 180, 270)]
-    perceptual = [imagehash.phash(view, hash_size=16).hash.reshape(-1) for view in views]
-    return Hashes(
-        np.packbits(np.array(turned), axis=1), np.packbits(np.array(perceptual), axis=1), quality < _LEAST_QUALITY
-    )
+    def search(self, picture: Rgb, tenant: str | None = None) -> tuple[Signal, ...]:
+        """One `known_image` signal for each entry of the house or of `tenant` that the picture is a copy of.
 
+        The score is that of the entry's opinion.
+        """
+        signals = {}
+        seen = []
+        for match in self.matches(picture):
+            owner, bank = self.known.names.get(int(self.known.banks[match.place]), ("", ""))
+            score = SCORES[OPINIONS[self.known.opinions[match.place]]]
+            if owner not in (None, tenant) or not bank or not score:
+                continue
+            entry = str(self.known.entries[match.place])
+            signals[bank, entry, owner] = Signal("known_image", score, self.source, BankMatch(bank, entry, match.bits))
+            seen.append(int(self.known.ids[match.place]))
+        if self._seen and seen:
+            self._seen.add(seen)
+        return tuple(signals[key] for key in sorted(signals, key=str))
 
-def entry_of(picture: Rgb, bank: str, entry: str, kind: HashKind) -> BankEntry:
-    """The entry that makes `picture` known; InvalidInput where it is too plain to be told from other plain ones."""
-    hashes = hashes_of(picture)
-    if hashes.plain:
-        raise InvalidInput("image", "is too plain for a bank: its hash would match other plain pictures")
-    return BankEntry(bank, entry, kind, getattr(hashes, kind)[0].tobytes())
-
-
-def _nearest(queries: Bits, known: Bits) -> NDArray[np.int64]:
-    """For each known hash, the distance in bits to the nearest query."""
-    if not len(known):
-        return np.empty(0, np.int64)
-    distances = [np.bitwise_count(known ^ query).sum(axis=1, dtype=np.int64) for query in queries]
-    nearest: NDArray[np.int64] = np.min(distances, axis=0)
-    return nearest
+    def matches(self, picture: Rgb) -> list[Match]:
+        """Every entry within MOST_BITS of the picture, whoever's it is, by its nearest hash; none for a plain one."""
+        best: dict[int, Match] = {}
+        if not self._indexes:
+            return []
+        hashes = hashes_of(picture, self._indexes.keys(), query=True)
+        for kind, queries in hashes.of.items():
+            places, index = self._indexes[kind]
+            for row, bits in zip(*index.search(queries), strict=True):
+                match = Match(int(places[row]), kind, int(bits))
+                nearer = match.place not in best or match.bits < best[match.place].bits
+                if match.bits <= MOST_BITS[kind] and nearer:
+                    best[match.place] = match
+        return [best[place] for place in sorted(best)]

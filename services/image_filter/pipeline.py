@@ -56,21 +56,22 @@ class ImagePipeline:
         """The models that take part, the banks' state among them."""
         return (*(detector.model for detector in self._detectors), ModelVersion("banks", self.banks.version))
 
-    def measure(self, data: bytes) -> ImageMeasurement:
+    def measure(self, data: bytes, tenant: str | None = None) -> ImageMeasurement:
         """`measure_all` of one picture."""
-        return self.measure_all([data])[0]
+        return self.measure_all([data], tenant)[0]
 
-    def measure_all(self, batch: Sequence[bytes]) -> list[ImageMeasurement]:
+    def measure_all(self, batch: Sequence[bytes], tenant: str | None = None) -> list[ImageMeasurement]:
         """Decode untrusted files and measure them as one batch; blocking, safe from several threads.
 
-        An output is looked at as closely as an upload: what follows from a signal is for the policy to say.
+        They are compared with the banks of the house and of `tenant`. An output is looked at as closely as an upload:
+        what follows from a signal is for the policy to say.
         Raises InvalidInput for what is no acceptable picture, Unavailable where a detector cannot look.
         """
         timings: dict[str, float] = {}
         with timed(timings, "sanitise"), ThreadPoolExecutor(len(batch)) as side_by_side:
             pictures = list(side_by_side.map(sanitise, batch))
         views = [(picture.rgb, *picture.others) for picture in pictures]
-        found = iter(self._look([view for own in views for view in own], timings))
+        found = iter(self._look([view for own in views for view in own], tenant, timings))
         share = {step: milliseconds / len(batch) for step, milliseconds in timings.items()}
         return [
             ImageMeasurement(Measurement(minors(_joined(next(found) for _ in own)), self.models, share), picture)
@@ -82,7 +83,7 @@ class ImagePipeline:
         for detector in self._detectors:
             detector.close()
 
-    def _look(self, pictures: Sequence[Rgb], timings: dict[str, float]) -> list[Found]:
+    def _look(self, pictures: Sequence[Rgb], tenant: str | None, timings: dict[str, float]) -> list[Found]:
         """All signals of each picture; a score of 0 for what was looked for and not found."""
         found: list[Found] = [()] * len(pictures)
         for detector in self._detectors:
@@ -93,7 +94,7 @@ class ImagePipeline:
         banks = self.banks
         with timed(timings, "banks"):
             return [
-                old + with_zeros(banks.search(picture), ["known_image"], banks.source)
+                old + with_zeros(banks.search(picture, tenant), ["known_image"], banks.source)
                 for old, picture in zip(found, pictures, strict=True)
             ]
 

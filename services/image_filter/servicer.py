@@ -38,7 +38,8 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
         for image in request.images:
             _require_request_digest(image.request_digest, stage)
         await self._banks.ready()
-        measured = await asyncio.to_thread(self._pipeline.measure_all, [image.image for image in request.images])
+        files, tenant = [image.image for image in request.images], request.subject.tenant
+        measured = await asyncio.to_thread(self._pipeline.measure_all, files, tenant)
         checked = [
             await self._checked(request.subject, stage, image, one)
             for image, one in zip(request.images, measured, strict=True)

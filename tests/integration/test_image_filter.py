@@ -26,7 +26,7 @@ from services.core.rpc.channel import connect
 from services.core.store import banks as bank_store
 from services.core.store.database import Database
 from services.image_filter.__main__ import build
-from services.image_filter.banks import entry_of
+from services.image_filter.hashes import entry_of
 
 SUBJECT = checks_pb2.Subject(
     tenant="demo", account="someone", tier=checks_pb2.TIER_NEW, request_id=str(uuid.UUID(int=7))
@@ -119,7 +119,8 @@ async def test_a_known_image_is_refused_once_a_bank_has_it(house: HouseSettings)
     picture = data.coffee()
     database = await Database.open(house.dsn)
     async with database.transaction() as conn:
-        await bank_store.add_entry(conn, entry_of(picture, "test", "coffee", "pdq"))
+        entry = entry_of(picture, "test", "coffee")
+        await bank_store.put(conn, None, "test", [entry], "ada", "image_banks.add", "entries")
     await database.close()
 
     async with asyncio.timeout(20):

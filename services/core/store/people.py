@@ -9,9 +9,8 @@ import psycopg
 
 from services.core.errors import InvalidInput, NotFound, Unavailable
 from services.core.store import audit
-from services.core.store.banks import NAME
 from services.core.store.database import CONNECTION, Connection, place_of
-from services.core.store.terms import Difference
+from services.core.store.terms import NAME, Difference
 
 _PAGE = 5_000
 _SAME = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -11,9 +12,9 @@ from psycopg.rows import class_row
 
 from services.core.errors import InvalidInput, NotFound
 from services.core.store import audit
-from services.core.store.banks import NAME
 from services.core.store.database import Connection
 
+NAME = re.compile(r"[a-z0-9-]{1,64}")  # of a bank
 CHANNEL = "word_banks"  # notified at the end of every transaction that changed terms or people
 MOST_TERMS = 100_000  # of one tenant, in all banks
 
