@@ -25,7 +25,7 @@ from training.image_filter import drawn
 from training.image_filter.drawn import Picture
 
 SIDE = 144
-CONTEXT = 1.75  # jittered: between what the detector looks at
+CONTEXT, CLOSE = 1.75, 0.75  # jittered: what the detector looks at
 # What MTCNN finds on the photographs, looked at by eye: [face | art | none | unsure, x, y, w, h] by file.
 CID22 = Path(__file__).with_name("cid22.json")
 # Charts, logos and drawings among the photographs, by the order of their names.
@@ -64,12 +64,12 @@ def boxes_of(picture: Picture, finder: Mtcnn) -> list[Rectangle]:
     return [(box.x, box.y, box.w, box.h) for box in boxes if box]
 
 
-def cut(picture: Picture, box: Rectangle, rng: Generator) -> Picture:
+def cut(picture: Picture, box: Rectangle, rng: Generator, context: float = CONTEXT) -> Picture:
     """The box with its surroundings, as the detector cuts it, jittered."""
     x, y, w, h = box
     scale = rng.uniform(0.75, 1.4)
     x, y = x + rng.normal(0, 0.07) * w + w * (1 - scale) / 2, y + rng.normal(0, 0.07) * h + h * (1 - scale) / 2
-    return grey(surroundings(picture, (int(x), int(y), max(8, int(w * scale)), max(8, int(h * scale))), CONTEXT))
+    return grey(surroundings(picture, (int(x), int(y), max(8, int(w * scale)), max(8, int(h * scale))), context))
 
 
 def random_square(picture: Picture, rng: Generator) -> Rectangle:
@@ -89,8 +89,8 @@ def portraits(folder: Path, finder: Mtcnn, rng: Generator) -> Iterator[Crop]:
     for path in sorted(folder.glob("*.jpg")):
         picture = opened(path)
         boxes = boxes_of(picture, finder)[:1] or [(50, 50, 100, 125)]
-        for _ in range(3):
-            yield Crop(cut(picture, boxes[0], rng), 1, 1, 1, "congress", path.stem)
+        for context in (CONTEXT, CONTEXT, CLOSE):
+            yield Crop(cut(picture, boxes[0], rng, context), 1, 1, 1, "congress", path.stem)
 
 
 def photographs(folder: Path, rng: Generator) -> Iterator[Crop]:
@@ -109,23 +109,34 @@ def photographs(folder: Path, rng: Generator) -> Iterator[Crop]:
         for kind, *box in candidates:
             if kind in labels:
                 source, photo, face, real, count = labels[kind]
-                yield from (
-                    Crop(cut(picture, tuple(box), rng), photo, face, real, source, path.stem) for _ in range(count)
-                )
+                for number in range(count):
+                    context = CLOSE if number % 3 == 2 else CONTEXT
+                    yield Crop(cut(picture, tuple(box), rng, context), photo, face, real, source, path.stem)
 
 
 def filtered(datasets: Path, rng: Generator) -> Iterator[Crop]:
-    """Paint, pencil and print filters over the same portraits and photographs."""
+    """Paint, pencil and print filters over the same portraits and photographs, faces small and large."""
     faces = sorted((datasets / "faces_gray").glob("*.jpg"))
-    photos = sorted((datasets / "photos").glob("*.jpg"))
+    photos = [path for i, path in enumerate(sorted((datasets / "photos").glob("*.jpg"))) if i not in NOT_PHOTOS]
+    found = json.loads(CID22.read_text(encoding="utf-8"))
+    large = [(datasets / "photos" / name, box) for name, all_ in found.items() for kind, *box in all_ if kind == "face"]
+    large = [(path, tuple(box)) for path, box in large if max(box[2:]) >= 70]
     for name, apply in drawn.FILTERS.items():
-        for index in rng.choice(len(faces), 200, replace=False):
-            picture = apply(opened(faces[index]), rng)
-            yield Crop(cut(picture, (50, 50, 100, 125), rng), 0, 1, 0, name, faces[index].stem)
-        for index in rng.choice(len(photos), 60, replace=False):
-            picture = apply(cv2.resize(opened(photos[index]), (256, 256), interpolation=cv2.INTER_AREA), rng)
+        for number, index in enumerate(rng.choice(len(faces), 200, replace=False)):
+            grown = 1 + number % 2
+            portrait = cv2.resize(opened(faces[index]), None, fx=grown, fy=grown, interpolation=cv2.INTER_CUBIC)
+            box = (50 * grown, 50 * grown, 100 * grown, 125 * grown)
+            context = CLOSE if grown == 2 and number % 4 == 1 else CONTEXT
+            yield Crop(cut(apply(portrait, rng), box, rng, context), 0, 1, 0, name, faces[index].stem)
+        for path, box in large:
+            picture = apply(opened(path), rng)
+            for context in (CONTEXT, CONTEXT, CLOSE, CLOSE):
+                yield Crop(cut(picture, box, rng, context), 0, 1, 0, f"{name}-large", path.stem)
+        for index in rng.choice(len(photos), 50, replace=False):
+            picture = apply(opened(photos[index]), rng)
             yield Crop(grey(picture), 0, -1, 0, name, photos[index].stem)
-            yield Crop(cut(picture, random_square(picture, rng), rng), 0, -1, 0, name, photos[index].stem)
+            for _ in range(3):
+                yield Crop(cut(picture, random_square(picture, rng), rng), 0, -1, 0, name, photos[index].stem)
 
 
 def made(finder: Mtcnn, rng: Generator) -> Iterator[Crop]:
