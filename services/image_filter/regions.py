@@ -1,11 +1,10 @@
 """Hashes of a picture's regions, which stay where the picture was cropped, framed or covered in part.
 
-A region is the square surroundings of a blob: an extremum of the difference of Gaussians in place and scale
-(Lindeberg, "Feature Detection with Automatic Scale Selection", 1998; Lowe, "Distinctive Image Features from
-Scale-Invariant Keypoints", 2004). It moves and grows with what it shows, so a crop has the same regions as the whole,
-as long as they lie inside. Each is hashed by itself, as are the segments of Steinebach, Liu and Yannikos, "Efficient
-Cropping-Resistant Robust Image Hashing", 2014, but takes in a quarter of the longer side or more: a small logo or a
-caption that two pictures share is no region.
+A region is the square surroundings of a blob as SIFT finds them, an extremum of the difference of Gaussians in place
+and scale (Lowe, "Distinctive Image Features from Scale-Invariant Keypoints", 2004). It moves and grows with what it
+shows, so a crop has the same regions as the whole, as long as they lie inside. Each is hashed by itself, as are the
+segments of Steinebach, Liu and Yannikos, "Efficient Cropping-Resistant Robust Image Hashing", 2014, but takes in a quarter of
+the longer side or more: a small logo or a caption that two pictures share is no region.
 
 The bits are those of the 16 × 16 lowest waves, in the orientation in which the region grows brighter to the right, and
 less so downwards: one query does for all 8 orientations.
@@ -14,7 +13,6 @@ less so downwards: one query does for all 8 orientations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise, product
 from typing import Any
 
 import cv2
@@ -24,23 +22,19 @@ from numpy.typing import NDArray
 Bits = NDArray[np.uint8]
 Plane = NDArray[Any]  # of floats
 
-
 MOST_REGIONS = 16
 
 _SIDE = 144  # of the picture in which blobs are looked for, pixels
-_FINEST = 2.2  # pixels: the least blur
+_FINEST = 2.0  # pixels: the least scale
 _REACH = 8.0  # half a region's side, in scales of its blob
-_OCTAVES = 3
-_STEPS = 3  # scales an octave
-_LEAST = 1.0  # of 255: a fainter blob is noise
+# Faint blobs and those on edges are welcome: what counts is that a copy has them too.
+_CONTRAST, _EDGE = 0.004, 100
 _PATCH = 32
 _WAVES = range(17)
 _SLACK = np.deg2rad(8)  # as far as the way that a region brightens may turn from a copy to the next
 # A flat shape on a flat ground is made of few waves, and looks like the next drawing's. Three in four regions of
 # drawings are below this, one in seven of photographs; none of them enters a bank.
 _LEAST_SPREAD = 0.25
-_AROUND = np.ones((3, 3), np.uint8)
-_STEP = 2 ** (1 / _STEPS)
 
 Blobs = NDArray[np.float32]  # (n, 4): strength, x, y, scale
 
@@ -67,55 +61,13 @@ def regions_of(grey: Plane, query: bool) -> Bits:
 
 
 def _blobs(plane: Plane) -> Blobs:
-    """Every blob, bright or dark, to a fraction of a pixel and of a scale."""
-    found: list[Blobs] = []
-    base = cv2.GaussianBlur(plane, (0, 0), _FINEST)
-    for octave in range(_OCTAVES):
-        levels = [base]
-        for step in range(_STEPS + 2):
-            blur = _FINEST * _STEP**step * np.sqrt(_STEP**2 - 1)
-            levels.append(cv2.GaussianBlur(levels[-1], (0, 0), blur))
-        differences = np.stack([wide - narrow for narrow, wide in pairwise(levels)])
-        grown = np.array([1, 2**octave, 2**octave, 2**octave], np.float32)
-        found += [_peaks(sign * differences) * grown for sign in (1, -1)]
-        base = np.ascontiguousarray(levels[_STEPS][::2, ::2])
-    return np.concatenate(found).astype(np.float32)
-
-
-def _peaks(stack: Plane) -> Blobs:
-    """The local maxima of a stack of planes (scales, height, width), each moved to the top of its parabola."""
-    around = np.stack([cv2.dilate(plane, _AROUND) for plane in stack])
-    highest = np.maximum(np.maximum(around[:-2], around[1:-1]), around[2:])
-    inner = (slice(1, -1),) * 3
-    s, y, x = (at + 1 for at in np.nonzero((stack >= np.maximum(_LEAST, _padded(highest)))[inner]))
-    near = {at: stack[s + at[0], y + at[1], x + at[2]] for at in product((-1, 0, 1), repeat=3)}
-    axes = ((0, 0, 1), (0, 1, 0), (1, 0, 0))
-    slope = np.stack([_slope(near, axis) for axis in axes], 1)
-    curve = np.stack([_curve(near, one, other) for one in axes for other in axes], 1).reshape(-1, 3, 3)
-    curve = curve.astype(np.float64) - 1e-3 * np.eye(3)  # a ridge has no top: stripes, for one
-    move = np.clip(-np.linalg.solve(curve, slope[..., None])[..., 0], -1, 1)
-    # A difference lies between its two scales.
-    scale = _FINEST * _STEP ** (s + move[:, 2] + 0.5)
-    return np.stack([near[0, 0, 0], x + move[:, 0], y + move[:, 1], scale], 1)
-
-
-def _padded(inner: Plane) -> Plane:
-    """`inner` with one more scale at either end, which nothing reaches."""
-    return np.pad(inner, ((1, 1), (0, 0), (0, 0)), constant_values=np.inf)
-
-
-def _slope(near: dict[tuple[int, ...], Plane], axis: tuple[int, ...]) -> Plane:
-    ahead, back = axis, tuple(-step for step in axis)
-    return np.asarray((near[ahead] - near[back]) / 2)
-
-
-def _curve(near: dict[tuple[int, ...], Plane], one: tuple[int, ...], other: tuple[int, ...]) -> Plane:
-    if one == other:
-        return np.asarray(near[one] + near[tuple(-step for step in one)] - 2 * near[0, 0, 0])
-    plus = tuple(a + b for a, b in zip(one, other, strict=True))
-    minus = tuple(a - b for a, b in zip(one, other, strict=True))
-    total = near[plus] + near[tuple(-step for step in plus)] - near[minus] - near[tuple(-step for step in minus)]
-    return np.asarray(total / 4)
+    """Every blob that is not too fine, once, however many ways it may be taken to lie."""
+    finder = cv2.SIFT.create(contrastThreshold=_CONTRAST, edgeThreshold=_EDGE, enable_precise_upscale=True)
+    found = finder.detect(np.clip(plane, 0, 255).astype(np.uint8))
+    blobs = np.array([(blob.response, *blob.pt, blob.size / 2) for blob in found], np.float32).reshape(-1, 4)
+    blobs = blobs[blobs[:, 3] >= _FINEST]
+    _, first = np.unique(blobs[:, 1:].round(2), axis=0, return_index=True)
+    return np.asarray(blobs[np.sort(first)], np.float32)
 
 
 def _inside(blobs: Blobs, plane: Plane) -> Blobs:

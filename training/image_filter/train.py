@@ -154,7 +154,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--leave-out", nargs="*", default=[])
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     with np.load(arguments.crops) as file:
         crops = {name: file[name] for name in file.files}
     held = np.isin(crops["source"], arguments.leave_out)
