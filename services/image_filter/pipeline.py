@@ -14,33 +14,41 @@ from services.image_filter.detectors.cascades import Cascades
 from services.image_filter.detectors.nudenet import NudeNet
 from services.image_filter.detectors.photo import PhotoDetector
 from services.image_filter.settings import ImageFilterSettings
+from services.image_filter.text_reader import PARTLY_READ, PaintedText, TextReader
 
 
 @dataclass(frozen=True, slots=True)
 class ImageMeasurement:
-    """What the filter says of one picture, and the picture that all later steps use."""
+    """What the filter says of one picture, and the picture that all later steps use.
+
+    `texts` stand in it; what they say is for the prompt filter to measure (`text_judge`).
+    """
 
     measurement: Measurement
     sanitised: Sanitised
+    texts: tuple[PaintedText, ...] = ()
 
 
 class ImagePipeline:
     """Detectors in order, each seeing what the earlier ones found; then the banks, which may be exchanged meanwhile."""
 
-    def __init__(self, detectors: tuple[Detector, ...], banks: Banks) -> None:
+    def __init__(self, detectors: tuple[Detector, ...], banks: Banks, reader: TextReader) -> None:
         self._detectors = detectors
+        self._reader = reader
         self.banks = banks
 
     @classmethod
     def load(cls, settings: ImageFilterSettings) -> ImagePipeline:
         """The detectors that `settings` name, with empty banks; ConfigurationError says what is missing."""
         photo = PhotoDetector(settings.photo_model, settings.photo_model_sha256)
-        return cls((NudeNet(), Cascades(), photo), Banks((), "none"))
+        reader = TextReader(settings.text_finder_model, settings.text_finder_model_sha256)
+        return cls((NudeNet(), Cascades(), photo), Banks((), "none"), reader)
 
     @property
     def models(self) -> tuple[ModelVersion, ...]:
         """The models that take part, the banks' state among them."""
-        return (*(detector.model for detector in self._detectors), ModelVersion("banks", self.banks.version))
+        detectors = (detector.model for detector in self._detectors)
+        return (*detectors, *self._reader.models, ModelVersion("banks", self.banks.version))
 
     def measure(self, data: bytes) -> ImageMeasurement:
         """Decode untrusted `data` and measure it; blocking, safe from several threads.
@@ -56,10 +64,13 @@ class ImagePipeline:
             with timed(timings, detector.model.name):
                 found = detector.detect([picture.rgb], [signals])[0]
             signals += with_zeros(found, detector.categories & CATEGORIES.keys(), detector.model.source)
+        with timed(timings, "text-reader"):
+            reading = self._reader.read([picture.rgb])[0]
         banks = self.banks
         with timed(timings, "banks"):
             signals += with_zeros(banks.search(picture.rgb), ["known_image"], banks.source)
-        return ImageMeasurement(Measurement(signals, self.models, timings), picture)
+        capabilities = () if reading.whole else (PARTLY_READ,)
+        return ImageMeasurement(Measurement(signals, self.models, timings, capabilities), picture, reading.texts)
 
     def close(self) -> None:
         """End the detectors' processes."""

@@ -16,6 +16,7 @@ from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
 from services.image_filter.pipeline import ImageMeasurement, ImagePipeline
 from services.image_filter.refresh import BankRefresh
+from services.image_filter.text_judge import TextJudge
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -23,9 +24,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class ImageFilterServicer(stubs.ImageFilterServiceServicer):
     """Judges uploads and outputs."""
 
-    def __init__(self, pipeline: ImagePipeline, banks: BankRefresh, judge: Judge) -> None:
+    def __init__(self, pipeline: ImagePipeline, banks: BankRefresh, texts: TextJudge, judge: Judge) -> None:
         self._pipeline = pipeline
         self._banks = banks
+        self._texts = texts
         self._judge = judge
 
     async def CheckImage(self, request: pb.CheckImageRequest, context: Context) -> pb.CheckImageResponse:
@@ -38,9 +40,10 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
         mask = b""
         if request.mask:
             mask = await asyncio.to_thread(sanitise_mask, request.mask, picture.width, picture.height)
+        measurement = await self._texts.judge(request.subject, measured.measurement, measured.texts)
         digests = _digests(measured, mask, request.request_digest)
         return pb.CheckImageResponse(
-            check=self._judge.judge(request.subject, stage, digests, measured.measurement),
+            check=self._judge.judge(request.subject, stage, digests, measurement),
             image=picture.png,
             mask=mask,
             width=picture.width,

@@ -19,6 +19,8 @@ from services.image_filter.banks import Banks
 from services.image_filter.pipeline import ImagePipeline
 from services.image_filter.refresh import BankRefresh
 from services.image_filter.servicer import ImageFilterServicer
+from services.image_filter.text_judge import TextJudge
+from services.image_filter.text_reader import TextReader
 
 ENTRY = BankEntry("bank", "a", "pdq", bytes(range(32)))
 
@@ -66,10 +68,10 @@ async def test_a_malformed_entry_is_refused(db: Database, entry: BankEntry) -> N
 
 
 async def test_banks_that_nobody_confirms_are_not_relied_on(db: Database) -> None:
-    pipeline = ImagePipeline((), Banks((), "none"))
+    pipeline = ImagePipeline((), Banks((), "none"), cast(TextReader, None))
     refresh = BankRefresh(db, pipeline, stale_seconds=0.2)
     await refresh.load()
-    servicer = ImageFilterServicer(pipeline, refresh, cast(Judge, None))
+    servicer = ImageFilterServicer(pipeline, refresh, cast(TextJudge, None), cast(Judge, None))
     request = CheckImageRequest(stage=STAGE_UPLOAD, image=b"any")
     await asyncio.sleep(0.3)
 
