@@ -97,7 +97,7 @@ class MeasureTextsRequest(_message.Message):
 
     @_builtins.property
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1 … 64 texts of 1 … 1,000 characters each; what else holds for a prompt holds for them."""
+        """1 … 128 texts of 1 … 1,000 characters each; what else holds for a prompt holds for them."""
 
     def __init__(
         self,

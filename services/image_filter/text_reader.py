@@ -39,11 +39,15 @@ View = tuple[Quad, Rgb]  # where a line stands, and its pixels
 
 @dataclass(frozen=True, slots=True)
 class PaintedText:
-    """What stands in a picture: a block of lines, or all of them; where; and the least sure line's confidence, 0…1."""
+    """What stands in a picture, where, and the confidence of its least sure line, 0…1.
+
+    `joined` texts are made of several lines, which are told one by one as well.
+    """
 
     text: str
     box: Box
     confidence: float
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +201,10 @@ def _stretched(picture: Rgb) -> Rgb:
 
 
 def _texts(lines: Sequence[Line], width: int, height: int) -> Iterator[PaintedText]:
-    """Each block as one text, and all blocks together."""
-    if not lines:
-        return
+    """Each line, each block of several, and all blocks together."""
     found = blocks(lines)
-    rows = [*found, [line for block in found for line in block]] if len(found) > 1 else found
-    for row in rows:
+    everything = [line for block in found for line in block]
+    rows = [[line] for line in everything] + found + [everything]
+    for row in {tuple(map(id, row)): row for row in rows if row}.values():
         text = " ".join(line.text for line in row)
-        yield PaintedText(text, box_of(row, width, height), min(line.confidence for line in row))
+        yield PaintedText(text, box_of(row, width, height), min(line.confidence for line in row), len(row) > 1)

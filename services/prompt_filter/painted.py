@@ -12,7 +12,7 @@ from services.prompt_filter.pipeline import PromptMeasurement, PromptPipeline
 from services.prompt_filter.validate import validate
 from services.prompt_filter.vocabulary import Vocabulary, vocabulary
 
-MOST_TEXTS, MOST_CHARACTERS = 64, 1_000
+MOST_TEXTS, MOST_CHARACTERS = 128, 1_000
 _LETTERS = re.compile(r"[A-Za-z]{5,}")
 
 

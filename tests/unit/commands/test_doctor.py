@@ -68,3 +68,12 @@ def test_two_opencvs_are_found(monkeypatch):
     )
     (finding,) = doctor._packages_at_odds()
     assert (finding.level, finding.subject) == (Level.BAD, "opencv-python")
+
+
+def test_a_missing_text_reader_is_found_with_the_command_that_brings_it(monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+
+    (finding,) = doctor._text_reader()
+
+    assert finding.level is Level.BAD
+    assert "--no-deps rapidocr-onnxruntime" in finding.mend

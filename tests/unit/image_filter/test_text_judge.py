@@ -28,7 +28,8 @@ def test_the_loudest_text_of_a_category_gives_its_signal_and_box() -> None:
     measured = with_texts(EMPTY, TEXTS, said, [ModelVersion("prompt", "1")])
 
     (hate,) = [signal for signal in measured.signals if signal.category == "hate"]
-    assert hate == Signal("hate", 0.7, "text-in-picture/prompt/1", THERE)
+    assert (hate.source, hate.evidence) == ("text-in-picture/prompt/1", THERE)
+    assert 0.45 < hate.score < 0.7
     assert [model.name for model in measured.models] == ["nudenet", "prompt"]
     assert measured.capabilities == EMPTY.capabilities
 
@@ -41,6 +42,24 @@ def test_what_only_prompts_can_be_blamed_for_is_left_out() -> None:
     assert {signal.category for signal in measured.signals if signal.score} == {"sexual.minors"}
 
 
+def test_what_was_sure_in_a_prompt_is_sure_in_a_picture_and_no_doubt_is_given_to_minors() -> None:
+    said = [[Signal("hate", 1.0, "prompt/1"), Signal("sexual.minors", 0.3, "prompt/1")], []]
+
+    scores = with_texts(EMPTY, TEXTS, said, []).scores()
+
+    assert (scores["hate"], scores["sexual.minors"]) == (1.0, 0.3)
+
+
+def test_names_count_on_a_line_and_not_across_lines() -> None:
+    joined = PaintedText("one two", HERE, 0.8, joined=True)
+    name = [Signal("public_figure", 1.0, "people-bank/2")]
+
+    alone = with_texts(EMPTY, TEXTS, [name, []], [])
+    across = with_texts(EMPTY, [joined], [name], [])
+
+    assert (alone.scores()["public_figure"], across.scores()["public_figure"]) == (1.0, 0.0)
+
+
 def test_without_texts_all_they_could_say_is_measured_as_nothing() -> None:
     measured = with_texts(EMPTY, [], [], [])
 
@@ -51,7 +70,7 @@ def test_without_texts_all_they_could_say_is_measured_as_nothing() -> None:
 def test_what_is_sent_is_what_the_prompt_filter_takes(texts: list[str]) -> None:
     sent = sendable([PaintedText(text, HERE, 1.0) for text in texts])
 
-    assert len(sent) <= 64
+    assert len(sent) <= 128
     for text in sent:
         assert len(text.text) <= 1000
         validate(text.text)

