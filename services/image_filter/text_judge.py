@@ -28,8 +28,8 @@ SOURCE = "text-in-picture"
 SPOKEN = frozenset(CATEGORIES) - TEXT_ONLY - IMAGE_ONLY - PAIR_ONLY
 _SECONDS, _READY_SECONDS = 10.0, 2.0
 _MOST_TEXTS, _MOST_CHARACTERS = 128, 1_000  # the contract's
-# Texts in pictures break the rules less often than the prompts on which scores were calibrated, so that the same evidence
-# says less: this much in log odds.
+# Texts in pictures break the rules less often than the prompts on which scores were calibrated: the same evidence
+# says less, this much in log odds.
 _RARER = 0.8
 _CERTAIN = "sexual.minors"  # where no doubt is given away
 # Where lines are joined, a word of one makes a name of a word of another ("Winter sale", "Spring concert").

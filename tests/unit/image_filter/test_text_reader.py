@@ -100,7 +100,7 @@ def test_what_stands_far_apart_is_read_apart_and_together(reader: TextReader) ->
     assert texts == ["two slices", "of fresh bread", "two slices of fresh bread"]
 
 
-@pytest.mark.parametrize("picture", [data.coffee, data.chelsea, data.rocket])
+@pytest.mark.parametrize("picture", [data.coffee, data.chelsea])
 def test_a_photograph_without_text_is_not_read(finder: TextFinder, picture: Callable[[], Rgb]) -> None:
     assert finder.find(picture()) == []
 
@@ -138,12 +138,11 @@ def test_a_page_full_of_text_is_told_to_be_read_in_part(reader: TextReader) -> N
 def test_there_is_always_something_looked_at_and_never_more_than_there_is(sizes: list[tuple[int, int, float]]) -> None:
     regions = [Region(0, 0, w, h, letters, 0.9) for w, h, letters in sizes]
 
-    chosen, scale, everything = _within_budget(regions)
+    chosen, everything = _within_budget(regions)
 
     assert chosen
-    assert 0 < scale <= 1
+    assert all(zoom > 0 and part.h >= 1 and part.y + part.h <= 2000 for part, zoom in chosen)
     assert everything or len(chosen) >= 1
-    assert all(part.h >= 1 and part.y + part.h <= 2000 for part in chosen)
 
 
 def test_a_reader_that_errs_fails_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
