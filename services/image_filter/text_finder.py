@@ -26,7 +26,6 @@ _LOOKS = 3
 # P(text) of three cells side by side that opens the gate; chosen on held-out pictures, see the model's card.
 _SURE = 0.7
 _OTHER = 0.6  # what is worth reading where the gate is open
-_CLEARER = 0.15  # by how much P(text) must rise for a coarser look to say how high letters are
 _LIKELY = 0.4  # what lies around such cells and belongs to them
 
 
@@ -81,8 +80,8 @@ class TextFinder:
                 break
             found, size = self._look(picture, factor)
             seen = [_enlarged(cells, factor, shape) for cells in (found, _third(found), size * factor)]
-            # A page of small letters looks like larger ones from afar.
-            letters = np.where(seen[0] > text + _CLEARER * (look > 0), seen[2], letters)
+            # A page of small letters looks like larger ones from afar: the closest sure look tells their height.
+            letters = np.where((text < _OTHER) & (seen[0] > text), seen[2], letters)
             text, steady = np.maximum(text, seen[0]), np.maximum(steady, seen[1])
         return text, steady, letters
 

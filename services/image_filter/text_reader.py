@@ -28,6 +28,7 @@ _LETTERS, _LEAST_LETTERS = (
 )  # height in pixels that capitals are brought to, and what must do where there is much
 _ENLARGED = 3.0
 _WHOLE, _MOST_WHOLE = 300_000, 1.5  # pixels of the whole, as lines are looked for in it: about 90 ms; and its most zoom
+_SMALLEST = 12.0  # height of letters that are looked for where nothing was read
 _LEAST_SEEN = 14.0  # height of letters below which the whole does not show them
 _AREA = 160_000  # pixels of all that is looked at closer: about 50 ms
 _COLUMNS = 2_600  # pixels along all lines that are read, at a height of 48: about 160 ms
@@ -53,7 +54,7 @@ class PaintedText:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that was read in one picture; `whole` is False where there was more than there was time for."""
+    """All that was read in one picture; `whole` is False where there is or may be more than there was time for."""
 
     texts: tuple[PaintedText, ...] = ()
     whole: bool = True
@@ -93,6 +94,9 @@ class TextReader:
         small = [region for region in regions if region.letters * zoom < _LEAST_SEEN]
         parts, all_chosen = _within_budget(small) if small else ([], True)
         lines, all_read = self._read_regions(picture, parts + whole)
+        if not lines:  # a dense page looks like a few large letters
+            parts, all_chosen = _within_budget([replace(region, letters=_SMALLEST) for region in regions])
+            lines, all_read = self._read_regions(picture, parts)
         # Not where there is much text: that took its time already.
         if all_read and all_chosen and min((line.confidence for line in lines), default=0.0) < _WELL:
             again, _ = self._read_regions(_stretched(picture), parts + whole)
