@@ -11,6 +11,9 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet -c constraints/c
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 EXTRAS := all,nudenet,tour
+# Alone, since it asks for opencv-python, whose files are those of opencv-python-headless: one of them alone may be
+# installed. What else it needs is in the extra [image-filter].
+READER := $(PIP) --no-deps rapidocr-onnxruntime==1.4.4
 PROTOS := $(wildcard proto/portcullis/v1/*.proto)
 PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/bin/protoc-gen-mypy \
 	--plugin=protoc-gen-mypy_grpc=$(VENV)/bin/protoc-gen-mypy_grpc
@@ -32,6 +35,8 @@ $(READY): pyproject.toml constraints/cpu.txt
 	@echo "  [nudenet] is the NudeNet detector under AGPL-3.0: it runs in a process of its own and is in no other extra;"
 	@echo "  to go without: make EXTRAS=all,tour …"
 	@$(PIP) -e '.[$(EXTRAS)]'
+	@echo "· set-up: the reader of text in pictures"
+	@$(READER)
 	@touch $@
 	@echo "· set-up: done"
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from portcullis.v1 import checks_pb2 as portcullis_dot_v1_dot_checks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!portcullis/v1/prompt_filter.proto\x12\rportcullis.v1\x1a\x1aportcullis/v1/checks.proto\"y\n%PromptFilterServiceCheckPromptRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12\x17\n\x0fnegative_prompt\x18\x03 \x01(\t\"|\n&PromptFilterServiceCheckPromptResponse\x12#\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x14.portcullis.v1.Check\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x1b\n\x13language_confidence\x18\x03 \x01(\x02\x32\x91\x01\n\x13PromptFilterService\x12z\n\x0b\x43heckPrompt\x12\x34.portcullis.v1.PromptFilterServiceCheckPromptRequest\x1a\x35.portcullis.v1.PromptFilterServiceCheckPromptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!portcullis/v1/prompt_filter.proto\x12\rportcullis.v1\x1a\x1aportcullis/v1/checks.proto\"y\n%PromptFilterServiceCheckPromptRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12\x17\n\x0fnegative_prompt\x18\x03 \x01(\t\"|\n&PromptFilterServiceCheckPromptResponse\x12#\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x14.portcullis.v1.Check\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x1b\n\x13language_confidence\x18\x03 \x01(\x02\"M\n\x13MeasureTextsRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12\r\n\x05texts\x18\x02 \x03(\t\"o\n\x14MeasureTextsResponse\x12*\n\x05texts\x18\x01 \x03(\x0b\x32\x1b.portcullis.v1.MeasuredText\x12+\n\x06models\x18\x02 \x03(\x0b\x32\x1b.portcullis.v1.ModelVersion\"6\n\x0cMeasuredText\x12&\n\x07signals\x18\x01 \x03(\x0b\x32\x15.portcullis.v1.Signal2\xea\x01\n\x13PromptFilterService\x12z\n\x0b\x43heckPrompt\x12\x34.portcullis.v1.PromptFilterServiceCheckPromptRequest\x1a\x35.portcullis.v1.PromptFilterServiceCheckPromptResponse\x12W\n\x0cMeasureTexts\x12\".portcullis.v1.MeasureTextsRequest\x1a#.portcullis.v1.MeasureTextsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROMPTFILTERSERVICECHECKPROMPTREQUEST']._serialized_end=201
   _globals['_PROMPTFILTERSERVICECHECKPROMPTRESPONSE']._serialized_start=203
   _globals['_PROMPTFILTERSERVICECHECKPROMPTRESPONSE']._serialized_end=327
-  _globals['_PROMPTFILTERSERVICE']._serialized_start=330
-  _globals['_PROMPTFILTERSERVICE']._serialized_end=475
+  _globals['_MEASURETEXTSREQUEST']._serialized_start=329
+  _globals['_MEASURETEXTSREQUEST']._serialized_end=406
+  _globals['_MEASURETEXTSRESPONSE']._serialized_start=408
+  _globals['_MEASURETEXTSRESPONSE']._serialized_end=519
+  _globals['_MEASUREDTEXT']._serialized_start=521
+  _globals['_MEASUREDTEXT']._serialized_end=575
+  _globals['_PROMPTFILTERSERVICE']._serialized_start=578
+  _globals['_PROMPTFILTERSERVICE']._serialized_end=812
 # @@protoc_insertion_point(module_scope)

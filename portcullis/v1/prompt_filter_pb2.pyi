@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from portcullis.v1 import checks_pb2 as _checks_pb2
 import builtins as _builtins
 import sys
@@ -80,3 +82,87 @@ class PromptFilterServiceCheckPromptResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PromptFilterServiceCheckPromptResponse: _TypeAlias = PromptFilterServiceCheckPromptResponse  # noqa: Y015
+
+@_typing.final
+class MeasureTextsRequest(_message.Message):
+    """Texts out of one picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def subject(self) -> _checks_pb2.Subject:
+        """For whom."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 … 128 texts of 1 … 1,000 characters each; what else holds for a prompt holds for them."""
+
+    def __init__(
+        self,
+        *,
+        subject: _checks_pb2.Subject | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureTextsRequest: _TypeAlias = MeasureTextsRequest  # noqa: Y015
+
+@_typing.final
+class MeasureTextsResponse(_message.Message):
+    """What the texts say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXTS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeasuredText]:
+        """One for each text, in their order."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_checks_pb2.ModelVersion]:
+        """Models that took part."""
+
+    def __init__(
+        self,
+        *,
+        texts: _abc.Iterable[Global___MeasuredText] | None = ...,
+        models: _abc.Iterable[_checks_pb2.ModelVersion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureTextsResponse: _TypeAlias = MeasureTextsResponse  # noqa: Y015
+
+@_typing.final
+class MeasuredText(_message.Message):
+    """What one text says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def signals(self) -> _containers.RepeatedCompositeFieldContainer[_checks_pb2.Signal]:
+        """Every measurement. Spans are of no use here: some point into the text with blanks that its reader left out."""
+
+    def __init__(
+        self,
+        *,
+        signals: _abc.Iterable[_checks_pb2.Signal] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signals", b"signals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasuredText: _TypeAlias = MeasuredText  # noqa: Y015

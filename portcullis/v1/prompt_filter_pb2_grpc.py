@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PromptFilterServiceStub:
-    """Judges texts. Called by the gateway alone.
+    """Judges texts. The gateway alone may ask for a prompt's check, the image filter alone for what it read in a picture.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,27 @@ class PromptFilterServiceStub:
                 request_serializer=portcullis_dot_v1_dot_prompt__filter__pb2.PromptFilterServiceCheckPromptRequest.SerializeToString,
                 response_deserializer=portcullis_dot_v1_dot_prompt__filter__pb2.PromptFilterServiceCheckPromptResponse.FromString,
                 _registered_method=True)
+        self.MeasureTexts = channel.unary_unary(
+                '/portcullis.v1.PromptFilterService/MeasureTexts',
+                request_serializer=portcullis_dot_v1_dot_prompt__filter__pb2.MeasureTextsRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_prompt__filter__pb2.MeasureTextsResponse.FromString,
+                _registered_method=True)
 
 
 class PromptFilterServiceServicer:
-    """Judges texts. Called by the gateway alone.
+    """Judges texts. The gateway alone may ask for a prompt's check, the image filter alone for what it read in a picture.
     """
 
     def CheckPrompt(self, request, context):
         """Measures one prompt and says what the active policy makes of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MeasureTexts(self, request, context):
+        """Measures texts that stand in a picture: signals alone. Nobody asked for what they say, so that there is no verdict
+        and never a clearance.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +74,11 @@ def add_PromptFilterServiceServicer_to_server(servicer, server):
                     request_deserializer=portcullis_dot_v1_dot_prompt__filter__pb2.PromptFilterServiceCheckPromptRequest.FromString,
                     response_serializer=portcullis_dot_v1_dot_prompt__filter__pb2.PromptFilterServiceCheckPromptResponse.SerializeToString,
             ),
+            'MeasureTexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.MeasureTexts,
+                    request_deserializer=portcullis_dot_v1_dot_prompt__filter__pb2.MeasureTextsRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_prompt__filter__pb2.MeasureTextsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'portcullis.v1.PromptFilterService', rpc_method_handlers)
@@ -70,7 +88,7 @@ def add_PromptFilterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PromptFilterService:
-    """Judges texts. Called by the gateway alone.
+    """Judges texts. The gateway alone may ask for a prompt's check, the image filter alone for what it read in a picture.
     """
 
     @staticmethod
@@ -90,6 +108,33 @@ class PromptFilterService:
             '/portcullis.v1.PromptFilterService/CheckPrompt',
             portcullis_dot_v1_dot_prompt__filter__pb2.PromptFilterServiceCheckPromptRequest.SerializeToString,
             portcullis_dot_v1_dot_prompt__filter__pb2.PromptFilterServiceCheckPromptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MeasureTexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.PromptFilterService/MeasureTexts',
+            portcullis_dot_v1_dot_prompt__filter__pb2.MeasureTextsRequest.SerializeToString,
+            portcullis_dot_v1_dot_prompt__filter__pb2.MeasureTextsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PromptFilterServiceStub:
-    """Judges texts. Called by the gateway alone."""
+    """Judges texts. The gateway alone may ask for a prompt's check, the image filter alone for what it read in a picture."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,17 +35,25 @@ class PromptFilterServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PromptFilterServiceAsyncStub: ...
     CheckPrompt: _grpc.UnaryUnaryMultiCallable[_prompt_filter_pb2.PromptFilterServiceCheckPromptRequest, _prompt_filter_pb2.PromptFilterServiceCheckPromptResponse]
     """Measures one prompt and says what the active policy makes of it."""
+    MeasureTexts: _grpc.UnaryUnaryMultiCallable[_prompt_filter_pb2.MeasureTextsRequest, _prompt_filter_pb2.MeasureTextsResponse]
+    """Measures texts that stand in a picture: signals alone. Nobody asked for what they say, so that there is no verdict
+    and never a clearance.
+    """
 
 @_typing.type_check_only
 class PromptFilterServiceAsyncStub(PromptFilterServiceStub):
-    """Judges texts. Called by the gateway alone."""
+    """Judges texts. The gateway alone may ask for a prompt's check, the image filter alone for what it read in a picture."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckPrompt: _aio.UnaryUnaryMultiCallable[_prompt_filter_pb2.PromptFilterServiceCheckPromptRequest, _prompt_filter_pb2.PromptFilterServiceCheckPromptResponse]  # type: ignore[assignment]
     """Measures one prompt and says what the active policy makes of it."""
+    MeasureTexts: _aio.UnaryUnaryMultiCallable[_prompt_filter_pb2.MeasureTextsRequest, _prompt_filter_pb2.MeasureTextsResponse]  # type: ignore[assignment]
+    """Measures texts that stand in a picture: signals alone. Nobody asked for what they say, so that there is no verdict
+    and never a clearance.
+    """
 
 class PromptFilterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Judges texts. Called by the gateway alone."""
+    """Judges texts. The gateway alone may ask for a prompt's check, the image filter alone for what it read in a picture."""
 
     @_abc_1.abstractmethod
     def CheckPrompt(
@@ -54,5 +62,15 @@ class PromptFilterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_prompt_filter_pb2.PromptFilterServiceCheckPromptResponse, _abc.Awaitable[_prompt_filter_pb2.PromptFilterServiceCheckPromptResponse]]:
         """Measures one prompt and says what the active policy makes of it."""
+
+    @_abc_1.abstractmethod
+    def MeasureTexts(
+        self,
+        request: _prompt_filter_pb2.MeasureTextsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prompt_filter_pb2.MeasureTextsResponse, _abc.Awaitable[_prompt_filter_pb2.MeasureTextsResponse]]:
+        """Measures texts that stand in a picture: signals alone. Nobody asked for what they say, so that there is no verdict
+        and never a clearance.
+        """
 
 def add_PromptFilterServiceServicer_to_server(servicer: PromptFilterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

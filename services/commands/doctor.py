@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from importlib.metadata import distributions, metadata
+from importlib.util import find_spec
 
 import typer
 from rich.console import Console
@@ -39,6 +40,7 @@ def examine() -> Iterator[Finding]:
     yield _python()
     yield from _extras()
     yield from _packages_at_odds()
+    yield from _text_reader()
     if missing("core"):
         return
     from services.commands import checkup
@@ -63,6 +65,18 @@ def _extras() -> Iterator[Finding]:
         else:
             level = Level.NOTE if extra in OPTIONAL_EXTRAS else Level.BAD
             yield Finding(level, f"[{extra}]", f"lacks {', '.join(lacking)}", pip_command([extra]))
+
+
+def _text_reader() -> Iterator[Finding]:
+    """What reads text in pictures is in no extra: it asks for another OpenCV than ours."""
+    if missing("image-filter"):
+        return
+    from services.image_filter.text_lines import INSTALL, PACKAGE
+
+    if find_spec(PACKAGE) is None:
+        yield Finding(Level.BAD, "text reader", "nothing that reads text in pictures is installed", INSTALL)
+    else:
+        yield Finding(Level.GOOD, "text reader", "rapidocr-onnxruntime is installed")
 
 
 def _packages_at_odds() -> Iterator[Finding]:

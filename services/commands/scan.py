@@ -91,16 +91,21 @@ def scan_images(folder: Folder, target: Target, policy_file: PolicyFile = DEFAUL
 
     Example: portcullis scan images photos/ verdicts.jsonl
     """
-    _need("image-filter")
+    for extra in ("prompt-filter", "image-filter"):
+        _need(extra)
+    from services.commands.scan_texts import with_its_texts
     from services.image_filter.pipeline import ImagePipeline
     from services.image_filter.settings import ImageFilterSettings
+    from services.prompt_filter.pipeline import PromptPipeline
+    from services.prompt_filter.settings import PromptFilterSettings
 
     with told_plainly():
         policy = _policy(policy_file)
+        words = PromptPipeline.load(PromptFilterSettings())
         pipeline = ImagePipeline.load(ImageFilterSettings())
 
         def judge(path: Path) -> Row:
-            measurement = pipeline.measure(path.read_bytes()).measurement
+            measurement = with_its_texts(pipeline.measure(path.read_bytes()), words)
             judged: Judged = measurement, evaluate(policy, "upload", TIER, measurement)
             return verdict_row(path.relative_to(folder).as_posix(), [judged], policy)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from services.combo_filter.pipeline import ComboPipeline, Operation
 from services.combo_filter.settings import ComboFilterSettings
 from services.commands.scan_rows import Judged
+from services.commands.scan_texts import with_its_texts
 from services.core.imaging import Sanitised, sanitise_mask
 from services.core.policy.document import Policy
 from services.core.policy.evaluate import evaluate
@@ -43,7 +44,7 @@ class PairJudge:
         """The prompt's, the upload's and the pair's measurement, each with what the policy makes of it."""
         prompt_half = self.words.measure(prompt, negative)
         looked = self.sight.measure(image)
-        upload_half, picture = looked.measurement, looked.sanitised
+        upload_half, picture = with_its_texts(looked, self.words), looked.sanitised
         clean_mask = _mask(operation, mask, picture)
         halves = prompt_half.signals, upload_half.signals
         pair = self.both.measure(operation, prompt, negative, picture.png, clean_mask, *halves)

@@ -19,6 +19,7 @@ from services.image_filter.pipeline import ImagePipeline
 from services.image_filter.refresh import BankRefresh
 from services.image_filter.servicer import ImageFilterServicer
 from services.image_filter.settings import ImageFilterSettings
+from services.image_filter.text_judge import TextJudge
 
 
 async def build(house: HouseSettings) -> App:
@@ -29,18 +30,21 @@ async def build(house: HouseSettings) -> App:
     policy = await ActivePolicy.load(database, house.policy_stale_seconds)
     banks = BankRefresh(database, pipeline, settings.banks_stale_seconds, house.database())
     await banks.load()
-    servicer = ImageFilterServicer(pipeline, banks, Judge.load(house, "image_filter", policy))
+    texts = TextJudge(house)
+    servicer = ImageFilterServicer(pipeline, banks, texts, Judge.load(house, "image_filter", policy))
     telemetry.show_models(pipeline.models)
     structlog.get_logger(__name__).info("detectors", licences=pipeline.licences)
 
     async def ready() -> None:
         await policy.ready()
         await banks.ready()
+        await texts.ready()
 
     async def close() -> None:
         pipeline.close()
         with suppress(Unavailable):
             await banks.write_seen()
+        await texts.close()
         await database.close()
 
     return App(

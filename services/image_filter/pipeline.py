@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,7 +11,6 @@ from services.core.policy.categories import CATEGORIES
 from services.core.signals import Measurement, ModelVersion, with_zeros
 from services.core.timing import timed
 from services.image_filter.banks import Banks
-from services.image_filter.compose import minors
 from services.image_filter.detectors import Detector, Found
 from services.image_filter.detectors.age import AgeDetector
 from services.image_filter.detectors.explicit import load_explicit
@@ -21,21 +20,27 @@ from services.image_filter.detectors.photo import PhotoDetector
 from services.image_filter.detectors.sharpness import Sharpness
 from services.image_filter.detectors.skin import Skin
 from services.image_filter.settings import ImageFilterSettings
+from services.image_filter.text_reader import PARTLY_READ, PaintedText, Reading, TextReader
 
 
 @dataclass(frozen=True, slots=True)
 class ImageMeasurement:
-    """What the filter says of one picture, and the picture that all later steps use."""
+    """What the filter says of one picture, and the picture that all later steps use.
+
+    `texts` stand in it; what they say is for the prompt filter to measure (`text_judge`).
+    """
 
     measurement: Measurement
     sanitised: Sanitised
+    texts: tuple[PaintedText, ...] = ()
 
 
 class ImagePipeline:
     """Detectors in order, each seeing what the earlier ones found; then the banks, which may be exchanged meanwhile."""
 
-    def __init__(self, detectors: tuple[Detector, ...], banks: Banks) -> None:
+    def __init__(self, detectors: tuple[Detector, ...], banks: Banks, reader: TextReader) -> None:
         self._detectors = detectors
+        self._reader = reader
         self.banks = banks
 
     @classmethod
@@ -44,7 +49,8 @@ class ImagePipeline:
         photo = PhotoDetector(settings.photo_model, settings.photo_model_sha256)
         opinion = (load_opinion(settings.opinion_uri, settings.opinion_sha256),) if settings.opinion_uri else ()
         explicit = load_explicit(settings.explicit)
-        return cls((*explicit, Mtcnn(), photo, AgeDetector(), Skin(), Sharpness(), *opinion), Banks((), "none"))
+        reader = TextReader(settings.text_finder_model, settings.text_finder_model_sha256)
+        return cls((*explicit, Mtcnn(), photo, AgeDetector(), Skin(), Sharpness(), *opinion), Banks((), "none"), reader)
 
     @property
     def licences(self) -> dict[str, str]:
@@ -54,7 +60,8 @@ class ImagePipeline:
     @property
     def models(self) -> tuple[ModelVersion, ...]:
         """The models that take part, the banks' state among them."""
-        return (*(detector.model for detector in self._detectors), ModelVersion("banks", self.banks.version))
+        detectors = (detector.model for detector in self._detectors)
+        return (*detectors, *self._reader.models, ModelVersion("banks", self.banks.version))
 
     def measure(self, data: bytes, tenant: str | None = None) -> ImageMeasurement:
         """`measure_all` of one picture."""
@@ -71,10 +78,13 @@ class ImagePipeline:
         with timed(timings, "sanitise"), ThreadPoolExecutor(len(batch)) as side_by_side:
             pictures = list(side_by_side.map(sanitise, batch))
         views = [(picture.rgb, *picture.others) for picture in pictures]
-        found = iter(self._look([view for own in views for view in own], tenant, timings))
+        flat = [view for own in views for view in own]
+        found = iter(self._look(flat, tenant, timings))
+        with timed(timings, "text-reader"):
+            readings = iter(self._reader.read(flat))
         share = {step: milliseconds / len(batch) for step, milliseconds in timings.items()}
         return [
-            ImageMeasurement(Measurement(minors(_joined(next(found) for _ in own)), self.models, share), picture)
+            self._measured(picture, [next(found) for _ in own], [next(readings) for _ in own], share)
             for own, picture in zip(views, pictures, strict=True)
         ]
 
@@ -82,6 +92,15 @@ class ImagePipeline:
         """End the detectors' processes."""
         for detector in self._detectors:
             detector.close()
+
+    def _measured(
+        self, picture: Sanitised, found: Sequence[Found], readings: Sequence[Reading], timings: dict[str, float]
+    ) -> ImageMeasurement:
+        """Whatever is seen and read in any view of a picture: as it is shown, and what its transparency hides."""
+        signals = tuple(dict.fromkeys(signal for view in found for signal in view))
+        texts = tuple(dict.fromkeys(text for reading in readings for text in reading.texts))
+        capabilities = () if all(reading.whole for reading in readings) else (PARTLY_READ,)
+        return ImageMeasurement(Measurement(signals, self.models, timings, capabilities), picture, texts)
 
     def _look(self, pictures: Sequence[Rgb], tenant: str | None, timings: dict[str, float]) -> list[Found]:
         """All signals of each picture; a score of 0 for what was looked for and not found."""
@@ -97,8 +116,3 @@ class ImagePipeline:
                 old + with_zeros(banks.search(picture, tenant), ["known_image"], banks.source)
                 for old, picture in zip(found, pictures, strict=True)
             ]
-
-
-def _joined(views: Iterable[Found]) -> Found:
-    """Whatever is seen in any view of a picture: as it is shown, and what its transparency hides."""
-    return tuple(dict.fromkeys(signal for signals in views for signal in signals))

@@ -3,8 +3,8 @@
 A region is the square surroundings of a blob as SIFT finds them, an extremum of the difference of Gaussians in place
 and scale (Lowe, "Distinctive Image Features from Scale-Invariant Keypoints", 2004). It moves and grows with what it
 shows, so a crop has the same regions as the whole, as long as they lie inside. Each is hashed by itself, as are the
-segments of Steinebach, Liu and Yannikos, "Efficient Cropping-Resistant Robust Image Hashing", 2014, but takes in a quarter of
-the longer side or more: a small logo or a caption that two pictures share is no region.
+segments of Steinebach, Liu and Yannikos, "Efficient Cropping-Resistant Robust Image Hashing", 2014, but takes in a
+quarter of the longer side or more: a small logo or a caption that two pictures share is no region.
 
 The bits are those of the 16 × 16 lowest waves, in the orientation in which the region grows brighter to the right, and
 less so downwards: one query does for all 8 orientations.

@@ -17,6 +17,7 @@ from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
 from services.image_filter.pipeline import ImageMeasurement, ImagePipeline
 from services.image_filter.refresh import BankRefresh
+from services.image_filter.text_judge import TextJudge
 
 MOST_IMAGES = 16
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -25,9 +26,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class ImageFilterServicer(stubs.ImageFilterServiceServicer):
     """Judges uploads and outputs."""
 
-    def __init__(self, pipeline: ImagePipeline, banks: BankRefresh, judge: Judge) -> None:
+    def __init__(self, pipeline: ImagePipeline, banks: BankRefresh, texts: TextJudge, judge: Judge) -> None:
         self._pipeline = pipeline
         self._banks = banks
+        self._texts = texts
         self._judge = judge
 
     async def CheckImages(self, request: pb.CheckImagesRequest, context: Context) -> pb.CheckImagesResponse:
@@ -52,9 +54,10 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
         picture, mask = measured.sanitised, b""
         if image.mask:
             mask = await asyncio.to_thread(sanitise_mask, image.mask, picture)
+        measurement = await self._texts.judge(subject, measured.measurement, measured.texts)
         digests = _digests(measured, mask, image.request_digest)
         return pb.CheckedImage(
-            check=self._judge.judge(subject, stage, digests, measured.measurement),
+            check=self._judge.judge(subject, stage, digests, measurement),
             image=picture.png,
             mask=mask,
             width=picture.width,

@@ -75,6 +75,10 @@ class ImageFilterSettings(RoomSettings):
         description="ShieldGemma 2 for a second opinion on doubtful pictures: a folder or hf://owner/name@commit.",
     )
     opinion_sha256: str = Field("", description="Digest of its folder, see docs/operators.md.")
+    text_finder_model: str = Field(
+        "models/text/finder.onnx", description="Network that finds where text may stand (ONNX); ships with the house."
+    )
+    text_finder_model_sha256: str = Field("", description="Digest of a text finder that does not ship with the house.")
     banks_stale_seconds: float = Field(
         300.0, ge=5, le=86_400, description="Seconds that the banks may go unconfirmed before the room refuses."
     )

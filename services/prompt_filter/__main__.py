@@ -41,7 +41,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.PromptFilterService",
         register=lambda server: stubs.add_PromptFilterServiceServicer_to_server(servicer, server),
-        callers={"CheckPrompt": frozenset({"gateway"})},
+        callers={"CheckPrompt": frozenset({"gateway"}), "MeasureTexts": frozenset({"image_filter"})},
         settings=settings,
         background=[policy.keep_fresh, candidates.keep_fresh, banks.follow, banks.keep_fresh, banks.keep_people],
         ready=ready,

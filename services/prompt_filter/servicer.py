@@ -8,6 +8,7 @@ from portcullis.v1 import prompt_filter_pb2 as pb
 from portcullis.v1 import prompt_filter_pb2_grpc as stubs
 from portcullis.v1.checks_pb2 import Subject
 from services.core.clearance import prompt_digests
+from services.core.rpc import convert
 from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
 from services.core.verdicts import Verdict
@@ -15,11 +16,12 @@ from services.prompt_filter.bank_source import WordBanks
 from services.prompt_filter.banks import Added
 from services.prompt_filter.candidates import Candidates, Shadow
 from services.prompt_filter.guard import Guard, second_opinion
+from services.prompt_filter.painted import measure_painted, require_painted
 from services.prompt_filter.pipeline import PromptPipeline
 
 
 class PromptFilterServicer(stubs.PromptFilterServiceServicer):
-    """Judges prompts."""
+    """Judges prompts, and measures what stands in pictures."""
 
     def __init__(self, candidates: Candidates, banks: WordBanks, judge: Judge, guard: Guard | None) -> None:
         self._candidates = candidates
@@ -45,6 +47,16 @@ class PromptFilterServicer(stubs.PromptFilterServiceServicer):
             check=self._judge.judge(subject, "prompt", digests, measured),
             language=measured.language,
             language_confidence=measured.language_confidence,
+        )
+
+    async def MeasureTexts(self, request: pb.MeasureTextsRequest, context: Context) -> pb.MeasureTextsResponse:
+        """Texts out of a picture: what they say, without a verdict and without a clearance."""
+        texts = require_painted(request.texts)
+        pipeline, added = self._candidates.active(), self._banks.of(request.subject.tenant)
+        measured = await asyncio.to_thread(measure_painted, pipeline, texts, added)
+        return pb.MeasureTextsResponse(
+            texts=[pb.MeasuredText(signals=map(convert.signal_to_proto, one.signals)) for one in measured],
+            models=[convert.model_to_proto(model) for model in measured[0].models],
         )
 
     def _verdict(self, shadow: PromptPipeline, subject: Subject, prompt: tuple[str, str], added: Added) -> Verdict:

@@ -32,6 +32,8 @@ from services.image_filter.hashes import entry_of
 from services.image_filter.pipeline import ImagePipeline
 from services.image_filter.refresh import BankRefresh
 from services.image_filter.servicer import ImageFilterServicer
+from services.image_filter.text_judge import TextJudge
+from services.image_filter.text_reader import TextReader
 
 PHOTO = data.astronaut()
 ENTRY = BankEntry("bank", "a", (Hash("pdq", bytes(range(32))), Hash("region", bytes(32))), labels=("case-1", "x"))
@@ -260,10 +262,10 @@ async def test_an_entry_that_is_gone_is_not_counted(house: Database) -> None:
 
 
 async def test_banks_that_nobody_confirms_are_not_relied_on(db: Database) -> None:
-    pipeline = ImagePipeline((), Banks((), "none"))
+    pipeline = ImagePipeline((), Banks((), "none"), cast(TextReader, None))
     refresh = BankRefresh(db, pipeline, stale_seconds=0.2)
     await refresh.load()
-    servicer = ImageFilterServicer(pipeline, refresh, cast(Judge, None))
+    servicer = ImageFilterServicer(pipeline, refresh, cast(TextJudge, None), cast(Judge, None))
     request = CheckImagesRequest(stage=STAGE_UPLOAD, images=[UncheckedImage(image=b"any")])
     await asyncio.sleep(0.3)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.core.errors import Unavailable
-from services.core.policy.categories import CATEGORIES, IMAGE_ONLY, PAIR_ONLY, Stage
+from services.core.policy.categories import CATEGORIES, IMAGE_ONLY, PAIR_ONLY, TEXT_ONLY, Stage
 from services.core.signals import Measurement
 
-_PICTURE = frozenset({"sexual", "sexual.minors", "realistic_face", "known_image"})
+# What a picture shows and what is written in it; whether it is one of ours is for provenance to say.
+_PICTURE = frozenset(CATEGORIES) - TEXT_ONLY - PAIR_ONLY - {"lineage"}
 REQUIRED: Mapping[Stage, frozenset[str]] = {
     "prompt": frozenset(CATEGORIES) - IMAGE_ONLY - PAIR_ONLY,
     "upload": _PICTURE,

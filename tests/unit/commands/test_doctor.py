@@ -89,3 +89,12 @@ def test_no_detector_of_explicit_content_is_found(monkeypatch):
     monkeypatch.setenv("PORTCULLIS_IMAGE_FILTER_EXPLICIT", "[]")
     (finding,) = checkup.explicit()
     assert finding.level is Level.BAD
+
+
+def test_a_missing_text_reader_is_found_with_the_command_that_brings_it(monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+
+    (finding,) = doctor._text_reader()
+
+    assert finding.level is Level.BAD
+    assert "--no-deps rapidocr-onnxruntime" in finding.mend

@@ -20,6 +20,9 @@ from services.image_filter.detectors.photo import distinct, face_score, joined
 from services.image_filter.geometry import at_most, scaled_box, surroundings
 from services.image_filter.pipeline import ImagePipeline
 from services.image_filter.settings import ImageFilterSettings
+from services.image_filter.text_reader import TextReader
+
+READER = TextReader(ImageFilterSettings().text_finder_model)
 
 
 def png(pixels: Rgb) -> bytes:
@@ -87,9 +90,10 @@ def test_a_flat_scene_is_neither_photo_nor_face_nor_explicit(pipeline: ImagePipe
 def test_the_measurement_names_models_and_times(pipeline: ImagePipeline) -> None:
     measured = pipeline.measure(png(scene(1)))
 
-    steps = {"sanitise", "nudenet", "mtcnn", "photo", "age", "skin-map", "laplacian", "banks"}
+    steps = {"sanitise", "nudenet", "mtcnn", "photo", "age", "skin-map", "laplacian", "text-reader", "banks"}
     assert set(measured.measurement.timings) == steps
-    assert {model.name for model in measured.measurement.models} == steps - {"sanitise"}
+    models = steps - {"sanitise", "text-reader"} | {"text-finder", "pp-ocr"}
+    assert {model.name for model in measured.measurement.models} == models
 
 
 def test_every_detector_names_its_licence(pipeline: ImagePipeline) -> None:
@@ -126,7 +130,7 @@ class Broken:
 
 def test_a_detector_that_errs_fails_the_request() -> None:
     with pytest.raises(Unavailable):
-        ImagePipeline((Broken(),), Banks((), "none")).measure(png(scene(1)))
+        ImagePipeline((Broken(),), Banks((), "none"), READER).measure(png(scene(1)))
 
 
 def find(score: float, box: Box) -> Signal:

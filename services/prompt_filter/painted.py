@@ -1,0 +1,53 @@
+"""Texts that were read out of pictures, by a reader that now and then leaves out a blank."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.core.errors import InvalidInput
+from services.prompt_filter.banks import NOTHING_ADDED, Added
+from services.prompt_filter.pipeline import PromptMeasurement, PromptPipeline
+from services.prompt_filter.validate import validate
+from services.prompt_filter.vocabulary import Vocabulary, vocabulary
+
+MOST_TEXTS, MOST_CHARACTERS = 128, 1_000
+_LETTERS = re.compile(r"[A-Za-z]{5,}")
+
+
+def require_painted(texts: Sequence[str]) -> list[str]:
+    """The texts; raises InvalidInput where they are too many, too long or no text."""
+    if not 1 <= len(texts) <= MOST_TEXTS:
+        raise InvalidInput("texts", f"are {len(texts)}, allowed are 1 to {MOST_TEXTS}")
+    for number, text in enumerate(texts):
+        field = f"texts[{number}]"
+        if len(text) > MOST_CHARACTERS:
+            raise InvalidInput(field, f"has {len(text)} characters, allowed are 1 to {MOST_CHARACTERS}")
+        validate(text, field)
+    return list(texts)
+
+
+def measure_painted(
+    pipeline: PromptPipeline, texts: Sequence[str], added: Added = NOTHING_ADDED
+) -> list[PromptMeasurement]:
+    """What each text says, with its blanks as they were read and as they must have been; blocking."""
+    return [_measured(pipeline, text, added) for text in texts]
+
+
+def with_blanks(text: str, words: Vocabulary) -> str:
+    """`text` with blanks between words that stand joined ("HOWTO BAKEACAKE"); other words stay as they are."""
+
+    def spaced(found: re.Match[str]) -> str:
+        letters = found.group()
+        parts = None if letters.lower() in words else words.split(letters.lower())
+        return " ".join(parts) if parts and all(part in words for part in parts) else letters
+
+    return _LETTERS.sub(spaced, text)
+
+
+def _measured(pipeline: PromptPipeline, text: str, added: Added) -> PromptMeasurement:
+    read = pipeline.measure(text, added=added)
+    if (spaced := with_blanks(text, vocabulary())) == text:
+        return read
+    return replace(read, signals=(*read.signals, *pipeline.measure(spaced, added=added).signals))
