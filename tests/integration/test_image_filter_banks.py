@@ -51,7 +51,7 @@ async def house(db: Database) -> Database:
 @pytest.fixture
 async def refresh(house: Database, database: str) -> AsyncIterator[BankRefresh]:
     """A pipeline's banks, loaded and followed as the service does."""
-    refresh = BankRefresh(house, ImagePipeline((), Banks((), "none")), 60, database)
+    refresh = BankRefresh(house, ImagePipeline((), Banks((), "none"), cast(TextReader, None)), 60, database)
     await refresh.load()
     task = asyncio.create_task(refresh.follow())
     await asyncio.sleep(0.2)  # until it listens
