@@ -29,7 +29,7 @@ _FACES = {"clic_0369", "clic_100f", "clic_1cba", "clic_28d2", "clic_a10a", "clic
 _FACES |= {"kodim04", "kodim14", "kodim15", "kodim18"}
 _NEITHER = {"kodim12", "kodim17", "kodim09", "kodim10", "clic_7e49"}
 _FACELESS_SAMPLES = ("coffee", "chelsea", "rocket", "brick", "grass", "gravel", "coins", "immunohistochemistry", "cat")
-_DRAWN = 120
+_DRAWN = 90
 _SEED = 1_000_003
 
 

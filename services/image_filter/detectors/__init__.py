@@ -33,3 +33,9 @@ class Detector(Protocol):
     def close(self) -> None:
         """Give back what it holds."""
         ...
+
+
+def tempered(score: float, too_sure: float) -> float:
+    """The probability behind the `score` of a detector whose odds are `too_sure` times too high."""
+    odds = score / (1 - score + 1e-6) / too_sure
+    return odds / (1 + odds)

@@ -16,7 +16,7 @@ from services.core.apart import Apart
 from services.core.errors import ConfigurationError, Unavailable
 from services.core.imaging import Rgb
 from services.core.signals import ModelVersion, Signal
-from services.image_filter.detectors import Found
+from services.image_filter.detectors import Found, tempered
 from services.image_filter.detectors.nudenet_looks import EXPLICIT
 from services.image_filter.geometry import at_most, scaled_box
 
@@ -27,6 +27,7 @@ _SURE = 0.4  # from here on a part makes a person
 _EACH_HAS = {"FACE": 1, "BELLY": 1, "GENITALIA": 1, "ANUS": 1, "BREAST": 2, "BUTTOCKS": 2, "ARMPITS": 2, "FEET": 2}
 _MANY = 10
 _SECONDS = 20.0
+_FACE_TOO_SURE = 4.0  # it takes cats and dogs close to the camera for faces
 
 
 class NudeNet:
@@ -85,7 +86,7 @@ class NudeNet:
         if part["class"] in EXPLICIT:
             scores["sexual"] = part["score"]
         if part["class"] in _FACES:
-            scores["concept.face"] = part["seen"]
+            scores["concept.face"] = tempered(part["seen"], _FACE_TOO_SURE)
         return [Signal(category, score, self.model.source, box) for category, score in scores.items()]
 
     def _people(self, parts: Sequence[dict[str, Any]]) -> list[Signal]:

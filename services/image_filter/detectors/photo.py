@@ -20,9 +20,12 @@ from services.image_filter.geometry import square, surroundings
 
 _SIDE = 112
 _MOST_FACES = 16  # candidates judged per picture, surest first
-_CONTEXTS = (1.3, 1.9)  # each face is seen close and with hair, collar and background
+_CONTEXTS = (0.75, 1.3, 1.9)  # each face is seen so close that brushes show, whole, and with hair and collar
 _DOUBT = 0.4  # log odds added to P(photograph): what is in doubt counts as one; chosen on held-out photographs
-_OWN_EYES = 0.7  # how much of the network's log odds of a face is added to the detector's
+_OWN_EYES, _AT_MOST = (
+    0.6,
+    3.0,
+)  # part of its own log odds of a face that the network adds to the detector's; their limit
 _SAME_FACE = 0.4  # boxes that share this much of their union are one face
 
 Scores = NDArray[np.float32]
@@ -86,7 +89,8 @@ def distinct(signals: Found) -> list[Signal]:
 
 def face_score(found: float, looks: float) -> float:
     """P(face) from the detector's score and the network's own: their log odds added, the network's in part."""
-    return float(1 / (1 + np.exp(-_log_odds(found) - _OWN_EYES * _log_odds(looks))))
+    own = np.clip(_log_odds(looks), -_AT_MOST, _AT_MOST)
+    return float(1 / (1 + np.exp(-_log_odds(found) - _OWN_EYES * own)))
 
 
 def joined(views: Sequence[float]) -> float:
