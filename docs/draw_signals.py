@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,18 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from services.commands.default_policy import DEFAULT_POLICY
+from services.commands.scan_texts import with_its_texts
 from services.core.imaging import encode
 from services.core.policy.document import Policy, load_policy
 from services.core.policy.evaluate import evaluate
 from services.core.signals import BankMatch, Box, Measurement, Signal
-from services.image_filter.banks import Banks, entry_of
+from services.image_filter.banks import Banks
+from services.image_filter.hashes import entry_of
 from services.image_filter.pipeline import ImagePipeline
 from services.image_filter.settings import ImageFilterSettings
-from training.image_filter.drawn import anime_face, shaded_head
+from services.prompt_filter.pipeline import PromptPipeline
+from services.prompt_filter.settings import PromptFilterSettings
+from training.image_filter.drawn import shaded_head, vector_face
 
 Rgb = NDArray[np.uint8]
 
@@ -35,12 +40,12 @@ _LISTED += ("concept.photo", "concept.face", "concept.child", "concept.people", 
 
 def examples() -> Iterator[tuple[str, bytes]]:
     """Names and files."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(11)
     yield "photograph-of-a-face", encode(data.astronaut())
-    yield "drawn-face", encode(_large(anime_face(rng)))
+    yield "drawn-face", encode(_large(vector_face(rng)))
     yield "bust", encode(_large(shaded_head(rng)))
     yield "photograph-without-a-face", encode(data.chelsea())
-    yield "known-image-turned", encode(np.ascontiguousarray(np.rot90(data.coffee())))
+    yield "known-image-turned", encode(np.ascontiguousarray(np.rot90(data.rocket())))
     yield "painted-text", encode(_sign("kill them all"))
     yield "hidden-under-transparency", _hidden(data.astronaut())
 
@@ -50,12 +55,14 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     policy = load_policy(DEFAULT_POLICY.read_text(encoding="utf-8"), str(DEFAULT_POLICY))
-    pipeline = ImagePipeline.load(ImageFilterSettings())
-    pipeline.banks = Banks([entry_of(data.coffee(), "examples", "coffee", "pdq")], "1")
+    pipeline, words = ImagePipeline.load(ImageFilterSettings()), PromptPipeline.load(PromptFilterSettings())
+    pipeline.banks = Banks([entry_of(data.rocket(), "examples", "rocket")], "1")
     try:
         for name, file in examples():
             measured = pipeline.measure(file)
-            panel(measured.sanitised.rgb, measured.measurement, policy).save(folder / f"{name}.png", optimize=True)
+            measurement = with_its_texts(measured, words)
+            page = panel(measured.sanitised.rgb, measurement, policy)
+            page.quantize(200).save(folder / f"{name}.png", optimize=True)
             print(name)
     finally:
         pipeline.close()
@@ -66,18 +73,28 @@ def panel(picture: Rgb, measurement: Measurement, policy: Policy) -> Image.Image
     scale = _SIDE / max(picture.shape[:2])
     shown = Image.fromarray(picture).resize([round(side * scale) for side in picture.shape[1::-1]])
     draw, font = ImageDraw.Draw(shown), ImageFont.load_default(15)
-    for signal in measurement.signals:
-        if isinstance(signal.evidence, Box) and signal.category in _BOXED and signal.score >= 0.05:
-            box, colour = signal.evidence, _COLOURS.get(signal.category, "#d6262b")
-            corner = (box.x * scale, box.y * scale)
-            draw.rectangle([corner, ((box.x + box.w) * scale, (box.y + box.h) * scale)], outline=colour, width=3)
-            draw.text((corner[0] + 4, corner[1] + 2), f"{signal.category} {signal.score:.2f}", fill=colour, font=font)
-    page = Image.new("RGB", (shown.width + 330, max(shown.height, 330) + 2 * _MARGIN), "white")
+    for place, signal in enumerate(_strongest(measurement.signals)):
+        box, colour = signal.evidence, _COLOURS.get(signal.category, "#d6262b")
+        corner = (box.x * scale, box.y * scale)
+        draw.rectangle([corner, ((box.x + box.w) * scale, (box.y + box.h) * scale)], outline=colour, width=3)
+        label = (corner[0], corner[1] - 20 - 19 * place) if corner[1] > 90 else (corner[0], 4 + 19 * place)
+        draw.rectangle(draw.textbbox(label, f"{signal.category} {signal.score:.2f}", font=font), fill="white")
+        draw.text(label, f"{signal.category} {signal.score:.2f}", fill=colour, font=font)
+    page = Image.new("RGB", (shown.width + 330, max(shown.height, 360) + 2 * _MARGIN), "white")
     page.paste(shown, (_MARGIN, _MARGIN))
     pen, x = ImageDraw.Draw(page), shown.width + 2 * _MARGIN
     for line, (text, colour) in enumerate(_lines(measurement, policy)):
         pen.text((x, _MARGIN + 21 * line), text, fill=colour, font=font)
     return page
+
+
+def _strongest(signals: tuple[Signal, ...]) -> list[Signal]:
+    """Of each category with boxes the highest score."""
+    best: dict[str, Signal] = {}
+    for signal in signals:
+        if isinstance(signal.evidence, Box) and signal.category in _BOXED and signal.score >= 0.05:
+            best[signal.category] = max(signal, best.get(signal.category, signal), key=lambda one: one.score)
+    return [best[category] for category in _BOXED if category in best]
 
 
 def _lines(measurement: Measurement, policy: Policy) -> Iterator[tuple[str, str]]:
@@ -103,9 +120,9 @@ def _large(picture: Rgb) -> Rgb:
 
 
 def _sign(text: str) -> Rgb:
-    image = Image.fromarray(data.coffee())
+    image = Image.fromarray(data.chelsea())
     ImageDraw.Draw(image).text(
-        (60, 40), text, fill="white", font=ImageFont.load_default(64), stroke_width=3, stroke_fill="black"
+        (60, 40), text, fill="white", font=ImageFont.load_default(48), stroke_width=3, stroke_fill="black"
     )
     return np.asarray(image)
 
@@ -114,15 +131,8 @@ def _hidden(picture: Rgb) -> bytes:
     """A file whose picture stands under full transparency, but for a corner."""
     alpha = np.zeros(picture.shape[:2], np.uint8)
     alpha[:60, :60] = 255
-    return encode_with_alpha(np.dstack([picture, alpha]))
-
-
-def encode_with_alpha(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of (h, w, 4) pixels."""
-    from io import BytesIO
-
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(np.dstack([picture, alpha])).save(file, "PNG")
     return file.getvalue()
 
 
