@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg
 import pytest
@@ -43,3 +45,24 @@ async def db(database: str) -> AsyncIterator[Database]:
     pool = await Database.open(database)
     yield pool
     await pool.close()
+
+
+@pytest.fixture(scope="session")
+def new_port_base() -> Callable[[], int]:
+    """Gives the first of ten free ports for a house, below those that the system hands to clients meanwhile."""
+    places = itertools.count(os.getpid())
+
+    def take() -> int:
+        bases = (20_000 + place % 1_200 * 10 for place in places)
+        return next(base for base in bases if all(map(_is_free, range(base, base + 10))))
+
+    return take
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

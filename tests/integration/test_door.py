@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -56,17 +55,11 @@ async def nothing(_context: Context) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> HouseSettings:
+def house(tmp_path: Path, new_port_base: Callable[[], int]) -> HouseSettings:
     tls.create_ca(tmp_path / "tls")
     for identity in ("generator", "gateway", "review"):
         tls.issue_certificate(tmp_path / "tls", identity)
-    return HouseSettings(home=tmp_path, port_base=free_port_base(), drain_seconds=1)
-
-
-def free_port_base() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return min(int(probe.getsockname()[1]), 60_000)
+    return HouseSettings(home=tmp_path, port_base=new_port_base(), drain_seconds=1)
 
 
 @asynccontextmanager

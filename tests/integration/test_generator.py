@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -63,10 +62,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(home: Path) -> AsyncIterator[HouseSettings]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        base = min(int(probe.getsockname()[1]), 60_000)
+async def house(home: Path, new_port_base: Callable[[], int]) -> AsyncIterator[HouseSettings]:
+    base = new_port_base()
     settings = HouseSettings(home=home, port_base=base, drain_seconds=1)
     stopping = asyncio.Event()
     with pytest.MonkeyPatch.context() as environment:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
@@ -39,10 +38,10 @@ def sign(text: str) -> bytes:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> HouseSettings:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        base = min(int(probe.getsockname()[1]), 60_000)
+async def house(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, new_port_base: Callable[[], int]
+) -> HouseSettings:
+    base = new_port_base()
     for room in BUILDS:
         monkeypatch.setenv(f"PORTCULLIS_{room.upper()}_METRICS_PORT", "0")
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=base, drain_seconds=1)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -30,10 +29,10 @@ SUBJECT = checks_pb2.Subject(
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HouseSettings]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        base = min(int(probe.getsockname()[1]), 60_000)
+async def house(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, new_port_base: Callable[[], int]
+) -> AsyncIterator[HouseSettings]:
+    base = new_port_base()
     monkeypatch.setenv("PORTCULLIS_PROMPT_FILTER_METRICS_PORT", "0")
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=base, drain_seconds=1)
     await provision(settings)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,16 +47,12 @@ def suspicious_heads() -> bytes:
     return data.getvalue()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
-async def house(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HouseSettings]:
+async def house(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, new_port_base: Callable[[], int]
+) -> AsyncIterator[HouseSettings]:
     monkeypatch.setenv("PORTCULLIS_PROMPT_FILTER_METRICS_PORT", "0")
-    settings = HouseSettings(home=tmp_path, dsn=database, port_base=min(free_port(), 60_000), drain_seconds=1)
+    settings = HouseSettings(home=tmp_path, dsn=database, port_base=new_port_base(), drain_seconds=1)
     await provision(settings)
     stopping = asyncio.Event()
     task = asyncio.create_task(servers.serve("prompt_filter", build, settings, stopping))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -46,10 +45,10 @@ def scene(left: int = 60) -> bytes:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HouseSettings]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        base = min(int(probe.getsockname()[1]), 60_000)
+async def house(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, new_port_base: Callable[[], int]
+) -> AsyncIterator[HouseSettings]:
+    base = new_port_base()
     monkeypatch.setenv("PORTCULLIS_PROVENANCE_METRICS_PORT", "0")
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=base, drain_seconds=1)
     await provision(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -65,15 +64,15 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, database: str, db: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+async def desk(
+    tmp_path: Path, database: str, db: Database, monkeypatch: pytest.MonkeyPatch, new_port_base: Callable[[], int]
+) -> AsyncIterator[Desk]:
     monkeypatch.setenv("PORTCULLIS_REVIEW_METRICS_PORT", "0")
     tls.create_ca(tmp_path / "tls")
     for identity in ("review", "gateway", ALICE, BOB, EVE):
         tls.issue_certificate(tmp_path / "tls", identity)
     create_evidence_key(tmp_path / "keys" / "evidence.key")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port_base = min(int(probe.getsockname()[1]), 60_000)
+    port_base = new_port_base()
     house = HouseSettings(home=tmp_path, dsn=database, port_base=port_base, drain_seconds=1)
     stopping = asyncio.Event()
     task = asyncio.create_task(servers.serve("review", build, house, stopping))

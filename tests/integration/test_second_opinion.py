@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,13 +41,11 @@ RULE = """
 
 @pytest.fixture
 async def house(
-    tmp_path: Path, database: str, db: Database, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: str, db: Database, monkeypatch: pytest.MonkeyPatch, new_port_base: Callable[[], int]
 ) -> AsyncIterator[HouseSettings]:
     """A prompt filter with a guard, under a policy in which the guard's word counts."""
     guard = tiny_checkpoints.causal(tmp_path / "guard")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        base = min(int(probe.getsockname()[1]), 60_000)
+    base = new_port_base()
     monkeypatch.setenv("PORTCULLIS_PROMPT_FILTER_METRICS_PORT", "0")
     monkeypatch.setenv("PORTCULLIS_PROMPT_FILTER_GUARD_URI", str(guard))
     monkeypatch.setenv("PORTCULLIS_PROMPT_FILTER_GUARD_SHA256", folder_sha256(guard))
