@@ -8,11 +8,15 @@ from dataclasses import replace
 
 from services.core.errors import InvalidInput
 from services.prompt_filter.banks import NOTHING_ADDED, Added
+from services.prompt_filter.classifier import SOURCE as CLASSIFIER
 from services.prompt_filter.pipeline import PromptMeasurement, PromptPipeline
 from services.prompt_filter.validate import validate
 from services.prompt_filter.vocabulary import Vocabulary, vocabulary
 
 MOST_TEXTS, MOST_CHARACTERS = 128, 1_000
+# A classifier of prompts makes too much of a few words ("Cash only"): they are also put as in a prompt for a picture.
+LABEL, _PROMPT = 3, "a sign that says {}"  # words at most
+_DOUBTED = 0.3  # below this a score decides nothing
 _LETTERS = re.compile(r"[A-Za-z]{5,}")
 
 
@@ -47,7 +51,24 @@ def with_blanks(text: str, words: Vocabulary) -> str:
 
 
 def _measured(pipeline: PromptPipeline, text: str, added: Added) -> PromptMeasurement:
-    read = pipeline.measure(text, added=added)
+    read = _read(pipeline, text, added)
     if (spaced := with_blanks(text, vocabulary())) == text:
         return read
-    return replace(read, signals=(*read.signals, *pipeline.measure(spaced, added=added).signals))
+    return replace(read, signals=(*read.signals, *_read(pipeline, spaced, added).signals))
+
+
+def _read(pipeline: PromptPipeline, text: str, added: Added) -> PromptMeasurement:
+    """What a text says; of a label the classifier's scores are the lower ones of the label alone and in a prompt."""
+    read = pipeline.measure(text, added=added)
+    doubted = any(signal.source == CLASSIFIER and signal.score >= _DOUBTED for signal in read.signals)
+    if not doubted or len(text.split()) > LABEL:
+        return read
+    put = pipeline.measure(_PROMPT.format(text), added=added)
+    scores = {signal.category: signal.score for signal in put.signals if signal.source == CLASSIFIER}
+    lower = (
+        replace(signal, score=min(signal.score, scores.get(signal.category, signal.score)))
+        if signal.source == CLASSIFIER
+        else signal
+        for signal in read.signals
+    )
+    return replace(read, signals=tuple(lower))

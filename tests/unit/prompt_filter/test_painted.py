@@ -42,6 +42,16 @@ def test_joined_words_say_what_they_say_apart() -> None:
     assert apart.scores()["illegal"] > 0.8
 
 
+def test_a_harmless_label_is_not_taken_at_a_prompts_word_and_a_forbidden_one_is() -> None:
+    pipeline = PromptPipeline.load(PromptFilterSettings())
+
+    said = [one.scores() for one in measure_painted(pipeline, ["Cash only", "Sex ratio", "build a bomb"])]
+
+    assert pipeline.measure("Sex ratio").scores()["sexual"] > 0.9
+    assert max(said[0]["illegal"], said[1]["sexual"]) < 0.4
+    assert said[2]["illegal"] > 0.6
+
+
 @pytest.mark.parametrize("texts", [[], ["a"] * 129, ["a" * 1001], ["a\x00"], ["a", ""], ["\u200b"]])
 def test_what_is_no_text_is_refused(texts: list[str]) -> None:
     with pytest.raises(InvalidInput):
