@@ -12,8 +12,8 @@ import numpy as np
 from services.core.imaging import Rgb
 from services.image_filter.text_finder import Region
 
-WORK = 3_900  # what one picture may cost, in columns of lines that are read; such a column takes 0.06 to 0.08 ms
-_GATE = 160  # of them for finding out whether there is text, for each million pixels
+WORK = 4_300  # what one picture may cost, in columns of lines that are read; such a column takes 0.06 to 0.08 ms
+_GATE = 350  # of them for finding out whether there is text, for each million pixels
 PIXELS = 240  # of a picture that lines are looked for in, for the price of one column
 LETTERS = 36.0  # height in pixels that capitals are brought to
 _LEAST_LETTERS = 10.0  # what must do where there is much

@@ -26,6 +26,7 @@ _SIDE = 2048  # what is larger is looked at shrunk to this
 _EACH = 20  # what a line costs beside its columns, in columns
 _WELL, _READABLE = 0.88, 0.55  # confidence of a line that needs no second look, and of one that is read at all
 _MOST_LINES = 50
+_ALWAYS = 3  # lines that are looked at mirrored however well they read
 _UPRIGHT, _DOWN, _MIRRORED, _BOTH = range(4)  # ways to look at a line
 
 
@@ -97,7 +98,7 @@ class TextReader:
     def _detect(self, picture: Rgb, looked_at: Sequence[Place], work: Work) -> list[Found]:
         """The lines that show in these places."""
         found = []
-        work.take(cost(looked_at))
+        work.left -= cost(looked_at)
         for region, zoom in looked_at:
             part = part_of(picture, region)
             size = max(16, round(region.w * zoom)), max(16, round(region.h * zoom))
@@ -113,7 +114,7 @@ class TextReader:
         """The readable lines, the largest first for as long as the budget lasts, and whether it lasted."""
         largest = sorted(found, key=lambda one: -sides(one.quad)[1])
         distinct = sorted(_distinct(largest[:_MOST_LINES]), key=lambda one: -sides(one.quad)[1])
-        # The longest line is always looked at again: mirrored, "how to" reads well, but not as what it says.
+        # The longest lines are always looked at again: mirrored, "how to" reads well, but not as what it says.
         longest = max((columns(one.quad) for one in distinct), default=0)
         kept = longest if longest < work.left / 3 else 0
         work.left -= kept
@@ -124,12 +125,14 @@ class TextReader:
         views = [_view((one.quad, strip), int(down)) for one, strip, down in zip(chosen, strips, turned, strict=True)]
         best = [self._look(view, _UPRIGHT) for view in views]
         by_length = sorted(range(len(best)), key=lambda i: -strips[i].shape[1])
-        self._look_again(best, views, by_length[:1], _MIRRORED, work)
+        self._look_again(best, views, by_length[:_ALWAYS], _MIRRORED, work)
         mirrored = any(line.mirrored for line in best)
         for way in (_MIRRORED, _DOWN, _BOTH):
             every = mirrored and way == _MIRRORED
             unsure = [i for i, line in enumerate(best) if every or line.confidence < _WELL]
-            self._look_again(best, views, [i for i in unsure if way != _MIRRORED or i != by_length[0]], way, work)
+            self._look_again(
+                best, views, [i for i in unsure if way != _MIRRORED or i not in by_length[:_ALWAYS]], way, work
+            )
         self._look_in_contrast(best, chosen, turned, work)
         readable = [line for line in best if line.confidence >= _READABLE and any(map(str.isalnum, line.text))]
         return readable, len(chosen) == len(distinct) and len(found) <= _MOST_LINES

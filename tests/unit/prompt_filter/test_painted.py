@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.errors import InvalidInput
-from services.prompt_filter.painted import measure_painted, require_painted, with_blanks
+from services.prompt_filter.painted import measure_painted, require_painted, with_blanks, with_letters
 from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.settings import PromptFilterSettings
 from services.prompt_filter.vocabulary import vocabulary
@@ -24,6 +24,21 @@ from services.prompt_filter.vocabulary import vocabulary
 )
 def test_blanks_come_back_where_words_stand_joined(read: str, meant: str) -> None:
     assert with_blanks(read, vocabulary()) == meant
+
+
+@pytest.mark.parametrize(
+    ("read", "meant"),
+    [
+        ("buy cocalne here", "buy cocaine here"),
+        ("how to make a bornb", "how to make a bomb"),
+        ("1 WILL KILL YOU", "I WILL KILL YOU"),
+        ("Open 1 to 5, room 1001", "Open I to 5, room 1001"),
+        ("Clear Water", "Clear Water"),
+        ("Xqzvtrrk", "Xqzvtrrk"),
+    ],
+)
+def test_letters_that_look_alike_hide_no_word(read: str, meant: str) -> None:
+    assert with_letters(read, vocabulary()) == meant
 
 
 @given(st.text(max_size=200))
