@@ -56,34 +56,26 @@ class TextFinder:
 
     def find(self, picture: Rgb) -> list[Region]:
         """Where text may stand in (h, w, 3) uint8, surest first; empty where there is none."""
-        text, steady, letters = self._map(picture)
-        if steady.max() < _SURE:
+        longest = max(picture.shape[:2])
+        factors = [_SHRINK**look for look in range(_LOOKS) if not look or longest // _SHRINK**look >= 2 * _CELL]
+        # Each look by itself: a page of small letters looks like larger ones from afar.
+        regions = [region for factor in factors for region in self._regions(picture, factor)]
+        if max((region.score for region in regions), default=0.0) < _SURE:
             return []
+        return sorted(regions, key=lambda region: -region.score)
+
+    def _regions(self, picture: Rgb, factor: int) -> list[Region]:
+        """Where text may stand as far as the picture shrunk by `factor` shows."""
+        text, letters = self._look(picture, factor)
+        steady = _third(text)
         near = cv2.dilate((text >= _LIKELY).astype(np.uint8), np.ones((3, 3), np.uint8))
         count, labels = cv2.connectedComponents(near, connectivity=8)
         parts = [labels == label for label in range(1, count)]
-        regions = [
-            _region(cells, letters[cells & (text >= _LIKELY)], float(steady[cells].max()), picture)
+        return [
+            _region(cells, letters[cells & (text >= _LIKELY)] * factor, float(steady[cells].max()), factor, picture)
             for cells in parts
             if steady[cells].max() >= _OTHER
         ]
-        return sorted(regions, key=lambda region: -region.score)
-
-    def _map(self, picture: Rgb) -> tuple[Map, Map, Map]:
-        """Of each cell P(text), what of it three neighbours reach, and letter height, over all looks."""
-        height, width = picture.shape[:2]
-        shape = -(-height // _CELL), -(-width // _CELL)
-        text, steady, letters = (np.zeros(shape, np.float32) for _ in range(3))
-        for look in range(_LOOKS):
-            factor = _SHRINK**look
-            if look and max(height, width) // factor < 2 * _CELL:
-                break
-            found, size = self._look(picture, factor)
-            seen = [_enlarged(cells, factor, shape) for cells in (found, _third(found), size * factor)]
-            # A page of small letters looks like larger ones from afar: the closest sure look tells their height.
-            letters = np.where((text < _OTHER) & (seen[0] > text), seen[2], letters)
-            text, steady = np.maximum(text, seen[0]), np.maximum(steady, seen[1])
-        return text, steady, letters
 
     def _look(self, picture: Rgb, factor: int) -> Map:
         """(2, h, w): the maps of the picture shrunk by `factor`, one cell for what is left of 16 · factor pixels."""
@@ -98,23 +90,18 @@ class TextFinder:
         return maps
 
 
-def _enlarged(cells: Map, factor: int, shape: tuple[int, int]) -> Map:
-    """Each cell `factor` times as wide and high, as far as `shape` goes."""
-    return np.repeat(np.repeat(cells, factor, axis=0), factor, axis=1)[: shape[0], : shape[1]]
-
-
 def _third(cells: Map) -> Map:
     """The third highest of each cell and its eight neighbours: one cell alone is no text."""
     around = sliding_window_view(np.pad(cells, 1), (3, 3)).reshape(*cells.shape, 9)
     return np.partition(around, -3, axis=2)[..., -3]
 
 
-def _region(cells: NDArray[np.bool_], letters: Map, score: float, picture: Rgb) -> Region:
-    """The rectangle around `cells`, a letter wider on each side."""
-    height = float(np.percentile(letters, 30))
+def _region(cells: NDArray[np.bool_], letters: Map, score: float, factor: int, picture: Rgb) -> Region:
+    """The rectangle around `cells`, two letters wider on each side: where a text ends is the least sure."""
+    height, cell = float(np.percentile(letters, 30)), _CELL * factor
     ys, xs = np.nonzero(cells)
-    pad = round(height)
-    left, top = max(0, int(xs.min()) * _CELL - pad), max(0, int(ys.min()) * _CELL - pad)
-    right = min(picture.shape[1], (int(xs.max()) + 1) * _CELL + pad)
-    bottom = min(picture.shape[0], (int(ys.max()) + 1) * _CELL + pad)
+    pad = round(2 * height)
+    left, top = max(0, int(xs.min()) * cell - pad), max(0, int(ys.min()) * cell - pad)
+    right = min(picture.shape[1], (int(xs.max()) + 1) * cell + pad)
+    bottom = min(picture.shape[0], (int(ys.max()) + 1) * cell + pad)
     return Region(left, top, right - left, bottom - top, height, score)

@@ -32,6 +32,8 @@ _MOST_TEXTS, _MOST_CHARACTERS = 128, 1_000  # the contract's
 # Texts in pictures break the rules less often than the prompts on which scores were calibrated: the same evidence
 # says less, this much in log odds.
 _RARER = 0.8
+# Of a label of so few words the prompt filter has asked its classifier as a prompt would put it: that is no rarer.
+_LABEL, _CLASSIFIER = 3, "prompt-classifier/"
 _CERTAIN = "sexual.minors"  # where no doubt is given away
 # Where lines are joined, a word of one makes a name of a word of another ("Winter sale", "Spring concert").
 _BY_LINE = "public_figure"
@@ -105,7 +107,9 @@ def with_texts(
         for signal in signals:
             if signal.category not in SPOKEN or (text.joined and signal.category.startswith(_BY_LINE)):
                 continue
-            found = Signal(signal.category, _rarer(signal), f"{SOURCE}/{signal.source}", text.box)
+            label = len(text.text.split()) <= _LABEL and signal.source.startswith(_CLASSIFIER)
+            score = settled(signal).score if label else _rarer(signal)
+            found = Signal(signal.category, score, f"{SOURCE}/{signal.source}", text.box)
             loudest[signal.category] = max(loudest.get(signal.category, found), found, key=lambda one: one.score)
     spoken = with_zeros(tuple(loudest.values()), SPOKEN, SOURCE)
     new = (model for model in models if model not in measured.models)

@@ -31,7 +31,6 @@ _TURNED = "ch_ppocr_mobile_v2.0_cls_infer.onnx"
 _THREADS = {"intra_op_num_threads": 1, "inter_op_num_threads": 1}  # requests run side by side
 LINE = 48  # height at which a line is read
 _WIDEST = 40 * LINE
-_AT_ONCE = 6
 _TALL = 1.5  # as the package has it
 
 Quad = NDArray[np.float32]
@@ -68,10 +67,14 @@ def load_networks() -> tuple[Networks, ModelVersion]:
     def settings(model: str, **values: object) -> dict[str, object]:
         return {**_THREADS, "model_path": str(folder / model), **values}
 
-    networks = Networks(
+    networks = Networks(  # line by line: together they are padded to the longest, and take longer
         # Pictures come at the right size already: 32 is the least that the network takes.
-        TextDetector(settings(_DETECTOR, limit_side_len=32, limit_type="min", box_thresh=0.4, unclip_ratio=1.6)),
-        TextRecognizer(settings(_READER, rec_img_shape=[3, LINE, LINE], rec_batch_num=_AT_ONCE)),
+        TextDetector(
+            settings(
+                _DETECTOR, limit_side_len=32, limit_type="min", box_thresh=0.4, unclip_ratio=1.6, max_candidates=300
+            )
+        ),
+        TextRecognizer(settings(_READER, rec_img_shape=[3, LINE, LINE], rec_batch_num=1)),
         TextClassifier(
             settings(_TURNED, cls_image_shape=[3, 48, 192], cls_batch_num=16, cls_thresh=0.9, label_list=["0", "180"])
         ),
@@ -112,6 +115,12 @@ def sides(quad: Quad) -> tuple[float, float]:
     return float(wide) / 2, max(float(high) / 2, 1.0)
 
 
+def columns(quad: Quad) -> int:
+    """How wide a line is once it is cut out, in pixels."""
+    wide, high = sides(quad)
+    return int(np.clip(round(LINE * wide / high), LINE // 2, _WIDEST))
+
+
 def _laid(quad: Quad) -> Quad:
     """A tall line begins at its upper right corner and is read downwards."""
     wide, high = sides(quad)
@@ -120,7 +129,7 @@ def _laid(quad: Quad) -> Quad:
 
 def cut(picture: Rgb, quad: Quad) -> Rgb:
     """A line out of the picture, (48, w, 3), its first corner at the upper left."""
-    wide, high = sides(quad)
+    _, high = sides(quad)
     left, top = np.maximum(np.floor(quad.min(axis=0)).astype(int) - 1, 0)
     right, bottom = np.ceil(quad.max(axis=0)).astype(int) + 2
     part, corners = picture[top:bottom, left:right], quad - np.array([left, top], np.float32)
@@ -129,7 +138,7 @@ def cut(picture: Rgb, quad: Quad) -> Rgb:
         size = (max(1, round(part.shape[1] / factor)), max(1, round(part.shape[0] / factor)))
         corners = np.asarray(corners * np.array(size) / np.array(part.shape[1::-1]), np.float32)
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-    length = int(np.clip(round(LINE * wide / high), LINE // 2, _WIDEST))
+    length = columns(quad)
     ends = np.array([[0, 0], [length, 0], [length, LINE], [0, LINE]], np.float32)
     warp = cv2.getPerspectiveTransform(np.ascontiguousarray(corners, np.float32), ends)
     return np.asarray(

@@ -1,13 +1,13 @@
 """Reads what is written in pictures: where text may stand it is cut out, brought to a good size, found and read.
 
-A line that reads badly is looked at again upside down and mirrored; where any still does, all again in more contrast.
+A line that reads badly is looked at again upside down, mirrored and in more contrast, as far as one picture's budget
+goes (`text_places`): what takes long is cut short, however the picture was made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 
 import cv2
 import numpy as np
@@ -17,23 +17,26 @@ from services.core.imaging import Rgb
 from services.core.signals import Box, ModelVersion
 from services.image_filter.geometry import at_most
 from services.image_filter.text_blocks import Line, blocks, box_of
-from services.image_filter.text_finder import Region, TextFinder
-from services.image_filter.text_lines import LINE, Lines, Quad, cut, sides
+from services.image_filter.text_finder import TextFinder
+from services.image_filter.text_lines import Lines, Quad, columns, cut, sides
+from services.image_filter.text_places import Place, Work, cost, faint, part_of, places
 
 PARTLY_READ = "text-partly-read"  # how a measurement says that there was more text than was read
 _SIDE = 2048  # what is larger is looked at shrunk to this
-_LETTERS, _LEAST_LETTERS = (
-    36.0,
-    10.0,
-)  # height in pixels that capitals are brought to, and what must do where there is much
-_ENLARGED = 3.0
-_WHOLE, _MOST_WHOLE = 300_000, 1.5  # pixels of the whole, as lines are looked for in it: about 90 ms; and its most zoom
-_SMALLEST = 12.0  # height of letters that are looked for where nothing was read
-_LEAST_SEEN = 14.0  # height of letters below which the whole does not show them
-_AREA = 160_000  # pixels of all that is looked at closer: about 50 ms
-_COLUMNS = 2_600  # pixels along all lines that are read, at a height of 48: about 160 ms
+_EACH = 20  # what a line costs beside its columns, in columns
 _WELL, _READABLE = 0.88, 0.55  # confidence of a line that needs no second look, and of one that is read at all
 _MOST_LINES = 50
+_ALWAYS = 3  # lines that are looked at mirrored however well they read
+_UPRIGHT, _DOWN, _MIRRORED, _BOTH = range(4)  # ways to look at a line
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A line that was found: where it stands in the picture, and where in the look that showed it, (h, w, 3)."""
+
+    quad: Quad
+    within: Quad
+    look: Rgb
 
 
 View = tuple[Quad, Rgb]  # where a line stands, and its pixels
@@ -86,119 +89,86 @@ class TextReader:
         regions = self._finder.find(picture)
         if not regions:
             return [], True
-        height, width = picture.shape[:2]
-        zoom = min(_MOST_WHOLE, sqrt(_WHOLE / (width * height)))
-        # The finder sees whether there is text better than where it ends: so the whole is looked at, and closer
-        # what is too small for that.
-        whole = [(Region(0, 0, width, height, 1.0, 1.0), zoom)]
-        small = [region for region in regions if region.letters * zoom < _LEAST_SEEN]
-        parts, all_chosen = _within_budget(small) if small else ([], True)
-        lines, all_read = self._read_regions(picture, parts + whole)
-        if not lines:  # a dense page looks like a few large letters
-            parts, all_chosen = _within_budget([replace(region, letters=_SMALLEST) for region in regions])
-            lines, all_read = self._read_regions(picture, parts)
-        # Not where there is much text: that took its time already.
-        if all_read and all_chosen and min((line.confidence for line in lines), default=0.0) < _WELL:
-            again, _ = self._read_regions(_stretched(picture), parts + whole)
-            lines = _better(lines, again)
-        return lines, all_read and all_chosen
+        work = Work(picture)
+        looked_at, all_seen = places(picture, regions)
+        found = self._detect(picture, looked_at, work)
+        lines, all_read = self._read_lines(picture, found, work)
+        return lines, all_read and all_seen
 
-    def _read_regions(self, picture: Rgb, parts: Sequence[tuple[Region, float]]) -> tuple[list[Line], bool]:
-        quads = [quad for region, zoom in parts for quad in self._detect(picture, region, zoom)]
-        return self._read_lines(picture, quads)
+    def _detect(self, picture: Rgb, looked_at: Sequence[Place], work: Work) -> list[Found]:
+        """The lines that show in these places."""
+        found = []
+        work.left -= cost(looked_at)
+        for region, zoom in looked_at:
+            part = part_of(picture, region)
+            size = max(16, round(region.w * zoom)), max(16, round(region.h * zoom))
+            look = cv2.resize(part, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
+            back = np.array([region.w / size[0], region.h / size[1]], np.float32)
+            corner = np.array([region.x, region.y], np.float32)
+            shown = np.asarray(look, np.uint8)
+            seen = _stretched(shown) if faint(part) else shown
+            found += [Found(quad * back + corner, quad, shown) for quad in self._lines.detect(seen)]
+        return found
 
-    def _detect(self, picture: Rgb, region: Region, zoom: float) -> list[Quad]:
-        """The lines of a region, in pixels of the picture."""
-        part = picture[region.y : region.y + region.h, region.x : region.x + region.w]
-        size = max(16, round(region.w * zoom)), max(16, round(region.h * zoom))
-        sized = cv2.resize(part, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
-        back = np.array([region.w / size[0], region.h / size[1]], np.float32)
-        corner = np.array([region.x, region.y], np.float32)
-        return [quad * back + corner for quad in self._lines.detect(np.asarray(sized, np.uint8))]
-
-    def _read_lines(self, picture: Rgb, quads: Sequence[Quad]) -> tuple[list[Line], bool]:
+    def _read_lines(self, picture: Rgb, found: Sequence[Found], work: Work) -> tuple[list[Line], bool]:
         """The readable lines, the largest first for as long as the budget lasts, and whether it lasted."""
-        quads = sorted(_distinct(quads), key=lambda quad: -sides(quad)[1])
-        affordable = quads[: _affordable(quads)]
-        strips = [cut(picture, quad) for quad in affordable]
+        largest = sorted(found, key=lambda one: -sides(one.quad)[1])
+        distinct = sorted(_distinct(largest[:_MOST_LINES]), key=lambda one: -sides(one.quad)[1])
+        # The longest lines are always looked at again: mirrored, "how to" reads well, but not as what it says.
+        longest = max((columns(one.quad) for one in distinct), default=0)
+        kept = longest if longest < work.left / 3 else 0
+        work.left -= kept
+        chosen = [one for one in distinct if work.take(columns(one.quad) + _EACH)]
+        work.left += kept
+        strips = [cut(picture, one.quad) for one in chosen]
         turned = self._lines.upside_down(strips)
-        views = [_view(quad, strip, int(down)) for quad, strip, down in zip(affordable, strips, turned, strict=True)]
-        best = self._look(views, 0)
-        budget = _COLUMNS - sum(strip.shape[1] for strip in strips)
-        # The longest line is always looked at again: mirrored, "how to" reads well, but not as what it says.
-        longest = max(range(len(best)), key=lambda i: strips[i].shape[1], default=0)
-        again = [i for i, line in enumerate(best) if line.confidence < _WELL or i == longest]
-        budget = self._look_again(best, views, again, (1, 2, 3), budget)
-        if best and best[longest].mirrored:
-            self._look_again(best, views, [i for i in range(len(best)) if i not in again], (2, 3), budget)
+        views = [_view((one.quad, strip), int(down)) for one, strip, down in zip(chosen, strips, turned, strict=True)]
+        best = [self._look(view, _UPRIGHT) for view in views]
+        by_length = sorted(range(len(best)), key=lambda i: -strips[i].shape[1])
+        self._look_again(best, views, by_length[:_ALWAYS], _MIRRORED, work)
+        mirrored = any(line.mirrored for line in best)
+        for way in (_MIRRORED, _DOWN, _BOTH):
+            every = mirrored and way == _MIRRORED
+            unsure = [i for i, line in enumerate(best) if every or line.confidence < _WELL]
+            self._look_again(
+                best, views, [i for i in unsure if way != _MIRRORED or i not in by_length[:_ALWAYS]], way, work
+            )
+        self._look_in_contrast(best, chosen, turned, work)
         readable = [line for line in best if line.confidence >= _READABLE and any(map(str.isalnum, line.text))]
-        return readable, len(affordable) == len(quads)
+        return readable, len(chosen) == len(distinct) and len(found) <= _MOST_LINES
 
-    def _look(self, views: Sequence[View], way: int) -> list[Line]:
-        """What lines say, looked at in one way."""
-        seen = [_view(*view, way) for view in views]
-        read = self._lines.read([strip for _, strip in seen])
-        return [Line(*found, quad, mirrored=way > 1) for (quad, _), found in zip(seen, read, strict=True)]
+    def _look(self, view: View, way: int) -> Line:
+        """What a line says, looked at in one way."""
+        quad, strip = _view(view, way)
+        (read,) = self._lines.read([strip])
+        return Line(*read, quad, mirrored=way in (_MIRRORED, _BOTH))
 
-    def _look_again(
-        self, best: list[Line], views: Sequence[View], which: list[int], ways: Sequence[int], budget: int
-    ) -> int:
-        """Puts what reads better in other ways into `best`, as far as `budget` columns go; what is left of it."""
-        for way in ways:
-            affordable = []
-            for i in which:
-                if budget >= views[i][1].shape[1]:
-                    budget -= views[i][1].shape[1]
-                    affordable.append(i)
-            for i, line in zip(affordable, self._look([views[i] for i in affordable], way), strict=True):
-                best[i] = max(best[i], line, key=lambda line: line.confidence)
-        return budget
+    def _look_again(self, best: list[Line], views: Sequence[View], which: Sequence[int], way: int, work: Work) -> None:
+        """Puts what reads better in another way into `best`, as far as the budget goes."""
+        for i in which:
+            if work.take(views[i][1].shape[1]):
+                best[i] = max(best[i], self._look(views[i], way), key=lambda line: line.confidence)
 
-
-def _zoom(region: Region) -> float:
-    """What brings its letters to a good size."""
-    return min(_ENLARGED, _LETTERS / region.letters)
-
-
-def _within_budget(regions: Sequence[Region]) -> tuple[list[tuple[Region, float]], bool]:
-    """The regions to look at closely, surest first, each with its zoom; and whether all have their turn."""
-    least = _LEAST_LETTERS / _LETTERS
-    parts = [part for region in regions for part in _parts(region, _AREA / 2 / (_zoom(region) * least) ** 2)]
-    areas = [part.w * part.h * _zoom(part) ** 2 for part in parts]
-    scale = min(1.0, max(sqrt(_AREA / sum(areas)), least))
-    kept = max(1, int(np.searchsorted(np.cumsum(areas) * scale**2, _AREA * 1.01, side="right")))
-    return [(part, _zoom(part) * scale) for part in parts[:kept]], kept == len(parts)
+    def _look_in_contrast(self, best: list[Line], found: Sequence[Found], turned: Sequence[bool], work: Work) -> None:
+        """The same for lines that are still unsure, out of their looks in more contrast."""
+        looks: dict[int, Rgb] = {}
+        for i, one in enumerate(found):
+            if best[i].confidence < _WELL and work.take(columns(one.quad) + _EACH):
+                if id(one.look) not in looks:
+                    looks[id(one.look)] = _stretched(one.look)
+                strip = cut(looks[id(one.look)], one.within)
+                way = _MIRRORED if best[i].mirrored else _UPRIGHT
+                again = self._look(_view((one.quad, strip), int(turned[i])), way)
+                best[i] = max(best[i], again, key=lambda line: line.confidence)
 
 
-def _parts(region: Region, area: float) -> list[Region]:
-    """A region in strips, the upper first, of which none is larger than `area`, but each three letters high."""
-    high = max(int(area / region.w), round(3 * region.letters), 1)
-    starts = range(0, max(1, region.h - round(region.letters)), max(1, high - round(region.letters)))
-    return [replace(region, y=region.y + y, h=min(high, region.h - y)) for y in starts]
-
-
-def _affordable(quads: Sequence[Quad]) -> int:
-    """How many of the lines can be read."""
-    columns = np.cumsum([LINE * sides(quad)[0] / sides(quad)[1] for quad in quads])
-    return min(_MOST_LINES, max(1, int(np.searchsorted(columns, _COLUMNS)))) if len(quads) else 0
-
-
-def _distinct(quads: Sequence[Quad]) -> list[Quad]:
+def _distinct(found: Sequence[Found]) -> list[Found]:
     """Without lines found twice, or in part: the longer is kept."""
-    kept: list[Quad] = []
-    for quad in sorted(quads, key=lambda quad: -sides(quad)[0]):
-        high = sides(quad)[1]
-        if not any(_cover(quad, other) and 1 / 1.7 < high / sides(other)[1] < 1.7 for other in kept):
-            kept.append(quad)
-    return kept
-
-
-def _better(lines: Sequence[Line], others: Sequence[Line]) -> list[Line]:
-    """The lines of two looks: of those that stand in one place, the one with most that is sure."""
-    kept: list[Line] = []
-    for line in sorted([*lines, *others], key=lambda line: -line.confidence * sides(line.quad)[0]):
-        if not any(_cover(line.quad, other.quad) for other in kept):
-            kept.append(line)
+    kept: list[Found] = []
+    for one in sorted(found, key=lambda one: -sides(one.quad)[0]):
+        high = sides(one.quad)[1]
+        if not any(_cover(one.quad, other.quad) and 1 / 1.7 < high / sides(other.quad)[1] < 1.7 for other in kept):
+            kept.append(one)
     return kept
 
 
@@ -210,11 +180,12 @@ def _cover(quad: Quad, other: Quad) -> bool:
     )
 
 
-def _view(quad: Quad, strip: Rgb, way: int) -> View:
-    """A line as it is (0), upside down (1), mirrored (2), or both (3)."""
+def _view(view: View, way: int) -> View:
+    """A line as it is, upside down, mirrored, or both."""
+    quad, strip = view
     match way:
         case 0:
-            return quad, strip
+            return view
         case 1:
             return quad[[2, 3, 0, 1]], strip[::-1, ::-1]
         case 2:

@@ -1,4 +1,4 @@
-"""Texts that were read out of pictures, by a reader that now and then leaves out a blank."""
+"""Texts that were read out of pictures, by a reader that now and then leaves out a blank or mistakes a letter."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from dataclasses import replace
 
 from services.core.errors import InvalidInput
 from services.prompt_filter.banks import NOTHING_ADDED, Added
+from services.prompt_filter.classifier import SOURCE as CLASSIFIER
 from services.prompt_filter.pipeline import PromptMeasurement, PromptPipeline
 from services.prompt_filter.validate import validate
 from services.prompt_filter.vocabulary import Vocabulary, vocabulary
 
 MOST_TEXTS, MOST_CHARACTERS = 128, 1_000
+# A classifier of prompts makes too much of a few words ("Cash only"): they are also put as in a prompt for a picture.
+LABEL, _PROMPT = 3, "a sign that says {}"  # words at most
+_DOUBTED = 0.3  # below this a score decides nothing
+# What a reader takes for each other, both ways.
+_ALIKE = (("l", "i"), ("1", "l"), ("1", "i"), ("0", "o"), ("5", "s"), ("rn", "m"), ("vv", "w"), ("cl", "d"), ("c", "e"))
+_WORD, _LONE = re.compile(r"[A-Za-z0-9]{4,}"), re.compile(r"(?<![\w.,])[1l|](?= [A-Za-z])")
 _LETTERS = re.compile(r"[A-Za-z]{5,}")
 
 
@@ -46,8 +53,43 @@ def with_blanks(text: str, words: Vocabulary) -> str:
     return _LETTERS.sub(spaced, text)
 
 
+def with_letters(text: str, words: Vocabulary) -> str:
+    """`text` with words put right that are none but would be with letters that look alike ("bornb", "cocalne")."""
+
+    def meant(found: re.Match[str]) -> str:
+        read = found.group().lower()
+        if read in words or read.isdigit():
+            return found.group()
+        pairs = [pair for one, other in _ALIKE for pair in ((one, other), (other, one))]
+        guesses = {
+            read[: at.start()] + other + read[at.end() :] for one, other in pairs for at in re.finditer(one, read)
+        }
+        known = sorted(guess for guess in guesses if guess in words)
+        return known[0] if len(known) == 1 else found.group()
+
+    return _LONE.sub("I", _WORD.sub(meant, text))
+
+
 def _measured(pipeline: PromptPipeline, text: str, added: Added) -> PromptMeasurement:
-    read = pipeline.measure(text, added=added)
-    if (spaced := with_blanks(text, vocabulary())) == text:
+    read = _read(pipeline, text, added)
+    words = vocabulary()
+    if (meant := with_letters(with_blanks(text, words), words)) == text:
         return read
-    return replace(read, signals=(*read.signals, *pipeline.measure(spaced, added=added).signals))
+    return replace(read, signals=(*read.signals, *_read(pipeline, meant, added).signals))
+
+
+def _read(pipeline: PromptPipeline, text: str, added: Added) -> PromptMeasurement:
+    """What a text says; of a label the classifier's scores are the lower ones of the label alone and in a prompt."""
+    read = pipeline.measure(text, added=added)
+    doubted = any(signal.source == CLASSIFIER and signal.score >= _DOUBTED for signal in read.signals)
+    if not doubted or len(text.split()) > LABEL:
+        return read
+    put = pipeline.measure(_PROMPT.format(text), added=added)
+    scores = {signal.category: signal.score for signal in put.signals if signal.source == CLASSIFIER}
+    lower = (
+        replace(signal, score=min(signal.score, scores.get(signal.category, signal.score)))
+        if signal.source == CLASSIFIER
+        else signal
+        for signal in read.signals
+    )
+    return replace(read, signals=tuple(lower))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 STRIDE = 16
 # Cells are told letters of this height in pixels as 0; +1 is twice as high.
 UNIT_HEIGHT = 16.0
+SCALE = 4.0  # pixels come in from -SCALE / 2 to SCALE / 2
 
 
 class Finder(nn.Module):
@@ -26,7 +27,7 @@ class Finder(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The map of each picture."""
-        maps: Tensor = self.layers((pictures - 0.5) * 4)
+        maps: Tensor = self.layers((pictures - 0.5) * SCALE)
         return maps
 
 

@@ -15,11 +15,12 @@ from services.core.errors import Unavailable
 from services.core.signals import Box, Measurement, ModelVersion, Signal, TextSpan
 from services.image_filter.text_judge import SPOKEN, TextJudge, sendable, with_texts
 from services.image_filter.text_reader import PaintedText
+from services.prompt_filter.painted import LABEL
 from services.prompt_filter.validate import validate
 
 EMPTY = Measurement((), (ModelVersion("nudenet", "3"),), {"nudenet": 1.0}, ("text-partly-read",))
 HERE, THERE = Box(1, 2, 3, 4), Box(5, 6, 7, 8)
-TEXTS = [PaintedText("one", HERE, 0.9), PaintedText("two", THERE, 0.8)]
+TEXTS = [PaintedText("one of these four", HERE, 0.9), PaintedText("two of these four", THERE, 0.8)]
 
 
 def test_the_loudest_text_of_a_category_gives_its_signal_and_box() -> None:
@@ -58,6 +59,16 @@ def test_names_count_on_a_line_and_not_across_lines() -> None:
     across = with_texts(EMPTY, [joined], [name], [])
 
     assert (alone.scores()["public_figure"], across.scores()["public_figure"]) == (1.0, 0.0)
+
+
+def test_a_label_that_was_measured_as_a_prompt_keeps_its_score() -> None:
+    said = [Signal("hate", 0.6, "prompt-classifier/2"), Signal("sexual", 0.6, "term-bank/1")]
+
+    label = with_texts(EMPTY, [PaintedText("one " * LABEL, HERE, 0.9)], [said], []).scores()
+    sentence = with_texts(EMPTY, [PaintedText("one " * (LABEL + 1), HERE, 0.9)], [said], []).scores()
+
+    assert label["hate"] == 0.6
+    assert sentence["hate"] == label["sexual"] == sentence["sexual"] < 0.6
 
 
 def test_without_texts_all_they_could_say_is_measured_as_nothing() -> None:

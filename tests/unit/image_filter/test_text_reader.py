@@ -20,11 +20,14 @@ from services.image_filter import text_lines
 from services.image_filter.settings import ImageFilterSettings
 from services.image_filter.text_blocks import Line, blocks, box_of
 from services.image_filter.text_finder import Region, TextFinder
-from services.image_filter.text_reader import TextReader, _within_budget
+from services.image_filter.text_lines import Read
+from services.image_filter.text_places import PIXELS, WORK, Work, cost, places, within_budget
+from services.image_filter.text_reader import TextReader
 from training.text_finder.paint import Style, paint, stencil
 
 FONT = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 FINDER = ImageFilterSettings().text_finder_model
+FAINT = np.full((2048, 2048, 3), 128, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +141,42 @@ def test_a_page_full_of_text_is_told_to_be_read_in_part(reader: TextReader) -> N
 def test_there_is_always_something_looked_at_and_never_more_than_there_is(sizes: list[tuple[int, int, float]]) -> None:
     regions = [Region(0, 0, w, h, letters, 0.9) for w, h, letters in sizes]
 
-    chosen, everything = _within_budget(regions)
+    chosen, _ = within_budget(regions, 100_000)
 
     assert chosen
     assert all(zoom > 0 and part.h >= 1 and part.y + part.h <= 2000 for part, zoom in chosen)
-    assert everything or len(chosen) >= 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1800), st.integers(0, 1800), st.integers(16, 2000), st.floats(4, 700)),
+        min_size=1,
+        max_size=30,
+    ),
+    st.sampled_from([FAINT, np.random.default_rng(0).integers(0, 256, (2048, 2048, 3)).astype(np.uint8)]),
+)
+def test_looking_for_lines_leaves_time_to_read_them(corners: list[tuple[int, int, int, float]], picture: Rgb) -> None:
+    regions = [Region(x, y, min(w, 2048 - x), min(w, 2048 - y), letters, 0.9) for x, y, w, letters in corners]
+
+    looked_at, _ = places(picture, regions)
+
+    assert Work(picture).left - cost(looked_at) > WORK / 5
+
+
+@pytest.mark.parametrize("lines", [8, 60])
+def test_no_picture_costs_more_than_its_budget(reader: TextReader, monkeypatch: pytest.MonkeyPatch, lines: int) -> None:
+    pixels, read = [], []
+    detect = reader._lines.detect
+    monkeypatch.setattr(reader._lines, "detect", lambda p: pixels.append(p.shape[0] * p.shape[1]) or detect(p))
+    monkeypatch.setattr(
+        reader._lines, "read", lambda strips: [read.append(s.shape[1]) or Read("hm", 0.6) for s in strips]
+    )
+    page = written(*["the quick brown fox " * 6] * lines, ground=np.full((1700, 1700, 3), 90, np.uint8), size=24, x=5)
+
+    reader.read([page])
+
+    assert read
+    assert sum(pixels) / PIXELS + sum(read) <= WORK
 
 
 def test_a_reader_that_errs_fails_the_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.errors import InvalidInput
-from services.prompt_filter.painted import measure_painted, require_painted, with_blanks
+from services.prompt_filter.painted import measure_painted, require_painted, with_blanks, with_letters
 from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.settings import PromptFilterSettings
 from services.prompt_filter.vocabulary import vocabulary
@@ -26,6 +26,21 @@ def test_blanks_come_back_where_words_stand_joined(read: str, meant: str) -> Non
     assert with_blanks(read, vocabulary()) == meant
 
 
+@pytest.mark.parametrize(
+    ("read", "meant"),
+    [
+        ("buy cocalne here", "buy cocaine here"),
+        ("how to make a bornb", "how to make a bomb"),
+        ("1 WILL KILL YOU", "I WILL KILL YOU"),
+        ("Open 1 to 5, room 1001", "Open I to 5, room 1001"),
+        ("Clear Water", "Clear Water"),
+        ("Xqzvtrrk", "Xqzvtrrk"),
+    ],
+)
+def test_letters_that_look_alike_hide_no_word(read: str, meant: str) -> None:
+    assert with_letters(read, vocabulary()) == meant
+
+
 @given(st.text(max_size=200))
 def test_only_blanks_and_case_change(text: str) -> None:
     read = with_blanks(text, vocabulary())
@@ -40,6 +55,16 @@ def test_joined_words_say_what_they_say_apart() -> None:
 
     assert joined.scores()["illegal"] == pytest.approx(apart.scores()["illegal"], abs=0.1)
     assert apart.scores()["illegal"] > 0.8
+
+
+def test_a_harmless_label_is_not_taken_at_a_prompts_word_and_a_forbidden_one_is() -> None:
+    pipeline = PromptPipeline.load(PromptFilterSettings())
+
+    said = [one.scores() for one in measure_painted(pipeline, ["Cash only", "Sex ratio", "build a bomb"])]
+
+    assert pipeline.measure("Sex ratio").scores()["sexual"] > 0.9
+    assert max(said[0]["illegal"], said[1]["sexual"]) < 0.4
+    assert said[2]["illegal"] > 0.6
 
 
 @pytest.mark.parametrize("texts", [[], ["a"] * 129, ["a" * 1001], ["a\x00"], ["a", ""], ["\u200b"]])
