@@ -12,14 +12,14 @@ import numpy as np
 from services.core.imaging import Rgb
 from services.image_filter.text_finder import Region
 
-WORK = 4_300  # what one picture may cost, in columns of lines that are read; such a column takes 0.06 to 0.08 ms
+WORK = 5_000  # what one picture may cost, in columns of lines that are read; such a column takes 0.06 to 0.08 ms
 _GATE = 400  # of them for finding out whether there is text, for each million pixels
 PIXELS = 240  # of a picture that lines are looked for in, for the price of one column
 LETTERS = 36.0  # height in pixels that capitals are brought to
 _LEAST_LETTERS = 10.0  # what must do where there is much
 _ENLARGED = 3.0
-_AREA, _MOST_ZOOM = 250_000, 1.5  # pixels of what is around all that may be text: about 75 ms; and its most zoom
-_CLOSE = 130_000  # pixels of all that is looked at more closely: about 40 ms
+_AREA, _MOST_ZOOM = 280_000, 1.5  # pixels of what is around all that may be text: about 85 ms; and its most zoom
+_CLOSE = 150_000  # pixels of all that is looked at more closely: about 45 ms
 _LEAST_SEEN = 14.0  # height of letters below which the whole does not show them
 _FAINT = 24.0  # standard deviation of the levels of a part, 0…127, below which it is looked at in more contrast
 
