@@ -20,7 +20,7 @@ from services.image_filter.compose import CHILD
 from services.image_filter.detectors import Found
 from services.image_filter.geometry import square, surroundings
 
-_SIDE = 112
+_SIDE, _BATCH = 112, 32  # memory grows with the batch
 _CONTEXTS = (1.0, 1.2)  # the youngest of both looks counts
 _EVEN, _SPREAD = 20.0, 2.5  # years at which child and adult are even, and how softly it turns
 _LEAST = 0.1  # realistic faces below this are no photographs
@@ -43,14 +43,16 @@ class AgeDetector:
         self.model = ModelVersion("age", "1", file_sha256(path))
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:
-        """All faces of all pictures in one run of the network."""
+        """All faces of all pictures, in few runs of the network."""
         faces = [[signal for signal in signals if _is_face(signal)] for signals in found]
         crops = [
             crop for picture, own in zip(batch, faces, strict=True) for face in own for crop in _crops(picture, face)
         ]
         if not crops:
             return [()] * len(batch)
-        years = iter(self._session.run(None, {"faces": np.stack(crops)})[0].reshape(-1, len(_CONTEXTS)).min(axis=1))
+        batches = (crops[begin : begin + _BATCH] for begin in range(0, len(crops), _BATCH))
+        each = np.concatenate([self._session.run(None, {"faces": np.stack(batch)})[0] for batch in batches])
+        years = iter(each.reshape(-1, len(_CONTEXTS)).min(axis=1))
         source = self.model.source
         return [
             tuple(Signal(CHILD, face.score * child_score(float(next(years))), source, face.evidence) for face in own)

@@ -18,7 +18,7 @@ from services.core.signals import Box, Evidence, ModelVersion, Signal
 from services.image_filter.detectors import Found
 from services.image_filter.geometry import square, surroundings
 
-_SIDE = 112
+_SIDE, _BATCH = 112, 32  # memory grows with the batch
 _MOST_FACES = 16  # candidates judged per picture, surest first
 _CONTEXTS = (0.75, 1.3, 1.9)  # each face is seen so close that brushes show, whole, and with hair and collar
 _DOUBT = 0.4  # log odds added to P(photograph): what is in doubt counts as one; chosen on held-out photographs
@@ -49,7 +49,7 @@ class PhotoDetector:
         self.model = ModelVersion("photo", "1", file_sha256(path))
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:
-        """All faces and views of all pictures in one run of the network."""
+        """All faces and views of all pictures, in few runs of the network."""
         faces = [distinct(signals) for signals in found]
         crops = [_views(picture) + _faces(picture, own) for picture, own in zip(batch, faces, strict=True)]
         scores = iter(self._scores([crop for own in crops for crop in own]))
@@ -60,9 +60,9 @@ class PhotoDetector:
 
     def _scores(self, crops: Sequence[Rgb]) -> Scores:
         """P(photograph), P(face) of each crop, (n, 2)."""
-        grey = np.stack([_prepared(crop) for crop in crops])[:, None]
-        scores: Scores = self._session.run(None, {"grey": grey})[0]
-        return scores
+        parts = (crops[begin : begin + _BATCH] for begin in range(0, len(crops), _BATCH))
+        batches = (np.stack([_prepared(crop) for crop in part])[:, None] for part in parts)
+        return np.concatenate([self._session.run(None, {"grey": batch})[0] for batch in batches])
 
     def _signals(self, scores: Sequence[Scores], faces: Sequence[Signal]) -> Found:
         source = self.model.source

@@ -72,3 +72,13 @@ def test_only_a_realistic_face_is_asked_for_its_age() -> None:
     drawn = (Signal("realistic_face", 0.05, "test", FACE), Signal("concept.face", 1.0, "test", FACE))
 
     assert AgeDetector().detect([data.astronaut()], [drawn]) == [()]
+
+
+def test_of_many_faces_each_gets_its_own_age() -> None:
+    crowd = tuple(Signal("realistic_face", 0.9, "test", Box(170 + shift, 60, 110, 120)) for shift in range(40))
+
+    (found,) = AgeDetector().detect([data.astronaut()], [crowd])
+    (alone,) = AgeDetector().detect([data.astronaut()], [crowd[-1:]])
+
+    assert [signal.evidence for signal in found] == [face.evidence for face in crowd]
+    assert found[-1].score == pytest.approx(alone[0].score, rel=1e-3)
