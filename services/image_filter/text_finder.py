@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.imaging import Rgb
 from services.core.signals import ModelVersion
+from services.image_filter.onnx_session import open_session
 
 Map = NDArray[np.float32]
 
@@ -49,9 +49,7 @@ class TextFinder:
 
     def __init__(self, uri: str, sha256: str = "") -> None:
         path = load_artifact(uri, sha256)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # requests run side by side
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(path)
         self.model = ModelVersion("text-finder", "1", file_sha256(path))
 
     def find(self, picture: Rgb) -> list[Region]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from services.core.artifacts import file_sha256, load_artifact
@@ -19,6 +18,7 @@ from services.core.signals import Box, ModelVersion, Signal
 from services.image_filter.compose import CHILD
 from services.image_filter.detectors import Found
 from services.image_filter.geometry import square, surroundings
+from services.image_filter.onnx_session import open_session
 
 _SIDE, _BATCH = 112, 32  # memory grows with the batch
 _CONTEXTS = (1.0, 1.2)  # the youngest of both looks counts
@@ -37,9 +37,7 @@ class AgeDetector:
 
     def __init__(self, uri: str = "models/age/age.onnx") -> None:
         path = load_artifact(uri)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # requests run side by side
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(path)
         self.model = ModelVersion("age", "1", file_sha256(path))
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from services.core.artifacts import file_sha256, load_artifact
@@ -19,6 +18,7 @@ from services.core.imaging import Rgb
 from services.core.signals import ModelVersion, Signal
 from services.image_filter.detectors import Found, tempered
 from services.image_filter.geometry import at_most, scaled_box
+from services.image_filter.onnx_session import open_session
 
 _NETWORKS = ("pnet", "rnet", "onet")
 _SIDE, _TURNED_SIDE = 640, 320  # longest side looked at, upright and turned
@@ -46,12 +46,7 @@ class Mtcnn:
 
     def __init__(self, folder: str = "models/faces") -> None:
         paths = [load_artifact(f"{folder}/{name}.onnx") for name in _NETWORKS]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # requests run side by side
-        options.log_severity_level = 3
-        self._first, self._second, self._third = (
-            onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]) for path in paths
-        )
+        self._first, self._second, self._third = map(open_session, paths)
         self.model = ModelVersion("mtcnn", "1", file_sha256(paths[-1]))
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:  # noqa: ARG002 - the protocol's

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
@@ -23,6 +22,7 @@ from services.core.signals import ModelVersion
 from services.image_filter.detectors import Found
 from services.image_filter.detectors.labels import map_labels, signals_of
 from services.image_filter.detectors.presets import Preset
+from services.image_filter.onnx_session import open_session
 from services.image_filter.settings import OnnxFormat
 
 _BESIDE = "preprocessor_config.json"
@@ -82,11 +82,9 @@ def load_onnx_classifier(preset: Preset) -> OnnxClassifier:
     path = load_artifact(_in_package(preset) if preset.package else preset.uri, preset.sha256)
     form = preset.onnx or _beside(path, preset.uri)
     labels = map_labels(preset.uri, list(preset.labels), preset.labels)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # requests run side by side
     model = ModelVersion(preset.preset or "image-model", path.stem, file_sha256(path))
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = open_session(path)
         loaded = OnnxClassifier(session, form, labels, model, preset.licence)
         shape = loaded.scores([_TRIAL, _TRIAL]).shape
     except Exception as error:  # of whatever type: a file that does not run is refused

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from services.core.artifacts import file_sha256, load_artifact
@@ -17,6 +16,7 @@ from services.core.imaging import Rgb
 from services.core.signals import Box, Evidence, ModelVersion, Signal
 from services.image_filter.detectors import Found
 from services.image_filter.geometry import square, surroundings
+from services.image_filter.onnx_session import open_session
 
 _SIDE, _BATCH = 112, 32  # memory grows with the batch
 _MOST_FACES = 16  # candidates judged per picture, surest first
@@ -43,9 +43,7 @@ class PhotoDetector:
 
     def __init__(self, uri: str, sha256: str = "") -> None:
         path = load_artifact(uri, sha256)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # requests run side by side
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(path)
         self.model = ModelVersion("photo", "1", file_sha256(path))
 
     def detect(self, batch: Sequence[Rgb], found: Sequence[Found]) -> list[Found]:
