@@ -25,7 +25,7 @@ Plane = NDArray[Any]  # of floats
 MOST_REGIONS = 16
 
 _SIDE = 144  # of the picture in which blobs are looked for, pixels
-_FINEST = 2.0  # pixels: the least scale
+_FINEST = 2.2  # pixels: the least scale; with less, two pictures under one caption share a region that is all caption
 _REACH = 8.0  # half a region's side, in scales of its blob
 # Faint blobs and those on edges are welcome: what counts is that a copy has them too.
 _CONTRAST, _EDGE = 0.004, 100

@@ -77,12 +77,25 @@ def test_most_crops_are_found_by_their_regions() -> None:
     assert sum(map(bool, found)) >= 0.75 * len(found)
 
 
+def captioned(picture: Rgb) -> Rgb:
+    captioned = cv2.resize(picture, (512, 512), interpolation=cv2.INTER_AREA)
+    cv2.rectangle(captioned, (0, 440), (512, 512), (255, 255, 255), -1)
+    cv2.putText(captioned, "BREAKING NEWS", (10, 490), cv2.FONT_HERSHEY_SIMPLEX, 1.8, (0, 0, 0), 3)
+    return captioned
+
+
 def test_a_mirrored_crop_under_a_bar_of_text_is_found() -> None:
     copy = np.ascontiguousarray(crop(PHOTO, 0.02, 0.06, 0.05, 0.05)[:, ::-1])
     cv2.rectangle(copy, (0, 0), (copy.shape[1], 60), (255, 255, 255), -1)
     cv2.putText(copy, "BREAKING NEWS", (10, 45), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (0, 0, 0), 3)
 
     assert bank_of(KNOWN).search(copy)
+
+
+def test_pictures_under_one_and_the_same_caption_are_not_taken_for_each_other() -> None:
+    photo, other, third = (captioned(picture) for picture in (PHOTO, OTHER, data.chelsea()))
+
+    assert bank_of(entry_of(photo, "test", "a"), entry_of(third, "test", "c")).search(other) == ()
 
 
 def test_a_hash_alone_gives_a_crop_no_second_chance() -> None:
