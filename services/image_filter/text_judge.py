@@ -32,7 +32,8 @@ _MOST_TEXTS, _MOST_CHARACTERS = 128, 1_000  # the contract's
 # Texts in pictures break the rules less often than the prompts on which scores were calibrated: the same evidence
 # says less, this much in log odds.
 _RARER = 0.8
-# Of a label of so few words the prompt filter has asked its classifier as a prompt would put it: that is no rarer.
+# Of a label of so few words the prompt filter has asked its classifier as a prompt would put it as well: half as much.
+_RARER_LABEL = 0.45
 _LABEL, _CLASSIFIER = 3, "prompt-classifier/"
 _CERTAIN = "sexual.minors"  # where no doubt is given away
 # Where lines are joined, a word of one makes a name of a word of another ("Winter sale", "Spring concert").
@@ -108,7 +109,7 @@ def with_texts(
             if signal.category not in SPOKEN or (text.joined and signal.category.startswith(_BY_LINE)):
                 continue
             label = len(text.text.split()) <= _LABEL and signal.source.startswith(_CLASSIFIER)
-            score = settled(signal).score if label else _rarer(signal)
+            score = _rarer(signal, _RARER_LABEL if label else _RARER)
             found = Signal(signal.category, score, f"{SOURCE}/{signal.source}", text.box)
             loudest[signal.category] = max(loudest.get(signal.category, found), found, key=lambda one: one.score)
     spoken = with_zeros(tuple(loudest.values()), SPOKEN, SOURCE)
@@ -116,10 +117,10 @@ def with_texts(
     return replace(measured, signals=minors((*measured.signals, *spoken)), models=(*measured.models, *new))
 
 
-def _rarer(signal: Signal) -> float:
-    """Its score where violations are rarer."""
+def _rarer(signal: Signal, much: float) -> float:
+    """Its score where violations are rarer by `much` in log odds."""
     score = settled(signal).score
     if signal.category == _CERTAIN or not 0 < score < 1:
         return score
-    odds = score / (1 - score) * exp(-_RARER)
+    odds = score / (1 - score) * exp(-much)
     return odds / (1 + odds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod, sqrt
 
 from services.core.errors import InvalidInput
 from services.prompt_filter.banks import NOTHING_ADDED, Added
@@ -17,6 +18,7 @@ MOST_TEXTS, MOST_CHARACTERS = 128, 1_000
 # A classifier of prompts makes too much of a few words ("Cash only"): they are also put as in a prompt for a picture.
 LABEL, _PROMPT = 3, "a sign that says {}"  # words at most
 _DOUBTED = 0.3  # below this a score decides nothing
+_SURE = 1e-4  # as far as a probability may be from 0 and 1
 # What a reader takes for each other, both ways.
 _ALIKE = (("l", "i"), ("1", "l"), ("1", "i"), ("0", "o"), ("5", "s"), ("rn", "m"), ("vv", "w"), ("cl", "d"), ("c", "e"))
 _WORD, _LONE = re.compile(r"[A-Za-z0-9]{4,}"), re.compile(r"(?<![\w.,])[1l|](?= [A-Za-z])")
@@ -79,17 +81,23 @@ def _measured(pipeline: PromptPipeline, text: str, added: Added) -> PromptMeasur
 
 
 def _read(pipeline: PromptPipeline, text: str, added: Added) -> PromptMeasurement:
-    """What a text says; of a label the classifier's scores are the lower ones of the label alone and in a prompt."""
+    """What a text says; of a label the classifier's scores, where a prompt lowers them, lie half-way."""
     read = pipeline.measure(text, added=added)
     doubted = any(signal.source == CLASSIFIER and signal.score >= _DOUBTED for signal in read.signals)
     if not doubted or len(text.split()) > LABEL:
         return read
     put = pipeline.measure(_PROMPT.format(text), added=added)
     scores = {signal.category: signal.score for signal in put.signals if signal.source == CLASSIFIER}
-    lower = (
-        replace(signal, score=min(signal.score, scores.get(signal.category, signal.score)))
+    between = (
+        replace(signal, score=min(signal.score, _between(signal.score, scores.get(signal.category, signal.score))))
         if signal.source == CLASSIFIER
         else signal
         for signal in read.signals
     )
-    return replace(read, signals=tuple(lower))
+    return replace(read, signals=tuple(between))
+
+
+def _between(one: float, other: float) -> float:
+    """The mean of two probabilities in log odds."""
+    odds = sqrt(prod(min(max(p, _SURE), 1 - _SURE) / (1 - min(max(p, _SURE), 1 - _SURE)) for p in (one, other)))
+    return odds / (1 + odds)

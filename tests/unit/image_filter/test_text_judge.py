@@ -61,14 +61,13 @@ def test_names_count_on_a_line_and_not_across_lines() -> None:
     assert (alone.scores()["public_figure"], across.scores()["public_figure"]) == (1.0, 0.0)
 
 
-def test_a_label_that_was_measured_as_a_prompt_keeps_its_score() -> None:
+def test_a_label_that_was_measured_as_a_prompt_keeps_more_of_its_score() -> None:
     said = [Signal("hate", 0.6, "prompt-classifier/2"), Signal("sexual", 0.6, "term-bank/1")]
 
     label = with_texts(EMPTY, [PaintedText("one " * LABEL, HERE, 0.9)], [said], []).scores()
     sentence = with_texts(EMPTY, [PaintedText("one " * (LABEL + 1), HERE, 0.9)], [said], []).scores()
 
-    assert label["hate"] == 0.6
-    assert sentence["hate"] == label["sexual"] == sentence["sexual"] < 0.6
+    assert 0.6 > label["hate"] > sentence["hate"] == label["sexual"] == sentence["sexual"]
 
 
 def test_without_texts_all_they_could_say_is_measured_as_nothing() -> None:
