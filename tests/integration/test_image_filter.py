@@ -105,6 +105,31 @@ async def test_an_output_is_bound_to_its_request(house: HouseSettings) -> None:
     verifier.verify(response.check.clearance, stage="output", tenant="demo", account="someone", digests=digests)
 
 
+async def test_the_outputs_of_a_request_are_judged_each_for_itself(house: HouseSettings) -> None:
+    pictures = [scene(), data.astronaut(), scene()[:, ::-1]]
+    images = [pb.UncheckedImage(image=png(picture), request_digest="ab" * 32) for picture in pictures]
+
+    first, face, last = await check_all(house, checks_pb2.STAGE_OUTPUT, images)
+
+    assert [one.check.verdict for one in (first, face, last)] == [
+        checks_pb2.VERDICT_ALLOW,
+        checks_pb2.VERDICT_REVIEW,
+        checks_pb2.VERDICT_ALLOW,
+    ]
+    assert first.check.clearance != last.check.clearance
+    assert not face.check.clearance
+
+
+async def test_no_picture_or_too_many_are_refused(house: HouseSettings) -> None:
+    one = pb.UncheckedImage(image=png(scene()))
+
+    for images in ([], [one] * 17):
+        error = await failure(check_all(house, checks_pb2.STAGE_UPLOAD, images))
+
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "1 to 16" in (error.details() or "")
+
+
 async def test_a_photo_of_a_face_is_refused_with_its_box(house: HouseSettings) -> None:
     response = await check(house, stage=checks_pb2.STAGE_UPLOAD, image=png(data.astronaut()))
 
