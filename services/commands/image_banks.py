@@ -247,7 +247,10 @@ def pull(file: Source, bank: InBank, tenant: Tenant = "", dry_run: DryRun = Fals
         api, config = exchange.collaboration(file)
         who, source = by or getpass.getuser(), exchange.source_of(config)
         with err.status("fetching") as status:
-            fetched = lambda count: status.update(f"fetched {count:,} records")  # noqa: E731
+
+            def fetched(count: int) -> None:
+                status.update(f"fetched {count:,} records")
+
             wanted = list(exchange.pull(api, config, bank, tenant or None, fetched))
         difference = asyncio.run(_put(tenant, bank, wanted, who, "image_banks.pull", "source", dry_run, source))
     _summary(f"{_whose(bank, tenant)} from {source}", difference, dry_run)

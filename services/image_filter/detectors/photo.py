@@ -21,7 +21,9 @@ from services.image_filter.onnx_session import open_session
 _SIDE, _BATCH = 112, 32  # memory grows with the batch
 _MOST_FACES = 16  # candidates judged per picture, surest first
 _CONTEXTS = (0.75, 1.3, 1.9)  # each face is seen so close that brushes show, whole, and with hair and collar
-_DOUBT = 0.4  # log odds added to P(photograph): what is in doubt counts as one; chosen on held-out photographs
+# Log odds added to P(photograph), of a face and of the whole: what is in doubt counts as one. Chosen on photographs
+# that training did not see.
+_DOUBT_FACE, _DOUBT_WHOLE = 0.4, 1.2
 _OWN_EYES, _AT_MOST = (
     0.6,
     3.0,
@@ -65,11 +67,11 @@ class PhotoDetector:
     def _signals(self, scores: Sequence[Scores], faces: Sequence[Signal]) -> Found:
         source = self.model.source
         views = len(scores) - len(faces) * len(_CONTEXTS)
-        signals = [Signal("concept.photo", joined([float(score[0]) for score in scores[:views]]), source)]
+        signals = [Signal("concept.photo", joined([float(score[0]) for score in scores[:views]], _DOUBT_WHOLE), source)]
         for index, face in enumerate(faces):
             first = views + index * len(_CONTEXTS)
             crops = scores[first : first + len(_CONTEXTS)]
-            photo = joined([float(crop[0]) for crop in crops])
+            photo = joined([float(crop[0]) for crop in crops], _DOUBT_FACE)
             sure = face_score(face.score, max(float(crop[1]) for crop in crops))
             signals.append(Signal("realistic_face", photo * sure, source, face.evidence))
         return tuple(signals)
@@ -91,9 +93,9 @@ def face_score(found: float, looks: float) -> float:
     return float(1 / (1 + np.exp(-_log_odds(found) - _OWN_EYES * own)))
 
 
-def joined(views: Sequence[float]) -> float:
-    """P(photograph) of a picture or face from that of its views: their mean in log odds, leaning to photograph."""
-    return float(1 / (1 + np.exp(-_log_odds(views).mean() - _DOUBT)))
+def joined(views: Sequence[float], doubt: float) -> float:
+    """P(photograph) from that of several views: their mean in log odds, which lean to it by `doubt`."""
+    return float(1 / (1 + np.exp(-_log_odds(views).mean() - doubt)))
 
 
 def _log_odds(probability: ArrayLike) -> NDArray[np.float64]:
