@@ -12,7 +12,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from services.core.store import embedded
+from services.commands.default_policy import DEFAULT_POLICY
+from services.core.store import embedded, policies, tenants
 from services.core.store.database import Database, migrate
 
 _numbers = itertools.count(1)
@@ -45,6 +46,15 @@ async def db(database: str) -> AsyncIterator[Database]:
     pool = await Database.open(database)
     yield pool
     await pool.close()
+
+
+@pytest.fixture
+async def governed(db: Database) -> Database:
+    """A fresh database with the tenant "acme" and the default policy in force."""
+    async with db.transaction() as conn:
+        await tenants.create_tenant(conn, "acme")
+        await policies.ensure_default(conn, DEFAULT_POLICY.read_text(encoding="utf-8"), "test")
+    return db
 
 
 @pytest.fixture(scope="session")

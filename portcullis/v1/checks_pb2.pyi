@@ -569,12 +569,17 @@ class Check(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     CAPABILITIES_FIELD_NUMBER: _builtins.int
+    SKETCH_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     """What the policy decided."""
     clearance: _builtins.str
     """The signed proof (a JWT of type clearance+jwt); empty where nothing may go on."""
     policy: _builtins.str
     """The policy's id: sha256 of its canonical form, lower-case hex."""
+    sketch: _builtins.bytes
+    """What near-duplicates share: 48 bytes, the signs of the text's embedding, or 32 bytes, the picture's PDQ hash. The
+    fewer bits differ, the nearer. Empty where there is none.
+    """
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """Everything that fired, most severe first; empty with ALLOW."""
@@ -611,10 +616,11 @@ class Check(_message.Message):
         models: _abc.Iterable[Global___ModelVersion] | None = ...,
         timings: _abc.Iterable[Global___Timing] | None = ...,
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
+        sketch: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "clearance", b"clearance", "models", b"models", "policy", b"policy", "reasons", b"reasons", "scores", b"scores", "signals", b"signals", "timings", b"timings", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "clearance", b"clearance", "models", b"models", "policy", b"policy", "reasons", b"reasons", "scores", b"scores", "signals", b"signals", "sketch", b"sketch", "timings", b"timings", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

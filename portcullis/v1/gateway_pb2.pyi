@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from portcullis.v1 import checks_pb2 as _checks_pb2
 from portcullis.v1 import provenance_pb2 as _provenance_pb2
 import builtins as _builtins
@@ -20,6 +21,74 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AppealState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AppealStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AppealState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPEAL_STATE_UNSPECIFIED: _AppealState.ValueType  # 0
+    """Not said."""
+    APPEAL_STATE_OPEN: _AppealState.ValueType  # 1
+    """A person will look."""
+    APPEAL_STATE_GRANTED: _AppealState.ValueType  # 2
+    """The refusal or suspension was wrong; strikes that came of it are taken back."""
+    APPEAL_STATE_DENIED: _AppealState.ValueType  # 3
+    """It stands."""
+
+class AppealState(_AppealState, metaclass=_AppealStateEnumTypeWrapper):
+    """Where an appeal is."""
+
+APPEAL_STATE_UNSPECIFIED: AppealState.ValueType  # 0
+"""Not said."""
+APPEAL_STATE_OPEN: AppealState.ValueType  # 1
+"""A person will look."""
+APPEAL_STATE_GRANTED: AppealState.ValueType  # 2
+"""The refusal or suspension was wrong; strikes that came of it are taken back."""
+APPEAL_STATE_DENIED: AppealState.ValueType  # 3
+"""It stands."""
+Global___AppealState: _TypeAlias = AppealState  # noqa: Y015
+
+class _Standing:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Standing.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STANDING_UNSPECIFIED: _Standing.ValueType  # 0
+    """Not known. Treated as banned."""
+    STANDING_GOOD: _Standing.ValueType  # 1
+    """Nothing."""
+    STANDING_WARNED: _Standing.ValueType  # 2
+    """Told that what it does breaks the rules."""
+    STANDING_COOLING: _Standing.ValueType  # 3
+    """Must wait a while before it may go on."""
+    STANDING_HELD: _Standing.ValueType  # 4
+    """May go on, and a person looks at everything before it leaves."""
+    STANDING_SUSPENDED: _Standing.ValueType  # 5
+    """Must not go on; a person looks at it."""
+    STANDING_BANNED: _Standing.ValueType  # 6
+    """Must not go on, without end; confirmed by a person."""
+
+class Standing(_Standing, metaclass=_StandingEnumTypeWrapper):
+    """What an account's conduct has led to, from the mildest to the hardest."""
+
+STANDING_UNSPECIFIED: Standing.ValueType  # 0
+"""Not known. Treated as banned."""
+STANDING_GOOD: Standing.ValueType  # 1
+"""Nothing."""
+STANDING_WARNED: Standing.ValueType  # 2
+"""Told that what it does breaks the rules."""
+STANDING_COOLING: Standing.ValueType  # 3
+"""Must wait a while before it may go on."""
+STANDING_HELD: Standing.ValueType  # 4
+"""May go on, and a person looks at everything before it leaves."""
+STANDING_SUSPENDED: Standing.ValueType  # 5
+"""Must not go on; a person looks at it."""
+STANDING_BANNED: Standing.ValueType  # 6
+"""Must not go on, without end; confirmed by a person."""
+Global___Standing: _TypeAlias = Standing  # noqa: Y015
 
 @_typing.final
 class CheckPromptRequest(_message.Message):
@@ -633,12 +702,15 @@ class Refused(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     INDEX_FIELD_NUMBER: _builtins.int
+    APPEALABLE_FIELD_NUMBER: _builtins.int
     stage: _checks_pb2.Stage.ValueType
     """Where: the prompt, the upload, the pair or one output."""
     verdict: _checks_pb2.Verdict.ValueType
     """BLOCK."""
     index: _builtins.int
     """The output that was refused, with stage OUTPUT."""
+    appealable: _builtins.bool
+    """Whether AppealDecision takes it."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_checks_pb2.Reason]:
         """Everything that fired."""
@@ -650,10 +722,11 @@ class Refused(_message.Message):
         verdict: _checks_pb2.Verdict.ValueType = ...,
         reasons: _abc.Iterable[_checks_pb2.Reason] | None = ...,
         index: _builtins.int = ...,
+        appealable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "reasons", b"reasons", "stage", b"stage", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appealable", b"appealable", "index", b"index", "reasons", b"reasons", "stage", b"stage", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -765,6 +838,8 @@ class GetDecisionResponse(_message.Message):
     REVIEW_ITEM_IDS_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    RESUMABLE_FIELD_NUMBER: _builtins.int
+    APPEAL_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """The decision's id (UUID)."""
     request_id: _builtins.str
@@ -775,6 +850,8 @@ class GetDecisionResponse(_message.Message):
     """The most severe verdict."""
     policy: _builtins.str
     """The policy's id."""
+    resumable: _builtins.bool
+    """Whether ResumeDecision would carry it on now."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_checks_pb2.Reason]:
         """Everything that fired."""
@@ -795,6 +872,10 @@ class GetDecisionResponse(_message.Message):
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was recorded."""
 
+    @_builtins.property
+    def appeal(self) -> Global___Appeal:
+        """The appeal, where there is one."""
+
     def __init__(
         self,
         *,
@@ -808,14 +889,102 @@ class GetDecisionResponse(_message.Message):
         review_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         images: _abc.Iterable[_provenance_pb2.Provenance] | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        resumable: _builtins.bool = ...,
+        appeal: Global___Appeal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["appeal", b"appeal", "created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "created_at", b"created_at", "decision_id", b"decision_id", "images", b"images", "models", b"models", "policy", b"policy", "reasons", b"reasons", "request_id", b"request_id", "review_item_ids", b"review_item_ids", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "appeal", b"appeal", "created_at", b"created_at", "decision_id", b"decision_id", "images", b"images", "models", b"models", "policy", b"policy", "reasons", b"reasons", "request_id", b"request_id", "resumable", b"resumable", "review_item_ids", b"review_item_ids", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetDecisionResponse: _TypeAlias = GetDecisionResponse  # noqa: Y015
+
+@_typing.final
+class Appeal(_message.Message):
+    """An appeal as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPEAL_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    appeal_id: _builtins.str
+    """Its id (UUID)."""
+    state: Global___AppealState.ValueType
+    """Where it is."""
+    notice: _builtins.str
+    """What to tell the user, in the policy's words."""
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """When a decision is due."""
+
+    def __init__(
+        self,
+        *,
+        appeal_id: _builtins.str = ...,
+        state: Global___AppealState.ValueType = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+        notice: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appeal_id", b"appeal_id", "due_at", b"due_at", "notice", b"notice", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Appeal: _TypeAlias = Appeal  # noqa: Y015
+
+@_typing.final
+class ResumeDecisionRequest(_message.Message):
+    """Which held request to carry on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id for this call (UUID), another than that of the request that was held."""
+    decision_id: _builtins.str
+    """The held decision, from Accepted (UUID)."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        decision_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDecisionRequest: _TypeAlias = ResumeDecisionRequest  # noqa: Y015
+
+@_typing.final
+class ResumeDecisionResponse(_message.Message):
+    """One event of ResumeDecision, as of the call that was held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> Global___Event:
+        """What happened."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___Event | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDecisionResponse: _TypeAlias = ResumeDecisionResponse  # noqa: Y015
 
 @_typing.final
 class InspectImageRequest(_message.Message):
@@ -862,3 +1031,337 @@ class InspectImageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InspectImageResponse: _TypeAlias = InspectImageResponse  # noqa: Y015
+
+@_typing.final
+class ReportImageRequest(_message.Message):
+    """A complaint about a picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    REPORTER_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id for this call (UUID)."""
+    image: _builtins.bytes
+    """The file as found, 1 byte … 16 MiB; the same formats as an upload."""
+    reporter: _builtins.str
+    """Who complains, an opaque id of the platform's (a hash of an address, say): 1–128 printable ASCII characters."""
+    category: _builtins.str
+    """What is wrong, a category of the policy's vocabulary; empty where the reporter did not say."""
+    statement: _builtins.str
+    """What the reporter says, at most 2,000 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        image: _builtins.bytes = ...,
+        reporter: _builtins.str = ...,
+        category: _builtins.str = ...,
+        statement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "image", b"image", "reporter", b"reporter", "request_id", b"request_id", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportImageRequest: _TypeAlias = ReportImageRequest  # noqa: Y015
+
+@_typing.final
+class ReportImageResponse(_message.Message):
+    """What became of the complaint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    report_id: _builtins.str
+    """The report (UUID); empty where the picture is not ours and nobody will look."""
+    origin: _provenance_pb2.Origin.ValueType
+    """Whether the picture was made here."""
+    withdrawn: _builtins.bool
+    """Whether it was withdrawn already."""
+    notice: _builtins.str
+    """What to tell the reporter."""
+    def __init__(
+        self,
+        *,
+        report_id: _builtins.str = ...,
+        origin: _provenance_pb2.Origin.ValueType = ...,
+        withdrawn: _builtins.bool = ...,
+        notice: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice", "origin", b"origin", "report_id", b"report_id", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportImageResponse: _TypeAlias = ReportImageResponse  # noqa: Y015
+
+@_typing.final
+class AppealDecisionRequest(_message.Message):
+    """What to look at again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id for this call (UUID)."""
+    account: _builtins.str
+    """The end user who was refused or suspended."""
+    decision_id: _builtins.str
+    """The refusal, from Accepted (UUID); empty to appeal the account's suspension."""
+    statement: _builtins.str
+    """What the user says, at most 2,000 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        decision_id: _builtins.str = ...,
+        statement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decision_id", b"decision_id", "request_id", b"request_id", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppealDecisionRequest: _TypeAlias = AppealDecisionRequest  # noqa: Y015
+
+@_typing.final
+class AppealDecisionResponse(_message.Message):
+    """The appeal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPEAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appeal(self) -> Global___Appeal:
+        """The appeal, open."""
+
+    def __init__(
+        self,
+        *,
+        appeal: Global___Appeal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["appeal", b"appeal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appeal", b"appeal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppealDecisionResponse: _TypeAlias = AppealDecisionResponse  # noqa: Y015
+
+@_typing.final
+class GetAccountRequest(_message.Message):
+    """Which account to read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """The end user."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccountRequest: _TypeAlias = GetAccountRequest  # noqa: Y015
+
+@_typing.final
+class GetAccountResponse(_message.Message):
+    """An account as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccountResponse: _TypeAlias = GetAccountResponse  # noqa: Y015
+
+@_typing.final
+class Account(_message.Message):
+    """An end user as we know them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    STANDING_UNTIL_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """The platform's opaque id."""
+    tier: _checks_pb2.Tier.ValueType
+    """How far it is trusted."""
+    standing: Global___Standing.ValueType
+    """What its conduct has led to."""
+    notice: _builtins.str
+    """What to tell the user of it, in the policy's words; empty in good standing."""
+    credits: _builtins.int
+    """Pictures that it may still make of what it was given or bought; unset where the policy counts none."""
+    waiting: _builtins.bool
+    """Whether it waits for an invitation to the next tier."""
+    @_builtins.property
+    def standing_until(self) -> _timestamp_pb2.Timestamp:
+        """When the standing ends by itself; unset where it does not."""
+
+    @_builtins.property
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quota]:
+        """What is left of each limit."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        tier: _checks_pb2.Tier.ValueType = ...,
+        standing: Global___Standing.ValueType = ...,
+        standing_until: _timestamp_pb2.Timestamp | None = ...,
+        notice: _builtins.str = ...,
+        quotas: _abc.Iterable[Global___Quota] | None = ...,
+        credits: _builtins.int | None = ...,
+        waiting: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "standing_until", b"standing_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "account", b"account", "credits", b"credits", "notice", b"notice", "quotas", b"quotas", "standing", b"standing", "standing_until", b"standing_until", "tier", b"tier", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
+    _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credits) -> _WhichOneofReturnType__credits | None: ...
+
+Global___Account: _TypeAlias = Account  # noqa: Y015
+
+@_typing.final
+class Quota(_message.Message):
+    """What is left of one limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    RESETS_AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The limit's name in the policy."""
+    left: _builtins.int
+    """Calls, pictures or pixels left now."""
+    limit: _builtins.int
+    """All of them."""
+    @_builtins.property
+    def resets_at(self) -> _timestamp_pb2.Timestamp:
+        """When all are there again, if nothing is used meanwhile."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        left: _builtins.int = ...,
+        limit: _builtins.int = ...,
+        resets_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resets_at", b"resets_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "limit", b"limit", "name", b"name", "resets_at", b"resets_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quota: _TypeAlias = Quota  # noqa: Y015
+
+@_typing.final
+class UpdateAccountRequest(_message.Message):
+    """What the platform knows of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ADD_CREDITS_FIELD_NUMBER: _builtins.int
+    SHARED_HASHES_FIELD_NUMBER: _builtins.int
+    JOIN_WAITLIST_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id for this call (UUID): credits are added once."""
+    account: _builtins.str
+    """The end user; made known where it is not."""
+    add_credits: _builtins.int
+    """Pictures bought, 0 … 1,000,000; they do not expire with the month."""
+    join_waitlist: _builtins.bool
+    """Puts the account on the waitlist of the next tier."""
+    @_builtins.property
+    def shared_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Things that it may share with other accounts (a device, a means of payment), each as the platform's own hash; at
+        most 16, of 16–64 bytes. Added to what is known; only that two accounts share one is ever used.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        add_credits: _builtins.int = ...,
+        shared_hashes: _abc.Iterable[_builtins.bytes] | None = ...,
+        join_waitlist: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "add_credits", b"add_credits", "join_waitlist", b"join_waitlist", "request_id", b"request_id", "shared_hashes", b"shared_hashes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAccountRequest: _TypeAlias = UpdateAccountRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAccountResponse(_message.Message):
+    """The account after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAccountResponse: _TypeAlias = UpdateAccountResponse  # noqa: Y015

@@ -74,10 +74,35 @@ class GatewayServiceStub:
                 request_serializer=portcullis_dot_v1_dot_gateway__pb2.GetDecisionRequest.SerializeToString,
                 response_deserializer=portcullis_dot_v1_dot_gateway__pb2.GetDecisionResponse.FromString,
                 _registered_method=True)
+        self.ResumeDecision = channel.unary_stream(
+                '/portcullis.v1.GatewayService/ResumeDecision',
+                request_serializer=portcullis_dot_v1_dot_gateway__pb2.ResumeDecisionRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_gateway__pb2.ResumeDecisionResponse.FromString,
+                _registered_method=True)
         self.InspectImage = channel.unary_unary(
                 '/portcullis.v1.GatewayService/InspectImage',
                 request_serializer=portcullis_dot_v1_dot_gateway__pb2.InspectImageRequest.SerializeToString,
                 response_deserializer=portcullis_dot_v1_dot_gateway__pb2.InspectImageResponse.FromString,
+                _registered_method=True)
+        self.ReportImage = channel.unary_unary(
+                '/portcullis.v1.GatewayService/ReportImage',
+                request_serializer=portcullis_dot_v1_dot_gateway__pb2.ReportImageRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_gateway__pb2.ReportImageResponse.FromString,
+                _registered_method=True)
+        self.AppealDecision = channel.unary_unary(
+                '/portcullis.v1.GatewayService/AppealDecision',
+                request_serializer=portcullis_dot_v1_dot_gateway__pb2.AppealDecisionRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_gateway__pb2.AppealDecisionResponse.FromString,
+                _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/portcullis.v1.GatewayService/GetAccount',
+                request_serializer=portcullis_dot_v1_dot_gateway__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_gateway__pb2.GetAccountResponse.FromString,
+                _registered_method=True)
+        self.UpdateAccount = channel.unary_unary(
+                '/portcullis.v1.GatewayService/UpdateAccount',
+                request_serializer=portcullis_dot_v1_dot_gateway__pb2.UpdateAccountRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_gateway__pb2.UpdateAccountResponse.FromString,
                 _registered_method=True)
 
 
@@ -138,8 +163,47 @@ class GatewayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResumeDecision(self, request, context):
+        """Carries on a request that was held, once people have released all of it that they looked at: from where it stood,
+        with the checks that it had not yet passed. A decision can be resumed once; FAILED_PRECONDITION before it is
+        released and after it was resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def InspectImage(self, request, context):
-        """Says whether a picture was made here.
+        """Says whether a picture was made here, and whether it was withdrawn since.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportImage(self, request, context):
+        """Takes a third party's complaint about a picture. No account is needed: the platform relays it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppealDecision(self, request, context):
+        """Asks that another person look again at a refusal or a suspension. FAILED_PRECONDITION where there is nothing to
+        appeal, where it was appealed before, and where the time for it is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccount(self, request, context):
+        """Reads an account's tier, standing and what is left of its limits. NOT_FOUND where it has never asked for anything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAccount(self, request, context):
+        """Says what the platform knows of an account: what it bought, what it shares with others, whether it waits for an
+        invitation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -183,10 +247,35 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     request_deserializer=portcullis_dot_v1_dot_gateway__pb2.GetDecisionRequest.FromString,
                     response_serializer=portcullis_dot_v1_dot_gateway__pb2.GetDecisionResponse.SerializeToString,
             ),
+            'ResumeDecision': grpc.unary_stream_rpc_method_handler(
+                    servicer.ResumeDecision,
+                    request_deserializer=portcullis_dot_v1_dot_gateway__pb2.ResumeDecisionRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_gateway__pb2.ResumeDecisionResponse.SerializeToString,
+            ),
             'InspectImage': grpc.unary_unary_rpc_method_handler(
                     servicer.InspectImage,
                     request_deserializer=portcullis_dot_v1_dot_gateway__pb2.InspectImageRequest.FromString,
                     response_serializer=portcullis_dot_v1_dot_gateway__pb2.InspectImageResponse.SerializeToString,
+            ),
+            'ReportImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportImage,
+                    request_deserializer=portcullis_dot_v1_dot_gateway__pb2.ReportImageRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_gateway__pb2.ReportImageResponse.SerializeToString,
+            ),
+            'AppealDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppealDecision,
+                    request_deserializer=portcullis_dot_v1_dot_gateway__pb2.AppealDecisionRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_gateway__pb2.AppealDecisionResponse.SerializeToString,
+            ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=portcullis_dot_v1_dot_gateway__pb2.GetAccountRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_gateway__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'UpdateAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAccount,
+                    request_deserializer=portcullis_dot_v1_dot_gateway__pb2.UpdateAccountRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_gateway__pb2.UpdateAccountResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -394,6 +483,33 @@ class GatewayService:
             _registered_method=True)
 
     @staticmethod
+    def ResumeDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/portcullis.v1.GatewayService/ResumeDecision',
+            portcullis_dot_v1_dot_gateway__pb2.ResumeDecisionRequest.SerializeToString,
+            portcullis_dot_v1_dot_gateway__pb2.ResumeDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def InspectImage(request,
             target,
             options=(),
@@ -410,6 +526,114 @@ class GatewayService:
             '/portcullis.v1.GatewayService/InspectImage',
             portcullis_dot_v1_dot_gateway__pb2.InspectImageRequest.SerializeToString,
             portcullis_dot_v1_dot_gateway__pb2.InspectImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.GatewayService/ReportImage',
+            portcullis_dot_v1_dot_gateway__pb2.ReportImageRequest.SerializeToString,
+            portcullis_dot_v1_dot_gateway__pb2.ReportImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppealDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.GatewayService/AppealDecision',
+            portcullis_dot_v1_dot_gateway__pb2.AppealDecisionRequest.SerializeToString,
+            portcullis_dot_v1_dot_gateway__pb2.AppealDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.GatewayService/GetAccount',
+            portcullis_dot_v1_dot_gateway__pb2.GetAccountRequest.SerializeToString,
+            portcullis_dot_v1_dot_gateway__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.GatewayService/UpdateAccount',
+            portcullis_dot_v1_dot_gateway__pb2.UpdateAccountRequest.SerializeToString,
+            portcullis_dot_v1_dot_gateway__pb2.UpdateAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

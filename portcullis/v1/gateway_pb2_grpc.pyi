@@ -52,8 +52,25 @@ class GatewayServiceStub:
     """Makes pictures like a picture."""
     GetDecision: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetDecisionRequest, _gateway_pb2.GetDecisionResponse]
     """Reads what was decided, by the id that Accepted gave. NOT_FOUND for another tenant's."""
+    ResumeDecision: _grpc.UnaryStreamMultiCallable[_gateway_pb2.ResumeDecisionRequest, _gateway_pb2.ResumeDecisionResponse]
+    """Carries on a request that was held, once people have released all of it that they looked at: from where it stood,
+    with the checks that it had not yet passed. A decision can be resumed once; FAILED_PRECONDITION before it is
+    released and after it was resumed.
+    """
     InspectImage: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.InspectImageRequest, _gateway_pb2.InspectImageResponse]
-    """Says whether a picture was made here."""
+    """Says whether a picture was made here, and whether it was withdrawn since."""
+    ReportImage: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ReportImageRequest, _gateway_pb2.ReportImageResponse]
+    """Takes a third party's complaint about a picture. No account is needed: the platform relays it."""
+    AppealDecision: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.AppealDecisionRequest, _gateway_pb2.AppealDecisionResponse]
+    """Asks that another person look again at a refusal or a suspension. FAILED_PRECONDITION where there is nothing to
+    appeal, where it was appealed before, and where the time for it is over.
+    """
+    GetAccount: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetAccountRequest, _gateway_pb2.GetAccountResponse]
+    """Reads an account's tier, standing and what is left of its limits. NOT_FOUND where it has never asked for anything."""
+    UpdateAccount: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.UpdateAccountRequest, _gateway_pb2.UpdateAccountResponse]
+    """Says what the platform knows of an account: what it bought, what it shares with others, whether it waits for an
+    invitation.
+    """
 
 @_typing.type_check_only
 class GatewayServiceAsyncStub(GatewayServiceStub):
@@ -79,8 +96,25 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     """Makes pictures like a picture."""
     GetDecision: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetDecisionRequest, _gateway_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """Reads what was decided, by the id that Accepted gave. NOT_FOUND for another tenant's."""
+    ResumeDecision: _aio.UnaryStreamMultiCallable[_gateway_pb2.ResumeDecisionRequest, _gateway_pb2.ResumeDecisionResponse]  # type: ignore[assignment]
+    """Carries on a request that was held, once people have released all of it that they looked at: from where it stood,
+    with the checks that it had not yet passed. A decision can be resumed once; FAILED_PRECONDITION before it is
+    released and after it was resumed.
+    """
     InspectImage: _aio.UnaryUnaryMultiCallable[_gateway_pb2.InspectImageRequest, _gateway_pb2.InspectImageResponse]  # type: ignore[assignment]
-    """Says whether a picture was made here."""
+    """Says whether a picture was made here, and whether it was withdrawn since."""
+    ReportImage: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ReportImageRequest, _gateway_pb2.ReportImageResponse]  # type: ignore[assignment]
+    """Takes a third party's complaint about a picture. No account is needed: the platform relays it."""
+    AppealDecision: _aio.UnaryUnaryMultiCallable[_gateway_pb2.AppealDecisionRequest, _gateway_pb2.AppealDecisionResponse]  # type: ignore[assignment]
+    """Asks that another person look again at a refusal or a suspension. FAILED_PRECONDITION where there is nothing to
+    appeal, where it was appealed before, and where the time for it is over.
+    """
+    GetAccount: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetAccountRequest, _gateway_pb2.GetAccountResponse]  # type: ignore[assignment]
+    """Reads an account's tier, standing and what is left of its limits. NOT_FOUND where it has never asked for anything."""
+    UpdateAccount: _aio.UnaryUnaryMultiCallable[_gateway_pb2.UpdateAccountRequest, _gateway_pb2.UpdateAccountResponse]  # type: ignore[assignment]
+    """Says what the platform knows of an account: what it bought, what it shares with others, whether it waits for an
+    invitation.
+    """
 
 class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one door for platform backends. The tenant comes from the API key, never from a message.
@@ -147,11 +181,58 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads what was decided, by the id that Accepted gave. NOT_FOUND for another tenant's."""
 
     @_abc_1.abstractmethod
+    def ResumeDecision(
+        self,
+        request: _gateway_pb2.ResumeDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_gateway_pb2.ResumeDecisionResponse], _abc.AsyncIterator[_gateway_pb2.ResumeDecisionResponse]]:
+        """Carries on a request that was held, once people have released all of it that they looked at: from where it stood,
+        with the checks that it had not yet passed. A decision can be resumed once; FAILED_PRECONDITION before it is
+        released and after it was resumed.
+        """
+
+    @_abc_1.abstractmethod
     def InspectImage(
         self,
         request: _gateway_pb2.InspectImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.InspectImageResponse, _abc.Awaitable[_gateway_pb2.InspectImageResponse]]:
-        """Says whether a picture was made here."""
+        """Says whether a picture was made here, and whether it was withdrawn since."""
+
+    @_abc_1.abstractmethod
+    def ReportImage(
+        self,
+        request: _gateway_pb2.ReportImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.ReportImageResponse, _abc.Awaitable[_gateway_pb2.ReportImageResponse]]:
+        """Takes a third party's complaint about a picture. No account is needed: the platform relays it."""
+
+    @_abc_1.abstractmethod
+    def AppealDecision(
+        self,
+        request: _gateway_pb2.AppealDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.AppealDecisionResponse, _abc.Awaitable[_gateway_pb2.AppealDecisionResponse]]:
+        """Asks that another person look again at a refusal or a suspension. FAILED_PRECONDITION where there is nothing to
+        appeal, where it was appealed before, and where the time for it is over.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAccount(
+        self,
+        request: _gateway_pb2.GetAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.GetAccountResponse, _abc.Awaitable[_gateway_pb2.GetAccountResponse]]:
+        """Reads an account's tier, standing and what is left of its limits. NOT_FOUND where it has never asked for anything."""
+
+    @_abc_1.abstractmethod
+    def UpdateAccount(
+        self,
+        request: _gateway_pb2.UpdateAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.UpdateAccountResponse, _abc.Awaitable[_gateway_pb2.UpdateAccountResponse]]:
+        """Says what the platform knows of an account: what it bought, what it shares with others, whether it waits for an
+        invitation.
+        """
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

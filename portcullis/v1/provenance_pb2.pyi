@@ -265,10 +265,13 @@ class Inspection(_message.Message):
     DECISION_ID_FIELD_NUMBER: _builtins.int
     RELEASED_AT_FIELD_NUMBER: _builtins.int
     LINEAGE_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
     origin: Global___Origin.ValueType
     """The verdict over all layers."""
     decision_id: _builtins.str
     """The decision that released it (UUID), where it is the caller's; else empty."""
+    withdrawn: _builtins.bool
+    """Whether it is one of ours that was withdrawn, whoever's it is."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerFinding]:
         """What each layer says."""
@@ -294,10 +297,11 @@ class Inspection(_message.Message):
         decision_id: _builtins.str = ...,
         released_at: _timestamp_pb2.Timestamp | None = ...,
         lineage: _checks_pb2.Lineage | None = ...,
+        withdrawn: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage", "provenance", b"provenance", "released_at", b"released_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "findings", b"findings", "lineage", b"lineage", "origin", b"origin", "provenance", b"provenance", "released_at", b"released_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "findings", b"findings", "lineage", b"lineage", "origin", b"origin", "provenance", b"provenance", "released_at", b"released_at", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -326,3 +330,53 @@ class ProvenanceServiceInspectImageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProvenanceServiceInspectImageResponse: _TypeAlias = ProvenanceServiceInspectImageResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawImageRequest(_message.Message):
+    """Which picture to withdraw."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    image_id: _builtins.str
+    """Its id in the registry (UUID)."""
+    withdrawn: _builtins.bool
+    """False to take a withdrawal back."""
+    def __init__(
+        self,
+        *,
+        image_id: _builtins.str = ...,
+        withdrawn: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawImageRequest: _TypeAlias = WithdrawImageRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawImageResponse(_message.Message):
+    """The picture as it is registered now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """The picture."""
+
+    def __init__(
+        self,
+        *,
+        provenance: Global___Provenance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawImageResponse: _TypeAlias = WithdrawImageResponse  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ProvenanceServiceStub:
-    """Marks what is released, and says later whether a picture is ours. Called by the gateway alone.
+    """Marks what is released, and says later whether a picture is ours. Called by the gateway, and to withdraw by review.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,15 @@ class ProvenanceServiceStub:
                 request_serializer=portcullis_dot_v1_dot_provenance__pb2.ProvenanceServiceInspectImageRequest.SerializeToString,
                 response_deserializer=portcullis_dot_v1_dot_provenance__pb2.ProvenanceServiceInspectImageResponse.FromString,
                 _registered_method=True)
+        self.WithdrawImage = channel.unary_unary(
+                '/portcullis.v1.ProvenanceService/WithdrawImage',
+                request_serializer=portcullis_dot_v1_dot_provenance__pb2.WithdrawImageRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_provenance__pb2.WithdrawImageResponse.FromString,
+                _registered_method=True)
 
 
 class ProvenanceServiceServicer:
-    """Marks what is released, and says later whether a picture is ours. Called by the gateway alone.
+    """Marks what is released, and says later whether a picture is ours. Called by the gateway, and to withdraw by review.
     """
 
     def MarkImage(self, request, context):
@@ -61,6 +66,14 @@ class ProvenanceServiceServicer:
 
     def InspectImage(self, request, context):
         """Says whether a picture is ours, by every layer, and how sure that is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawImage(self, request, context):
+        """Withdraws a picture, or takes that back: later inspections and uploads of it say so. NOT_FOUND if it is not in the
+        registry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +92,11 @@ def add_ProvenanceServiceServicer_to_server(servicer, server):
                     request_deserializer=portcullis_dot_v1_dot_provenance__pb2.ProvenanceServiceInspectImageRequest.FromString,
                     response_serializer=portcullis_dot_v1_dot_provenance__pb2.ProvenanceServiceInspectImageResponse.SerializeToString,
             ),
+            'WithdrawImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawImage,
+                    request_deserializer=portcullis_dot_v1_dot_provenance__pb2.WithdrawImageRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_provenance__pb2.WithdrawImageResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'portcullis.v1.ProvenanceService', rpc_method_handlers)
@@ -88,7 +106,7 @@ def add_ProvenanceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProvenanceService:
-    """Marks what is released, and says later whether a picture is ours. Called by the gateway alone.
+    """Marks what is released, and says later whether a picture is ours. Called by the gateway, and to withdraw by review.
     """
 
     @staticmethod
@@ -135,6 +153,33 @@ class ProvenanceService:
             '/portcullis.v1.ProvenanceService/InspectImage',
             portcullis_dot_v1_dot_provenance__pb2.ProvenanceServiceInspectImageRequest.SerializeToString,
             portcullis_dot_v1_dot_provenance__pb2.ProvenanceServiceInspectImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.ProvenanceService/WithdrawImage',
+            portcullis_dot_v1_dot_provenance__pb2.WithdrawImageRequest.SerializeToString,
+            portcullis_dot_v1_dot_provenance__pb2.WithdrawImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ProvenanceServiceStub:
-    """Marks what is released, and says later whether a picture is ours. Called by the gateway alone."""
+    """Marks what is released, and says later whether a picture is ours. Called by the gateway, and to withdraw by review."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,10 +39,14 @@ class ProvenanceServiceStub:
     """
     InspectImage: _grpc.UnaryUnaryMultiCallable[_provenance_pb2.ProvenanceServiceInspectImageRequest, _provenance_pb2.ProvenanceServiceInspectImageResponse]
     """Says whether a picture is ours, by every layer, and how sure that is."""
+    WithdrawImage: _grpc.UnaryUnaryMultiCallable[_provenance_pb2.WithdrawImageRequest, _provenance_pb2.WithdrawImageResponse]
+    """Withdraws a picture, or takes that back: later inspections and uploads of it say so. NOT_FOUND if it is not in the
+    registry.
+    """
 
 @_typing.type_check_only
 class ProvenanceServiceAsyncStub(ProvenanceServiceStub):
-    """Marks what is released, and says later whether a picture is ours. Called by the gateway alone."""
+    """Marks what is released, and says later whether a picture is ours. Called by the gateway, and to withdraw by review."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     MarkImage: _aio.UnaryUnaryMultiCallable[_provenance_pb2.MarkImageRequest, _provenance_pb2.MarkImageResponse]  # type: ignore[assignment]
@@ -51,9 +55,13 @@ class ProvenanceServiceAsyncStub(ProvenanceServiceStub):
     """
     InspectImage: _aio.UnaryUnaryMultiCallable[_provenance_pb2.ProvenanceServiceInspectImageRequest, _provenance_pb2.ProvenanceServiceInspectImageResponse]  # type: ignore[assignment]
     """Says whether a picture is ours, by every layer, and how sure that is."""
+    WithdrawImage: _aio.UnaryUnaryMultiCallable[_provenance_pb2.WithdrawImageRequest, _provenance_pb2.WithdrawImageResponse]  # type: ignore[assignment]
+    """Withdraws a picture, or takes that back: later inspections and uploads of it say so. NOT_FOUND if it is not in the
+    registry.
+    """
 
 class ProvenanceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Marks what is released, and says later whether a picture is ours. Called by the gateway alone."""
+    """Marks what is released, and says later whether a picture is ours. Called by the gateway, and to withdraw by review."""
 
     @_abc_1.abstractmethod
     def MarkImage(
@@ -72,5 +80,15 @@ class ProvenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_provenance_pb2.ProvenanceServiceInspectImageResponse, _abc.Awaitable[_provenance_pb2.ProvenanceServiceInspectImageResponse]]:
         """Says whether a picture is ours, by every layer, and how sure that is."""
+
+    @_abc_1.abstractmethod
+    def WithdrawImage(
+        self,
+        request: _provenance_pb2.WithdrawImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provenance_pb2.WithdrawImageResponse, _abc.Awaitable[_provenance_pb2.WithdrawImageResponse]]:
+        """Withdraws a picture, or takes that back: later inspections and uploads of it say so. NOT_FOUND if it is not in the
+        registry.
+        """
 
 def add_ProvenanceServiceServicer_to_server(servicer: ProvenanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

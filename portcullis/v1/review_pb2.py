@@ -26,41 +26,79 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from portcullis.v1 import checks_pb2 as portcullis_dot_v1_dot_checks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aportcullis/v1/review.proto\x12\rportcullis.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/checks.proto\"\xac\x04\n\nReviewItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12#\n\x05stage\x18\x05 \x01(\x0e\x32\x14.portcullis.v1.Stage\x12\'\n\x07verdict\x18\x06 \x01(\x0e\x32\x16.portcullis.v1.Verdict\x12&\n\x07reasons\x18\x07 \x03(\x0b\x32\x15.portcullis.v1.Reason\x12\r\n\x05queue\x18\x08 \x01(\t\x12\x10\n\x08priority\x18\t \x01(\r\x12\'\n\x05state\x18\n \x01(\x0e\x32\x18.portcullis.v1.ItemState\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nclaimed_by\x18\r \x01(\t\x12\x34\n\x10\x63laim_expires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x0f \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x12\n\ndecided_by\x18\x10 \x01(\t\x12.\n\ndecided_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x0b\x43\x61seContent\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x0c\n\x04mask\x18\x03 \x01(\x0c\x12\x17\n\x0fnegative_prompt\x18\x04 \x01(\t\"q\n\x10ListItemsRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.portcullis.v1.ItemState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x11ListItemsResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.portcullis.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x10\x43laimItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\"~\n\x11\x43laimItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem\x12+\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1a.portcullis.v1.CaseContent\x12\x13\n\x0b\x63laim_token\x18\x03 \x01(\t\"9\n\x11RenewClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\"J\n\x12RenewClaimResponse\x12\x34\n\x10\x63laim_expires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x13ReleaseClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x16\n\x14ReleaseClaimResponse\"y\n\x11\x44\x65\x63ideItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12-\n\nresolution\x18\x03 \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"=\n\x12\x44\x65\x63ideItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem*\x86\x01\n\tItemState\x12\x1a\n\x16ITEM_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ITEM_STATE_PENDING\x10\x01\x12\x15\n\x11ITEM_STATE_QUEUED\x10\x02\x12\x16\n\x12ITEM_STATE_CLAIMED\x10\x03\x12\x16\n\x12ITEM_STATE_DECIDED\x10\x04*W\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x16\n\x12RESOLUTION_RELEASE\x10\x01\x12\x15\n\x11RESOLUTION_UPHOLD\x10\x02\x32\xae\x03\n\rReviewService\x12N\n\tListItems\x12\x1f.portcullis.v1.ListItemsRequest\x1a .portcullis.v1.ListItemsResponse\x12N\n\tClaimItem\x12\x1f.portcullis.v1.ClaimItemRequest\x1a .portcullis.v1.ClaimItemResponse\x12Q\n\nRenewClaim\x12 .portcullis.v1.RenewClaimRequest\x1a!.portcullis.v1.RenewClaimResponse\x12W\n\x0cReleaseClaim\x12\".portcullis.v1.ReleaseClaimRequest\x1a#.portcullis.v1.ReleaseClaimResponse\x12Q\n\nDecideItem\x12 .portcullis.v1.DecideItemRequest\x1a!.portcullis.v1.DecideItemResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aportcullis/v1/review.proto\x12\rportcullis.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/checks.proto\"\x8d\x06\n\nReviewItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\x12#\n\x05stage\x18\x05 \x01(\x0e\x32\x14.portcullis.v1.Stage\x12\'\n\x07verdict\x18\x06 \x01(\x0e\x32\x16.portcullis.v1.Verdict\x12&\n\x07reasons\x18\x07 \x03(\x0b\x32\x15.portcullis.v1.Reason\x12\r\n\x05queue\x18\x08 \x01(\t\x12\x10\n\x08priority\x18\t \x01(\r\x12\'\n\x05state\x18\n \x01(\x0e\x32\x18.portcullis.v1.ItemState\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nclaimed_by\x18\r \x01(\t\x12\x34\n\x10\x63laim_expires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nresolution\x18\x0f \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x12\n\ndecided_by\x18\x10 \x01(\t\x12.\n\ndecided_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04kind\x18\x12 \x01(\x0e\x32\x17.portcullis.v1.ItemKind\x12!\n\x04tier\x18\x13 \x01(\x0e\x32\x13.portcullis.v1.Tier\x12+\n\x07turn_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcase_head\x18\x15 \x01(\t\x12\x11\n\tcase_size\x18\x16 \x01(\r\x12\x30\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62\x61tch_id\x18\x18 \x01(\t\"[\n\x0bItemComment\x12\x0e\n\x06\x61uthor\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x0b\x43\x61seContent\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x0c\n\x04mask\x18\x03 \x01(\x0c\x12\x17\n\x0fnegative_prompt\x18\x04 \x01(\t\"\x98\x01\n\x10ListItemsRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.portcullis.v1.ItemState\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x17.portcullis.v1.ItemKind\"V\n\x11ListItemsResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.portcullis.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0eGetItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\"\x97\x01\n\x0fGetItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem\x12,\n\x08\x63omments\x18\x02 \x03(\x0b\x32\x1a.portcullis.v1.ItemComment\x12-\n\ncase_items\x18\x03 \x03(\x0b\x32\x19.portcullis.v1.ReviewItem\"2\n\x11WatchItemsRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x04\"\\\n\x12WatchItemsResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\x04\"2\n\x10\x43laimItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\"~\n\x11\x43laimItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem\x12+\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1a.portcullis.v1.CaseContent\x12\x13\n\x0b\x63laim_token\x18\x03 \x01(\t\"9\n\x11RenewClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\"J\n\x12RenewClaimResponse\x12\x34\n\x10\x63laim_expires_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x13ReleaseClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x16\n\x14ReleaseClaimResponse\"G\n\x0fSkipItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x12\n\x10SkipItemResponse\"\x87\x01\n\x11\x44\x65\x63ideItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63laim_token\x18\x02 \x01(\t\x12-\n\nresolution\x18\x03 \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x0c\n\x04\x61lso\x18\x05 \x03(\t\"=\n\x12\x44\x65\x63ideItemResponse\x12\'\n\x04item\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.ReviewItem\"+\n\x17PreviewDecisionsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"m\n\x18PreviewDecisionsResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.portcullis.v1.ReviewItem\x12\x10\n\x08left_out\x18\x02 \x03(\t\x12\x15\n\rpreview_token\x18\x03 \x01(\t\"k\n\x12\x44\x65\x63ideItemsRequest\x12\x15\n\rpreview_token\x18\x01 \x01(\t\x12-\n\nresolution\x18\x02 \x01(\x0e\x32\x19.portcullis.v1.Resolution\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\"c\n\x13\x44\x65\x63ideItemsResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12(\n\x05items\x18\x02 \x03(\x0b\x32\x19.portcullis.v1.ReviewItem\x12\x10\n\x08left_out\x18\x03 \x03(\t\"\'\n\x13UndoDecisionRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\"@\n\x14UndoDecisionResponse\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.portcullis.v1.ReviewItem\"3\n\x12\x43ommentItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"B\n\x13\x43ommentItemResponse\x12+\n\x07\x63omment\x18\x01 \x01(\x0b\x32\x1a.portcullis.v1.ItemComment\"T\n\x14\x43learDecisionRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\"C\n\x15\x43learDecisionResponse\x12*\n\x05stops\x18\x01 \x03(\x0b\x32\x1b.portcullis.v1.ReleasedStop\"U\n\x0cReleasedStop\x12#\n\x05stage\x18\x01 \x01(\x0e\x32\x14.portcullis.v1.Stage\x12\r\n\x05index\x18\x02 \x01(\r\x12\x11\n\tclearance\x18\x03 \x01(\t*\x82\x01\n\x08ItemKind\x12\x19\n\x15ITEM_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11ITEM_KIND_CONTENT\x10\x01\x12\x14\n\x10ITEM_KIND_REPORT\x10\x02\x12\x14\n\x10ITEM_KIND_APPEAL\x10\x03\x12\x18\n\x14ITEM_KIND_SUSPENSION\x10\x04*\x86\x01\n\tItemState\x12\x1a\n\x16ITEM_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ITEM_STATE_PENDING\x10\x01\x12\x15\n\x11ITEM_STATE_QUEUED\x10\x02\x12\x16\n\x12ITEM_STATE_CLAIMED\x10\x03\x12\x16\n\x12ITEM_STATE_DECIDED\x10\x04*W\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x16\n\x12RESOLUTION_RELEASE\x10\x01\x12\x15\n\x11RESOLUTION_UPHOLD\x10\x02\x32\xe0\x08\n\rReviewService\x12N\n\tListItems\x12\x1f.portcullis.v1.ListItemsRequest\x1a .portcullis.v1.ListItemsResponse\x12H\n\x07GetItem\x12\x1d.portcullis.v1.GetItemRequest\x1a\x1e.portcullis.v1.GetItemResponse\x12S\n\nWatchItems\x12 .portcullis.v1.WatchItemsRequest\x1a!.portcullis.v1.WatchItemsResponse0\x01\x12N\n\tClaimItem\x12\x1f.portcullis.v1.ClaimItemRequest\x1a .portcullis.v1.ClaimItemResponse\x12Q\n\nRenewClaim\x12 .portcullis.v1.RenewClaimRequest\x1a!.portcullis.v1.RenewClaimResponse\x12W\n\x0cReleaseClaim\x12\".portcullis.v1.ReleaseClaimRequest\x1a#.portcullis.v1.ReleaseClaimResponse\x12K\n\x08SkipItem\x12\x1e.portcullis.v1.SkipItemRequest\x1a\x1f.portcullis.v1.SkipItemResponse\x12Q\n\nDecideItem\x12 .portcullis.v1.DecideItemRequest\x1a!.portcullis.v1.DecideItemResponse\x12\x63\n\x10PreviewDecisions\x12&.portcullis.v1.PreviewDecisionsRequest\x1a\'.portcullis.v1.PreviewDecisionsResponse\x12T\n\x0b\x44\x65\x63ideItems\x12!.portcullis.v1.DecideItemsRequest\x1a\".portcullis.v1.DecideItemsResponse\x12W\n\x0cUndoDecision\x12\".portcullis.v1.UndoDecisionRequest\x1a#.portcullis.v1.UndoDecisionResponse\x12T\n\x0b\x43ommentItem\x12!.portcullis.v1.CommentItemRequest\x1a\".portcullis.v1.CommentItemResponse\x12Z\n\rClearDecision\x12#.portcullis.v1.ClearDecisionRequest\x1a$.portcullis.v1.ClearDecisionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'portcullis.v1.review_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ITEMSTATE']._serialized_start=1556
-  _globals['_ITEMSTATE']._serialized_end=1690
-  _globals['_RESOLUTION']._serialized_start=1692
-  _globals['_RESOLUTION']._serialized_end=1779
+  _globals['_ITEMKIND']._serialized_start=3193
+  _globals['_ITEMKIND']._serialized_end=3323
+  _globals['_ITEMSTATE']._serialized_start=3326
+  _globals['_ITEMSTATE']._serialized_end=3460
+  _globals['_RESOLUTION']._serialized_start=3462
+  _globals['_RESOLUTION']._serialized_end=3549
   _globals['_REVIEWITEM']._serialized_start=107
-  _globals['_REVIEWITEM']._serialized_end=663
-  _globals['_CASECONTENT']._serialized_start=665
-  _globals['_CASECONTENT']._serialized_end=748
-  _globals['_LISTITEMSREQUEST']._serialized_start=750
-  _globals['_LISTITEMSREQUEST']._serialized_end=863
-  _globals['_LISTITEMSRESPONSE']._serialized_start=865
-  _globals['_LISTITEMSRESPONSE']._serialized_end=951
-  _globals['_CLAIMITEMREQUEST']._serialized_start=953
-  _globals['_CLAIMITEMREQUEST']._serialized_end=1003
-  _globals['_CLAIMITEMRESPONSE']._serialized_start=1005
-  _globals['_CLAIMITEMRESPONSE']._serialized_end=1131
-  _globals['_RENEWCLAIMREQUEST']._serialized_start=1133
-  _globals['_RENEWCLAIMREQUEST']._serialized_end=1190
-  _globals['_RENEWCLAIMRESPONSE']._serialized_start=1192
-  _globals['_RENEWCLAIMRESPONSE']._serialized_end=1266
-  _globals['_RELEASECLAIMREQUEST']._serialized_start=1268
-  _globals['_RELEASECLAIMREQUEST']._serialized_end=1343
-  _globals['_RELEASECLAIMRESPONSE']._serialized_start=1345
-  _globals['_RELEASECLAIMRESPONSE']._serialized_end=1367
-  _globals['_DECIDEITEMREQUEST']._serialized_start=1369
-  _globals['_DECIDEITEMREQUEST']._serialized_end=1490
-  _globals['_DECIDEITEMRESPONSE']._serialized_start=1492
-  _globals['_DECIDEITEMRESPONSE']._serialized_end=1553
-  _globals['_REVIEWSERVICE']._serialized_start=1782
-  _globals['_REVIEWSERVICE']._serialized_end=2212
+  _globals['_REVIEWITEM']._serialized_end=888
+  _globals['_ITEMCOMMENT']._serialized_start=890
+  _globals['_ITEMCOMMENT']._serialized_end=981
+  _globals['_CASECONTENT']._serialized_start=983
+  _globals['_CASECONTENT']._serialized_end=1066
+  _globals['_LISTITEMSREQUEST']._serialized_start=1069
+  _globals['_LISTITEMSREQUEST']._serialized_end=1221
+  _globals['_LISTITEMSRESPONSE']._serialized_start=1223
+  _globals['_LISTITEMSRESPONSE']._serialized_end=1309
+  _globals['_GETITEMREQUEST']._serialized_start=1311
+  _globals['_GETITEMREQUEST']._serialized_end=1344
+  _globals['_GETITEMRESPONSE']._serialized_start=1347
+  _globals['_GETITEMRESPONSE']._serialized_end=1498
+  _globals['_WATCHITEMSREQUEST']._serialized_start=1500
+  _globals['_WATCHITEMSREQUEST']._serialized_end=1550
+  _globals['_WATCHITEMSRESPONSE']._serialized_start=1552
+  _globals['_WATCHITEMSRESPONSE']._serialized_end=1644
+  _globals['_CLAIMITEMREQUEST']._serialized_start=1646
+  _globals['_CLAIMITEMREQUEST']._serialized_end=1696
+  _globals['_CLAIMITEMRESPONSE']._serialized_start=1698
+  _globals['_CLAIMITEMRESPONSE']._serialized_end=1824
+  _globals['_RENEWCLAIMREQUEST']._serialized_start=1826
+  _globals['_RENEWCLAIMREQUEST']._serialized_end=1883
+  _globals['_RENEWCLAIMRESPONSE']._serialized_start=1885
+  _globals['_RENEWCLAIMRESPONSE']._serialized_end=1959
+  _globals['_RELEASECLAIMREQUEST']._serialized_start=1961
+  _globals['_RELEASECLAIMREQUEST']._serialized_end=2036
+  _globals['_RELEASECLAIMRESPONSE']._serialized_start=2038
+  _globals['_RELEASECLAIMRESPONSE']._serialized_end=2060
+  _globals['_SKIPITEMREQUEST']._serialized_start=2062
+  _globals['_SKIPITEMREQUEST']._serialized_end=2133
+  _globals['_SKIPITEMRESPONSE']._serialized_start=2135
+  _globals['_SKIPITEMRESPONSE']._serialized_end=2153
+  _globals['_DECIDEITEMREQUEST']._serialized_start=2156
+  _globals['_DECIDEITEMREQUEST']._serialized_end=2291
+  _globals['_DECIDEITEMRESPONSE']._serialized_start=2293
+  _globals['_DECIDEITEMRESPONSE']._serialized_end=2354
+  _globals['_PREVIEWDECISIONSREQUEST']._serialized_start=2356
+  _globals['_PREVIEWDECISIONSREQUEST']._serialized_end=2399
+  _globals['_PREVIEWDECISIONSRESPONSE']._serialized_start=2401
+  _globals['_PREVIEWDECISIONSRESPONSE']._serialized_end=2510
+  _globals['_DECIDEITEMSREQUEST']._serialized_start=2512
+  _globals['_DECIDEITEMSREQUEST']._serialized_end=2619
+  _globals['_DECIDEITEMSRESPONSE']._serialized_start=2621
+  _globals['_DECIDEITEMSRESPONSE']._serialized_end=2720
+  _globals['_UNDODECISIONREQUEST']._serialized_start=2722
+  _globals['_UNDODECISIONREQUEST']._serialized_end=2761
+  _globals['_UNDODECISIONRESPONSE']._serialized_start=2763
+  _globals['_UNDODECISIONRESPONSE']._serialized_end=2827
+  _globals['_COMMENTITEMREQUEST']._serialized_start=2829
+  _globals['_COMMENTITEMREQUEST']._serialized_end=2880
+  _globals['_COMMENTITEMRESPONSE']._serialized_start=2882
+  _globals['_COMMENTITEMRESPONSE']._serialized_end=2948
+  _globals['_CLEARDECISIONREQUEST']._serialized_start=2950
+  _globals['_CLEARDECISIONREQUEST']._serialized_end=3034
+  _globals['_CLEARDECISIONRESPONSE']._serialized_start=3036
+  _globals['_CLEARDECISIONRESPONSE']._serialized_end=3103
+  _globals['_RELEASEDSTOP']._serialized_start=3105
+  _globals['_RELEASEDSTOP']._serialized_end=3190
+  _globals['_REVIEWSERVICE']._serialized_start=3552
+  _globals['_REVIEWSERVICE']._serialized_end=4672
 # @@protoc_insertion_point(module_scope)

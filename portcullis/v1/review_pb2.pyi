@@ -21,6 +21,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ItemKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ItemKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ItemKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ITEM_KIND_UNSPECIFIED: _ItemKind.ValueType  # 0
+    """Not said; in a filter: any kind."""
+    ITEM_KIND_CONTENT: _ItemKind.ValueType  # 1
+    """A filter was in doubt, or the policy wants a person to look."""
+    ITEM_KIND_REPORT: _ItemKind.ValueType  # 2
+    """A third party reported one of our pictures."""
+    ITEM_KIND_APPEAL: _ItemKind.ValueType  # 3
+    """A user asks to look again at a refusal or at a suspension."""
+    ITEM_KIND_SUSPENSION: _ItemKind.ValueType  # 4
+    """A rule suspended an account, and a person must look at it."""
+
+class ItemKind(_ItemKind, metaclass=_ItemKindEnumTypeWrapper):
+    """What brought a case here."""
+
+ITEM_KIND_UNSPECIFIED: ItemKind.ValueType  # 0
+"""Not said; in a filter: any kind."""
+ITEM_KIND_CONTENT: ItemKind.ValueType  # 1
+"""A filter was in doubt, or the policy wants a person to look."""
+ITEM_KIND_REPORT: ItemKind.ValueType  # 2
+"""A third party reported one of our pictures."""
+ITEM_KIND_APPEAL: ItemKind.ValueType  # 3
+"""A user asks to look again at a refusal or at a suspension."""
+ITEM_KIND_SUSPENSION: ItemKind.ValueType  # 4
+"""A rule suspended an account, and a person must look at it."""
+Global___ItemKind: _TypeAlias = ItemKind  # noqa: Y015
+
 class _ItemState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -62,9 +94,11 @@ class _ResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resolution
     RESOLUTION_UNSPECIFIED: _Resolution.ValueType  # 0
     """Not decided. Refused as an argument."""
     RESOLUTION_RELEASE: _Resolution.ValueType  # 1
-    """The content is fine: what was held may go on."""
+    """The content is fine: what was held may go on, a reported picture stays, an appeal is granted, a suspension ends."""
     RESOLUTION_UPHOLD: _Resolution.ValueType  # 2
-    """The content violates the policy: it stays refused."""
+    """The content violates the policy: it stays refused, a reported picture is withdrawn, an appeal is turned down, a
+    suspension stands.
+    """
 
 class Resolution(_Resolution, metaclass=_ResolutionEnumTypeWrapper):
     """What a person decided."""
@@ -72,9 +106,11 @@ class Resolution(_Resolution, metaclass=_ResolutionEnumTypeWrapper):
 RESOLUTION_UNSPECIFIED: Resolution.ValueType  # 0
 """Not decided. Refused as an argument."""
 RESOLUTION_RELEASE: Resolution.ValueType  # 1
-"""The content is fine: what was held may go on."""
+"""The content is fine: what was held may go on, a reported picture stays, an appeal is granted, a suspension ends."""
 RESOLUTION_UPHOLD: Resolution.ValueType  # 2
-"""The content violates the policy: it stays refused."""
+"""The content violates the policy: it stays refused, a reported picture is withdrawn, an appeal is turned down, a
+suspension stands.
+"""
 Global___Resolution: _TypeAlias = Resolution  # noqa: Y015
 
 @_typing.final
@@ -100,6 +136,13 @@ class ReviewItem(_message.Message):
     RESOLUTION_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
     DECIDED_AT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    TURN_AT_FIELD_NUMBER: _builtins.int
+    CASE_HEAD_FIELD_NUMBER: _builtins.int
+    CASE_SIZE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
+    BATCH_ID_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Its id (UUID)."""
     decision_id: _builtins.str
@@ -124,6 +167,16 @@ class ReviewItem(_message.Message):
     """What was decided."""
     decided_by: _builtins.str
     """Who decided."""
+    kind: Global___ItemKind.ValueType
+    """What brought it here."""
+    tier: _checks_pb2.Tier.ValueType
+    """How far the account was trusted."""
+    case_head: _builtins.str
+    """The item that leads its case (UUID), where near-duplicates are grouped; empty for one that leads or is alone."""
+    case_size: _builtins.int
+    """Items of its case that wait with it, itself included; 1 where it is alone."""
+    batch_id: _builtins.str
+    """The decision that it was part of (UUID): one for each DecideItem and DecideItems."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_checks_pb2.Reason]:
         """Why it is here."""
@@ -143,6 +196,14 @@ class ReviewItem(_message.Message):
     @_builtins.property
     def decided_at(self) -> _timestamp_pb2.Timestamp:
         """When it was decided."""
+
+    @_builtins.property
+    def turn_at(self) -> _timestamp_pb2.Timestamp:
+        """When its turn comes: the order of a queue."""
+
+    @_builtins.property
+    def effective_at(self) -> _timestamp_pb2.Timestamp:
+        """When the decision takes effect; until then it can be taken back."""
 
     def __init__(
         self,
@@ -164,14 +225,53 @@ class ReviewItem(_message.Message):
         resolution: Global___Resolution.ValueType = ...,
         decided_by: _builtins.str = ...,
         decided_at: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___ItemKind.ValueType = ...,
+        tier: _checks_pb2.Tier.ValueType = ...,
+        turn_at: _timestamp_pb2.Timestamp | None = ...,
+        case_head: _builtins.str = ...,
+        case_size: _builtins.int = ...,
+        effective_at: _timestamp_pb2.Timestamp | None = ...,
+        batch_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_expires_at", b"claim_expires_at", "created_at", b"created_at", "decided_at", b"decided_at", "due_at", b"due_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_expires_at", b"claim_expires_at", "created_at", b"created_at", "decided_at", b"decided_at", "due_at", b"due_at", "effective_at", b"effective_at", "turn_at", b"turn_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "claim_expires_at", b"claim_expires_at", "claimed_by", b"claimed_by", "created_at", b"created_at", "decided_at", b"decided_at", "decided_by", b"decided_by", "decision_id", b"decision_id", "due_at", b"due_at", "item_id", b"item_id", "priority", b"priority", "queue", b"queue", "reasons", b"reasons", "resolution", b"resolution", "stage", b"stage", "state", b"state", "tenant", b"tenant", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "batch_id", b"batch_id", "case_head", b"case_head", "case_size", b"case_size", "claim_expires_at", b"claim_expires_at", "claimed_by", b"claimed_by", "created_at", b"created_at", "decided_at", b"decided_at", "decided_by", b"decided_by", "decision_id", b"decision_id", "due_at", b"due_at", "effective_at", b"effective_at", "item_id", b"item_id", "kind", b"kind", "priority", b"priority", "queue", b"queue", "reasons", b"reasons", "resolution", b"resolution", "stage", b"stage", "state", b"state", "tenant", b"tenant", "tier", b"tier", "turn_at", b"turn_at", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReviewItem: _TypeAlias = ReviewItem  # noqa: Y015
+
+@_typing.final
+class ItemComment(_message.Message):
+    """What an analyst wrote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    author: _builtins.str
+    """Who."""
+    text: _builtins.str
+    """What, 1 … 2,000 characters."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        author: _builtins.str = ...,
+        text: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "created_at", b"created_at", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemComment: _TypeAlias = ItemComment  # noqa: Y015
 
 @_typing.final
 class CaseContent(_message.Message):
@@ -217,6 +317,7 @@ class ListItemsRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Only this queue; empty for all."""
     state: Global___ItemState.ValueType
@@ -225,6 +326,8 @@ class ListItemsRequest(_message.Message):
     """Items a page, 1 … 200; 0 for 50."""
     page_token: _builtins.str
     """The next_page_token of the page before; empty for the first."""
+    kind: Global___ItemKind.ValueType
+    """Only this kind; UNSPECIFIED for all."""
     def __init__(
         self,
         *,
@@ -232,10 +335,11 @@ class ListItemsRequest(_message.Message):
         state: Global___ItemState.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        kind: Global___ItemKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "queue", b"queue", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "queue", b"queue", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,6 +372,122 @@ class ListItemsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListItemsResponse: _TypeAlias = ListItemsResponse  # noqa: Y015
+
+@_typing.final
+class GetItemRequest(_message.Message):
+    """Which item to read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The item (UUID)."""
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetItemRequest: _TypeAlias = GetItemRequest  # noqa: Y015
+
+@_typing.final
+class GetItemResponse(_message.Message):
+    """The item as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    COMMENTS_FIELD_NUMBER: _builtins.int
+    CASE_ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def item(self) -> Global___ReviewItem:
+        """The item, without its content."""
+
+    @_builtins.property
+    def comments(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemComment]:
+        """Its comments, oldest first."""
+
+    @_builtins.property
+    def case_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewItem]:
+        """The other items of its case."""
+
+    def __init__(
+        self,
+        *,
+        item: Global___ReviewItem | None = ...,
+        comments: _abc.Iterable[Global___ItemComment] | None = ...,
+        case_items: _abc.Iterable[Global___ReviewItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_items", b"case_items", "comments", b"comments", "item", b"item"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetItemResponse: _TypeAlias = GetItemResponse  # noqa: Y015
+
+@_typing.final
+class WatchItemsRequest(_message.Message):
+    """Which items to be told of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    queue: _builtins.str
+    """Only this queue; empty for all."""
+    cursor: _builtins.int
+    """The cursor of the last response that was seen; 0 for what happens from now on."""
+    def __init__(
+        self,
+        *,
+        queue: _builtins.str = ...,
+        cursor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchItemsRequest: _TypeAlias = WatchItemsRequest  # noqa: Y015
+
+@_typing.final
+class WatchItemsResponse(_message.Message):
+    """One thing that happened to an item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    event: _builtins.str
+    """What happened: "opened", "queued", "claimed", "released", "decided", "undone" or "settled"."""
+    cursor: _builtins.int
+    """Pass to go on from here; grows."""
+    @_builtins.property
+    def item(self) -> Global___ReviewItem:
+        """The item as it stands now."""
+
+    def __init__(
+        self,
+        *,
+        item: Global___ReviewItem | None = ...,
+        event: _builtins.str = ...,
+        cursor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "event", b"event", "item", b"item"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchItemsResponse: _TypeAlias = WatchItemsResponse  # noqa: Y015
 
 @_typing.final
 class ClaimItemRequest(_message.Message):
@@ -427,6 +647,53 @@ class ReleaseClaimResponse(_message.Message):
 Global___ReleaseClaimResponse: _TypeAlias = ReleaseClaimResponse  # noqa: Y015
 
 @_typing.final
+class SkipItemRequest(_message.Message):
+    """Which item to pass on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    CLAIM_TOKEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The item (UUID)."""
+    claim_token: _builtins.str
+    """From ClaimItem."""
+    reason: _builtins.str
+    """Why, 1 … 2,000 characters."""
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        claim_token: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_token", b"claim_token", "item_id", b"item_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipItemRequest: _TypeAlias = SkipItemRequest  # noqa: Y015
+
+@_typing.final
+class SkipItemResponse(_message.Message):
+    """Nothing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipItemResponse: _TypeAlias = SkipItemResponse  # noqa: Y015
+
+@_typing.final
 class DecideItemRequest(_message.Message):
     """What was decided."""
 
@@ -436,6 +703,7 @@ class DecideItemRequest(_message.Message):
     CLAIM_TOKEN_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    ALSO_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The item (UUID)."""
     claim_token: _builtins.str
@@ -444,6 +712,10 @@ class DecideItemRequest(_message.Message):
     """The decision."""
     comment: _builtins.str
     """Why, 0 … 2,000 characters."""
+    @_builtins.property
+    def also(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other items of the claimed case that the decision is for too (UUIDs); those left out wait on as a case of their own."""
+
     def __init__(
         self,
         *,
@@ -451,10 +723,11 @@ class DecideItemRequest(_message.Message):
         claim_token: _builtins.str = ...,
         resolution: Global___Resolution.ValueType = ...,
         comment: _builtins.str = ...,
+        also: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_token", b"claim_token", "comment", b"comment", "item_id", b"item_id", "resolution", b"resolution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["also", b"also", "claim_token", b"claim_token", "comment", b"comment", "item_id", b"item_id", "resolution", b"resolution"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -483,3 +756,303 @@ class DecideItemResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DecideItemResponse: _TypeAlias = DecideItemResponse  # noqa: Y015
+
+@_typing.final
+class PreviewDecisionsRequest(_message.Message):
+    """Which items a bulk decision is for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The items (UUIDs), 1 … 500."""
+
+    def __init__(
+        self,
+        *,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_ids", b"item_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDecisionsRequest: _TypeAlias = PreviewDecisionsRequest  # noqa: Y015
+
+@_typing.final
+class PreviewDecisionsResponse(_message.Message):
+    """What a bulk decision would meet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    PREVIEW_TOKEN_FIELD_NUMBER: _builtins.int
+    preview_token: _builtins.str
+    """Proves what was seen; good for 10 minutes."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewItem]:
+        """Items that it would decide."""
+
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that it would leave as they are: unknown, claimed by another, decided, sealed, or to be judged alone (UUIDs)."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___ReviewItem] | None = ...,
+        left_out: _abc.Iterable[_builtins.str] | None = ...,
+        preview_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "left_out", b"left_out", "preview_token", b"preview_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDecisionsResponse: _TypeAlias = PreviewDecisionsResponse  # noqa: Y015
+
+@_typing.final
+class DecideItemsRequest(_message.Message):
+    """A bulk decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIEW_TOKEN_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    preview_token: _builtins.str
+    """From PreviewDecisions."""
+    resolution: Global___Resolution.ValueType
+    """The decision."""
+    comment: _builtins.str
+    """Why, 1 … 2,000 characters."""
+    def __init__(
+        self,
+        *,
+        preview_token: _builtins.str = ...,
+        resolution: Global___Resolution.ValueType = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "preview_token", b"preview_token", "resolution", b"resolution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideItemsRequest: _TypeAlias = DecideItemsRequest  # noqa: Y015
+
+@_typing.final
+class DecideItemsResponse(_message.Message):
+    """The decided items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    batch_id: _builtins.str
+    """Names this decision, for UndoDecision (UUID)."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewItem]:
+        """The items that were decided."""
+
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items of the preview that have moved since and were left as they are (UUIDs)."""
+
+    def __init__(
+        self,
+        *,
+        batch_id: _builtins.str = ...,
+        items: _abc.Iterable[Global___ReviewItem] | None = ...,
+        left_out: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "items", b"items", "left_out", b"left_out"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideItemsResponse: _TypeAlias = DecideItemsResponse  # noqa: Y015
+
+@_typing.final
+class UndoDecisionRequest(_message.Message):
+    """Which decision to take back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_ID_FIELD_NUMBER: _builtins.int
+    batch_id: _builtins.str
+    """The item's or the bulk decision's batch_id (UUID)."""
+    def __init__(
+        self,
+        *,
+        batch_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoDecisionRequest: _TypeAlias = UndoDecisionRequest  # noqa: Y015
+
+@_typing.final
+class UndoDecisionResponse(_message.Message):
+    """The items that wait again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewItem]:
+        """The items."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___ReviewItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoDecisionResponse: _TypeAlias = UndoDecisionResponse  # noqa: Y015
+
+@_typing.final
+class CommentItemRequest(_message.Message):
+    """What to add."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The item (UUID)."""
+    text: _builtins.str
+    """The comment, 1 … 2,000 characters."""
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommentItemRequest: _TypeAlias = CommentItemRequest  # noqa: Y015
+
+@_typing.final
+class CommentItemResponse(_message.Message):
+    """The comment as it was kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def comment(self) -> Global___ItemComment:
+        """The comment."""
+
+    def __init__(
+        self,
+        *,
+        comment: Global___ItemComment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommentItemResponse: _TypeAlias = CommentItemResponse  # noqa: Y015
+
+@_typing.final
+class ClearDecisionRequest(_message.Message):
+    """A held decision that shall go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """The decision (UUID)."""
+    @_builtins.property
+    def subject(self) -> _checks_pb2.Subject:
+        """For whom; the decision must be of this tenant."""
+
+    def __init__(
+        self,
+        *,
+        subject: _checks_pb2.Subject | None = ...,
+        decision_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearDecisionRequest: _TypeAlias = ClearDecisionRequest  # noqa: Y015
+
+@_typing.final
+class ClearDecisionResponse(_message.Message):
+    """What may go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stops(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReleasedStop]:
+        """A clearance for every stop that a person released."""
+
+    def __init__(
+        self,
+        *,
+        stops: _abc.Iterable[Global___ReleasedStop] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stops", b"stops"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearDecisionResponse: _TypeAlias = ClearDecisionResponse  # noqa: Y015
+
+@_typing.final
+class ReleasedStop(_message.Message):
+    """One stop that a person released."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    CLEARANCE_FIELD_NUMBER: _builtins.int
+    stage: _checks_pb2.Stage.ValueType
+    """Where it stood."""
+    index: _builtins.int
+    """The output, with stage OUTPUT."""
+    clearance: _builtins.str
+    """The review service's clearance for the very bytes that were held."""
+    def __init__(
+        self,
+        *,
+        stage: _checks_pb2.Stage.ValueType = ...,
+        index: _builtins.int = ...,
+        clearance: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clearance", b"clearance", "index", b"index", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleasedStop: _TypeAlias = ReleasedStop  # noqa: Y015

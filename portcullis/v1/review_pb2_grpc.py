@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class ReviewServiceStub:
     """The analysts' desk. Callers are people, known by their certificate; an item of a sealed queue is invisible to
-    everyone without the sealed role.
+    everyone without the sealed role. ClearDecision alone is for the gateway.
     """
 
     def __init__(self, channel):
@@ -40,6 +40,16 @@ class ReviewServiceStub:
                 '/portcullis.v1.ReviewService/ListItems',
                 request_serializer=portcullis_dot_v1_dot_review__pb2.ListItemsRequest.SerializeToString,
                 response_deserializer=portcullis_dot_v1_dot_review__pb2.ListItemsResponse.FromString,
+                _registered_method=True)
+        self.GetItem = channel.unary_unary(
+                '/portcullis.v1.ReviewService/GetItem',
+                request_serializer=portcullis_dot_v1_dot_review__pb2.GetItemRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_review__pb2.GetItemResponse.FromString,
+                _registered_method=True)
+        self.WatchItems = channel.unary_stream(
+                '/portcullis.v1.ReviewService/WatchItems',
+                request_serializer=portcullis_dot_v1_dot_review__pb2.WatchItemsRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_review__pb2.WatchItemsResponse.FromString,
                 _registered_method=True)
         self.ClaimItem = channel.unary_unary(
                 '/portcullis.v1.ReviewService/ClaimItem',
@@ -56,20 +66,65 @@ class ReviewServiceStub:
                 request_serializer=portcullis_dot_v1_dot_review__pb2.ReleaseClaimRequest.SerializeToString,
                 response_deserializer=portcullis_dot_v1_dot_review__pb2.ReleaseClaimResponse.FromString,
                 _registered_method=True)
+        self.SkipItem = channel.unary_unary(
+                '/portcullis.v1.ReviewService/SkipItem',
+                request_serializer=portcullis_dot_v1_dot_review__pb2.SkipItemRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_review__pb2.SkipItemResponse.FromString,
+                _registered_method=True)
         self.DecideItem = channel.unary_unary(
                 '/portcullis.v1.ReviewService/DecideItem',
                 request_serializer=portcullis_dot_v1_dot_review__pb2.DecideItemRequest.SerializeToString,
                 response_deserializer=portcullis_dot_v1_dot_review__pb2.DecideItemResponse.FromString,
                 _registered_method=True)
+        self.PreviewDecisions = channel.unary_unary(
+                '/portcullis.v1.ReviewService/PreviewDecisions',
+                request_serializer=portcullis_dot_v1_dot_review__pb2.PreviewDecisionsRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_review__pb2.PreviewDecisionsResponse.FromString,
+                _registered_method=True)
+        self.DecideItems = channel.unary_unary(
+                '/portcullis.v1.ReviewService/DecideItems',
+                request_serializer=portcullis_dot_v1_dot_review__pb2.DecideItemsRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_review__pb2.DecideItemsResponse.FromString,
+                _registered_method=True)
+        self.UndoDecision = channel.unary_unary(
+                '/portcullis.v1.ReviewService/UndoDecision',
+                request_serializer=portcullis_dot_v1_dot_review__pb2.UndoDecisionRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_review__pb2.UndoDecisionResponse.FromString,
+                _registered_method=True)
+        self.CommentItem = channel.unary_unary(
+                '/portcullis.v1.ReviewService/CommentItem',
+                request_serializer=portcullis_dot_v1_dot_review__pb2.CommentItemRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_review__pb2.CommentItemResponse.FromString,
+                _registered_method=True)
+        self.ClearDecision = channel.unary_unary(
+                '/portcullis.v1.ReviewService/ClearDecision',
+                request_serializer=portcullis_dot_v1_dot_review__pb2.ClearDecisionRequest.SerializeToString,
+                response_deserializer=portcullis_dot_v1_dot_review__pb2.ClearDecisionResponse.FromString,
+                _registered_method=True)
 
 
 class ReviewServiceServicer:
     """The analysts' desk. Callers are people, known by their certificate; an item of a sealed queue is invisible to
-    everyone without the sealed role.
+    everyone without the sealed role. ClearDecision alone is for the gateway.
     """
 
     def ListItems(self, request, context):
-        """Lists items, oldest first within priority.
+        """Lists items, in the order in which their turn comes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetItem(self, request, context):
+        """One item with its comments, without its content. NOT_FOUND if it does not exist for this analyst.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchItems(self, request, context):
+        """Tells of items as they are opened, queued, claimed and decided, from now on or from a place in the past. Ends with
+        the call's deadline; call again with the last cursor and nothing is missed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,8 +151,51 @@ class ReviewServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SkipItem(self, request, context):
+        """Gives an item back and is not offered it again. ABORTED if the lease was lost.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DecideItem(self, request, context):
         """Decides a claimed item. ABORTED if the lease was lost; FAILED_PRECONDITION if it is decided already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewDecisions(self, request, context):
+        """Says which waiting items a bulk decision would meet, and changes nothing. For seniors and leads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideItems(self, request, context):
+        """Decides at once the items of a preview that still wait as they were seen. For seniors and leads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoDecision(self, request, context):
+        """Takes back one's own decision, single or in bulk, before it takes effect. FAILED_PRECONDITION afterwards.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommentItem(self, request, context):
+        """Adds a comment, which never changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearDecision(self, request, context):
+        """Clearances for what people released of a held decision. FAILED_PRECONDITION while one of its items is undecided,
+        was upheld, or may still be taken back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +208,16 @@ def add_ReviewServiceServicer_to_server(servicer, server):
                     servicer.ListItems,
                     request_deserializer=portcullis_dot_v1_dot_review__pb2.ListItemsRequest.FromString,
                     response_serializer=portcullis_dot_v1_dot_review__pb2.ListItemsResponse.SerializeToString,
+            ),
+            'GetItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetItem,
+                    request_deserializer=portcullis_dot_v1_dot_review__pb2.GetItemRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_review__pb2.GetItemResponse.SerializeToString,
+            ),
+            'WatchItems': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchItems,
+                    request_deserializer=portcullis_dot_v1_dot_review__pb2.WatchItemsRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_review__pb2.WatchItemsResponse.SerializeToString,
             ),
             'ClaimItem': grpc.unary_unary_rpc_method_handler(
                     servicer.ClaimItem,
@@ -126,10 +234,40 @@ def add_ReviewServiceServicer_to_server(servicer, server):
                     request_deserializer=portcullis_dot_v1_dot_review__pb2.ReleaseClaimRequest.FromString,
                     response_serializer=portcullis_dot_v1_dot_review__pb2.ReleaseClaimResponse.SerializeToString,
             ),
+            'SkipItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipItem,
+                    request_deserializer=portcullis_dot_v1_dot_review__pb2.SkipItemRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_review__pb2.SkipItemResponse.SerializeToString,
+            ),
             'DecideItem': grpc.unary_unary_rpc_method_handler(
                     servicer.DecideItem,
                     request_deserializer=portcullis_dot_v1_dot_review__pb2.DecideItemRequest.FromString,
                     response_serializer=portcullis_dot_v1_dot_review__pb2.DecideItemResponse.SerializeToString,
+            ),
+            'PreviewDecisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewDecisions,
+                    request_deserializer=portcullis_dot_v1_dot_review__pb2.PreviewDecisionsRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_review__pb2.PreviewDecisionsResponse.SerializeToString,
+            ),
+            'DecideItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideItems,
+                    request_deserializer=portcullis_dot_v1_dot_review__pb2.DecideItemsRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_review__pb2.DecideItemsResponse.SerializeToString,
+            ),
+            'UndoDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoDecision,
+                    request_deserializer=portcullis_dot_v1_dot_review__pb2.UndoDecisionRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_review__pb2.UndoDecisionResponse.SerializeToString,
+            ),
+            'CommentItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommentItem,
+                    request_deserializer=portcullis_dot_v1_dot_review__pb2.CommentItemRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_review__pb2.CommentItemResponse.SerializeToString,
+            ),
+            'ClearDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearDecision,
+                    request_deserializer=portcullis_dot_v1_dot_review__pb2.ClearDecisionRequest.FromString,
+                    response_serializer=portcullis_dot_v1_dot_review__pb2.ClearDecisionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,7 +279,7 @@ def add_ReviewServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ReviewService:
     """The analysts' desk. Callers are people, known by their certificate; an item of a sealed queue is invisible to
-    everyone without the sealed role.
+    everyone without the sealed role. ClearDecision alone is for the gateway.
     """
 
     @staticmethod
@@ -161,6 +299,60 @@ class ReviewService:
             '/portcullis.v1.ReviewService/ListItems',
             portcullis_dot_v1_dot_review__pb2.ListItemsRequest.SerializeToString,
             portcullis_dot_v1_dot_review__pb2.ListItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.ReviewService/GetItem',
+            portcullis_dot_v1_dot_review__pb2.GetItemRequest.SerializeToString,
+            portcullis_dot_v1_dot_review__pb2.GetItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/portcullis.v1.ReviewService/WatchItems',
+            portcullis_dot_v1_dot_review__pb2.WatchItemsRequest.SerializeToString,
+            portcullis_dot_v1_dot_review__pb2.WatchItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -253,6 +445,33 @@ class ReviewService:
             _registered_method=True)
 
     @staticmethod
+    def SkipItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.ReviewService/SkipItem',
+            portcullis_dot_v1_dot_review__pb2.SkipItemRequest.SerializeToString,
+            portcullis_dot_v1_dot_review__pb2.SkipItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DecideItem(request,
             target,
             options=(),
@@ -269,6 +488,141 @@ class ReviewService:
             '/portcullis.v1.ReviewService/DecideItem',
             portcullis_dot_v1_dot_review__pb2.DecideItemRequest.SerializeToString,
             portcullis_dot_v1_dot_review__pb2.DecideItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewDecisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.ReviewService/PreviewDecisions',
+            portcullis_dot_v1_dot_review__pb2.PreviewDecisionsRequest.SerializeToString,
+            portcullis_dot_v1_dot_review__pb2.PreviewDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.ReviewService/DecideItems',
+            portcullis_dot_v1_dot_review__pb2.DecideItemsRequest.SerializeToString,
+            portcullis_dot_v1_dot_review__pb2.DecideItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.ReviewService/UndoDecision',
+            portcullis_dot_v1_dot_review__pb2.UndoDecisionRequest.SerializeToString,
+            portcullis_dot_v1_dot_review__pb2.UndoDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommentItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.ReviewService/CommentItem',
+            portcullis_dot_v1_dot_review__pb2.CommentItemRequest.SerializeToString,
+            portcullis_dot_v1_dot_review__pb2.CommentItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/portcullis.v1.ReviewService/ClearDecision',
+            portcullis_dot_v1_dot_review__pb2.ClearDecisionRequest.SerializeToString,
+            portcullis_dot_v1_dot_review__pb2.ClearDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

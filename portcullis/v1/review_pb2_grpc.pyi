@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class ReviewServiceStub:
     """The analysts' desk. Callers are people, known by their certificate; an item of a sealed queue is invisible to
-    everyone without the sealed role.
+    everyone without the sealed role. ClearDecision alone is for the gateway.
     """
 
     @_typing.overload
@@ -36,37 +36,77 @@ class ReviewServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReviewServiceAsyncStub: ...
     ListItems: _grpc.UnaryUnaryMultiCallable[_review_pb2.ListItemsRequest, _review_pb2.ListItemsResponse]
-    """Lists items, oldest first within priority."""
+    """Lists items, in the order in which their turn comes."""
+    GetItem: _grpc.UnaryUnaryMultiCallable[_review_pb2.GetItemRequest, _review_pb2.GetItemResponse]
+    """One item with its comments, without its content. NOT_FOUND if it does not exist for this analyst."""
+    WatchItems: _grpc.UnaryStreamMultiCallable[_review_pb2.WatchItemsRequest, _review_pb2.WatchItemsResponse]
+    """Tells of items as they are opened, queued, claimed and decided, from now on or from a place in the past. Ends with
+    the call's deadline; call again with the last cursor and nothing is missed.
+    """
     ClaimItem: _grpc.UnaryUnaryMultiCallable[_review_pb2.ClaimItemRequest, _review_pb2.ClaimItemResponse]
     """Takes an item on lease. ABORTED if another holds it; NOT_FOUND if it does not exist for this analyst."""
     RenewClaim: _grpc.UnaryUnaryMultiCallable[_review_pb2.RenewClaimRequest, _review_pb2.RenewClaimResponse]
     """Extends one's lease. ABORTED if it was lost."""
     ReleaseClaim: _grpc.UnaryUnaryMultiCallable[_review_pb2.ReleaseClaimRequest, _review_pb2.ReleaseClaimResponse]
     """Gives an item back. ABORTED if the lease was lost."""
+    SkipItem: _grpc.UnaryUnaryMultiCallable[_review_pb2.SkipItemRequest, _review_pb2.SkipItemResponse]
+    """Gives an item back and is not offered it again. ABORTED if the lease was lost."""
     DecideItem: _grpc.UnaryUnaryMultiCallable[_review_pb2.DecideItemRequest, _review_pb2.DecideItemResponse]
     """Decides a claimed item. ABORTED if the lease was lost; FAILED_PRECONDITION if it is decided already."""
+    PreviewDecisions: _grpc.UnaryUnaryMultiCallable[_review_pb2.PreviewDecisionsRequest, _review_pb2.PreviewDecisionsResponse]
+    """Says which waiting items a bulk decision would meet, and changes nothing. For seniors and leads."""
+    DecideItems: _grpc.UnaryUnaryMultiCallable[_review_pb2.DecideItemsRequest, _review_pb2.DecideItemsResponse]
+    """Decides at once the items of a preview that still wait as they were seen. For seniors and leads."""
+    UndoDecision: _grpc.UnaryUnaryMultiCallable[_review_pb2.UndoDecisionRequest, _review_pb2.UndoDecisionResponse]
+    """Takes back one's own decision, single or in bulk, before it takes effect. FAILED_PRECONDITION afterwards."""
+    CommentItem: _grpc.UnaryUnaryMultiCallable[_review_pb2.CommentItemRequest, _review_pb2.CommentItemResponse]
+    """Adds a comment, which never changes."""
+    ClearDecision: _grpc.UnaryUnaryMultiCallable[_review_pb2.ClearDecisionRequest, _review_pb2.ClearDecisionResponse]
+    """Clearances for what people released of a held decision. FAILED_PRECONDITION while one of its items is undecided,
+    was upheld, or may still be taken back.
+    """
 
 @_typing.type_check_only
 class ReviewServiceAsyncStub(ReviewServiceStub):
     """The analysts' desk. Callers are people, known by their certificate; an item of a sealed queue is invisible to
-    everyone without the sealed role.
+    everyone without the sealed role. ClearDecision alone is for the gateway.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListItems: _aio.UnaryUnaryMultiCallable[_review_pb2.ListItemsRequest, _review_pb2.ListItemsResponse]  # type: ignore[assignment]
-    """Lists items, oldest first within priority."""
+    """Lists items, in the order in which their turn comes."""
+    GetItem: _aio.UnaryUnaryMultiCallable[_review_pb2.GetItemRequest, _review_pb2.GetItemResponse]  # type: ignore[assignment]
+    """One item with its comments, without its content. NOT_FOUND if it does not exist for this analyst."""
+    WatchItems: _aio.UnaryStreamMultiCallable[_review_pb2.WatchItemsRequest, _review_pb2.WatchItemsResponse]  # type: ignore[assignment]
+    """Tells of items as they are opened, queued, claimed and decided, from now on or from a place in the past. Ends with
+    the call's deadline; call again with the last cursor and nothing is missed.
+    """
     ClaimItem: _aio.UnaryUnaryMultiCallable[_review_pb2.ClaimItemRequest, _review_pb2.ClaimItemResponse]  # type: ignore[assignment]
     """Takes an item on lease. ABORTED if another holds it; NOT_FOUND if it does not exist for this analyst."""
     RenewClaim: _aio.UnaryUnaryMultiCallable[_review_pb2.RenewClaimRequest, _review_pb2.RenewClaimResponse]  # type: ignore[assignment]
     """Extends one's lease. ABORTED if it was lost."""
     ReleaseClaim: _aio.UnaryUnaryMultiCallable[_review_pb2.ReleaseClaimRequest, _review_pb2.ReleaseClaimResponse]  # type: ignore[assignment]
     """Gives an item back. ABORTED if the lease was lost."""
+    SkipItem: _aio.UnaryUnaryMultiCallable[_review_pb2.SkipItemRequest, _review_pb2.SkipItemResponse]  # type: ignore[assignment]
+    """Gives an item back and is not offered it again. ABORTED if the lease was lost."""
     DecideItem: _aio.UnaryUnaryMultiCallable[_review_pb2.DecideItemRequest, _review_pb2.DecideItemResponse]  # type: ignore[assignment]
     """Decides a claimed item. ABORTED if the lease was lost; FAILED_PRECONDITION if it is decided already."""
+    PreviewDecisions: _aio.UnaryUnaryMultiCallable[_review_pb2.PreviewDecisionsRequest, _review_pb2.PreviewDecisionsResponse]  # type: ignore[assignment]
+    """Says which waiting items a bulk decision would meet, and changes nothing. For seniors and leads."""
+    DecideItems: _aio.UnaryUnaryMultiCallable[_review_pb2.DecideItemsRequest, _review_pb2.DecideItemsResponse]  # type: ignore[assignment]
+    """Decides at once the items of a preview that still wait as they were seen. For seniors and leads."""
+    UndoDecision: _aio.UnaryUnaryMultiCallable[_review_pb2.UndoDecisionRequest, _review_pb2.UndoDecisionResponse]  # type: ignore[assignment]
+    """Takes back one's own decision, single or in bulk, before it takes effect. FAILED_PRECONDITION afterwards."""
+    CommentItem: _aio.UnaryUnaryMultiCallable[_review_pb2.CommentItemRequest, _review_pb2.CommentItemResponse]  # type: ignore[assignment]
+    """Adds a comment, which never changes."""
+    ClearDecision: _aio.UnaryUnaryMultiCallable[_review_pb2.ClearDecisionRequest, _review_pb2.ClearDecisionResponse]  # type: ignore[assignment]
+    """Clearances for what people released of a held decision. FAILED_PRECONDITION while one of its items is undecided,
+    was upheld, or may still be taken back.
+    """
 
 class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
     """The analysts' desk. Callers are people, known by their certificate; an item of a sealed queue is invisible to
-    everyone without the sealed role.
+    everyone without the sealed role. ClearDecision alone is for the gateway.
     """
 
     @_abc_1.abstractmethod
@@ -75,7 +115,25 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _review_pb2.ListItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_review_pb2.ListItemsResponse, _abc.Awaitable[_review_pb2.ListItemsResponse]]:
-        """Lists items, oldest first within priority."""
+        """Lists items, in the order in which their turn comes."""
+
+    @_abc_1.abstractmethod
+    def GetItem(
+        self,
+        request: _review_pb2.GetItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.GetItemResponse, _abc.Awaitable[_review_pb2.GetItemResponse]]:
+        """One item with its comments, without its content. NOT_FOUND if it does not exist for this analyst."""
+
+    @_abc_1.abstractmethod
+    def WatchItems(
+        self,
+        request: _review_pb2.WatchItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_review_pb2.WatchItemsResponse], _abc.AsyncIterator[_review_pb2.WatchItemsResponse]]:
+        """Tells of items as they are opened, queued, claimed and decided, from now on or from a place in the past. Ends with
+        the call's deadline; call again with the last cursor and nothing is missed.
+        """
 
     @_abc_1.abstractmethod
     def ClaimItem(
@@ -102,11 +160,61 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives an item back. ABORTED if the lease was lost."""
 
     @_abc_1.abstractmethod
+    def SkipItem(
+        self,
+        request: _review_pb2.SkipItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.SkipItemResponse, _abc.Awaitable[_review_pb2.SkipItemResponse]]:
+        """Gives an item back and is not offered it again. ABORTED if the lease was lost."""
+
+    @_abc_1.abstractmethod
     def DecideItem(
         self,
         request: _review_pb2.DecideItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_review_pb2.DecideItemResponse, _abc.Awaitable[_review_pb2.DecideItemResponse]]:
         """Decides a claimed item. ABORTED if the lease was lost; FAILED_PRECONDITION if it is decided already."""
+
+    @_abc_1.abstractmethod
+    def PreviewDecisions(
+        self,
+        request: _review_pb2.PreviewDecisionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.PreviewDecisionsResponse, _abc.Awaitable[_review_pb2.PreviewDecisionsResponse]]:
+        """Says which waiting items a bulk decision would meet, and changes nothing. For seniors and leads."""
+
+    @_abc_1.abstractmethod
+    def DecideItems(
+        self,
+        request: _review_pb2.DecideItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.DecideItemsResponse, _abc.Awaitable[_review_pb2.DecideItemsResponse]]:
+        """Decides at once the items of a preview that still wait as they were seen. For seniors and leads."""
+
+    @_abc_1.abstractmethod
+    def UndoDecision(
+        self,
+        request: _review_pb2.UndoDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.UndoDecisionResponse, _abc.Awaitable[_review_pb2.UndoDecisionResponse]]:
+        """Takes back one's own decision, single or in bulk, before it takes effect. FAILED_PRECONDITION afterwards."""
+
+    @_abc_1.abstractmethod
+    def CommentItem(
+        self,
+        request: _review_pb2.CommentItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.CommentItemResponse, _abc.Awaitable[_review_pb2.CommentItemResponse]]:
+        """Adds a comment, which never changes."""
+
+    @_abc_1.abstractmethod
+    def ClearDecision(
+        self,
+        request: _review_pb2.ClearDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.ClearDecisionResponse, _abc.Awaitable[_review_pb2.ClearDecisionResponse]]:
+        """Clearances for what people released of a held decision. FAILED_PRECONDITION while one of its items is undecided,
+        was upheld, or may still be taken back.
+        """
 
 def add_ReviewServiceServicer_to_server(servicer: ReviewServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

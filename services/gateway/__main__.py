@@ -7,6 +7,7 @@ from datetime import timedelta
 from portcullis.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore
+from services.core.policy.source import ActivePolicy
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
 from services.gateway.desk import Desk
@@ -24,6 +25,11 @@ METHODS = (
     "EditImages",
     "VaryImages",
     "GetDecision",
+    "ResumeDecision",
+    "ReportImage",
+    "AppealDecision",
+    "GetAccount",
+    "UpdateAccount",
     "InspectImage",
 )
 RECEIVE_BYTES = 2 * MAX_IMAGE_BYTES + 2**20  # a picture, its mask, and the words around them
@@ -34,7 +40,8 @@ async def build(house: HouseSettings) -> App:
     settings = GatewaySettings()
     database = await Database.open(house.database())
     evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
-    desk = Desk(database, evidence, timedelta(days=settings.evidence_days))
+    policy = await ActivePolicy.load(database, house.policy_stale_seconds)
+    desk = Desk(database, evidence, policy, timedelta(days=settings.evidence_days))
     rooms = Rooms(house, settings.check_seconds)
     servicer = GatewayServicer(rooms, desk)
 
@@ -47,6 +54,7 @@ async def build(house: HouseSettings) -> App:
         register=lambda server: add_GatewayServiceServicer_to_server(servicer, server),
         callers=dict.fromkeys(METHODS, TENANTS),
         settings=settings,
+        background=[policy.keep_fresh],
         ready=desk.ready,
         close=close,
         check_key=desk.check_key,

@@ -18,12 +18,13 @@ from portcullis.v1 import checks_pb2 as pb
 from services.core.clearance import digest, prompt_digests
 from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
 from services.core.evidence import Blob, EvidenceStore
+from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
-from services.core.store import accounts, decisions, evidence_rows, images, requests, review_items, tenants
+from services.core.store import accounts, decisions, evidence_rows, images, requests, review_items, stops, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.images import RegisteredImage
-from services.core.store.review_items import NewReviewItem, is_sealed
+from services.core.store.review_items import NewReviewItem
 from services.core.verdicts import Reason, Verdict
 from services.gateway.answer import worst
 from services.gateway.journey import Stop
@@ -53,9 +54,9 @@ class Outcome:
     answer: Callable[[Mapping[int, UUID]], Sequence[Message]]
     advice: bool = False
 
-    def needs_person(self, stop: Stop) -> bool:
+    def needs_person(self, stop: Stop, seals: frozenset[str]) -> bool:
         """Whether a case must be opened: for what is sealed always, else for every REVIEW."""
-        if is_sealed(_reasons(stop)):
+        if _sealed(stop, seals):
             return True
         return not self.advice and convert.verdict(stop.check.verdict) is Verdict.REVIEW
 
@@ -79,9 +80,12 @@ class Replay:
 class Desk:
     """Admits requests and records their answers."""
 
-    def __init__(self, database: Database, evidence: EvidenceStore, evidence_life: timedelta) -> None:
+    def __init__(
+        self, database: Database, evidence: EvidenceStore, policy: ActivePolicy, evidence_life: timedelta
+    ) -> None:
         self._database = database
         self._evidence = evidence
+        self._policy = policy
         self._evidence_life = evidence_life
 
     async def check_key(self, key: str) -> str:
@@ -119,14 +123,16 @@ class Desk:
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         """Writes decision, items, outbox rows and the answer in one transaction; returns the answer's messages."""
-        items = {place: uuid4() for place, stop in enumerate(outcome.stops) if outcome.needs_person(stop)}
+        seals = self._policy.current.document.review.seals
+        items = {place: uuid4() for place, stop in enumerate(outcome.stops) if outcome.needs_person(stop, seals)}
         messages = outcome.answer(items)
-        written = await asyncio.to_thread(self._write, outcome.stops, items, messages)
+        written = await asyncio.to_thread(self._write, case, outcome, items, seals, messages)
         async with self._database.transaction() as conn:
             for kind, blob in written.blobs:
                 life = ANSWER_LIFE if kind == "answer" else self._evidence_life
                 await evidence_rows.record(conn, case.subject.tenant, kind, blob, life)
             await decisions.record(conn, _decision(case, outcome), written.items)
+            await stops.record(conn, written.stops)
             await requests.answer(conn, case.subject.tenant, case.request_id, case.attempt, written.answer)
         return messages
 
@@ -148,33 +154,51 @@ class Desk:
             )
 
     async def ready(self) -> None:
-        """Raises Unavailable while Postgres does not answer."""
+        """Raises Unavailable while Postgres does not answer or has not confirmed the policy."""
+        await self._policy.ready()
         await self._database.ping()
 
     def _read_answer(self, blob_id: UUID) -> tuple[bytes, ...]:
         return tuple(_unpack(self._evidence.get(blob_id)))
 
-    def _write(self, stops: Sequence[Stop], items: Mapping[int, UUID], messages: Sequence[Message]) -> _Written:
-        """Encrypts the answer and the content of the cases onto the disk; what no row names later is swept away."""
+    def _write(
+        self,
+        case: Case,
+        outcome: Outcome,
+        items: Mapping[int, UUID],
+        seals: frozenset[str],
+        messages: Sequence[Message],
+    ) -> _Written:
+        """Encrypts the answer and what was stopped onto the disk; what no row names later is swept away."""
         answered = self._evidence.put(_pack(messages))
         blobs: list[tuple[evidence_rows.Kind, Blob]] = [("answer", answered)]
         opened: list[NewReviewItem] = []
-        for place, item_id in items.items():
-            stop = stops[place]
-            kept: dict[evidence_rows.Kind, UUID] = {}
-            content: Mapping[evidence_rows.Kind, bytes] = {
-                "prompt": stop.prompt.encode(),
-                "negative_prompt": stop.negative_prompt.encode(),
-                "image": stop.image,
-                "mask": stop.mask,
-            }
-            for kind, data in content.items():
-                if data:
-                    blob = self._evidence.put(data)
-                    blobs.append((kind, blob))
-                    kept[kind] = blob.id
-            opened.append(_item(item_id, stop, kept))
-        return _Written(answered.id, tuple(blobs), tuple(opened))
+        stopped: list[stops.Stop] = []
+        for place, stop in enumerate(outcome.stops):
+            closed = not stop.open and not outcome.advice
+            if not closed and place not in items:
+                continue
+            kept = self._keep(stop, blobs)
+            if place in items:
+                opened.append(_item(items[place], case, stop, kept, sealed=_sealed(stop, seals)))
+            if closed:
+                stopped.append(_stopped(case, place, stop, kept))
+        return _Written(answered.id, tuple(blobs), tuple(opened), tuple(stopped))
+
+    def _keep(self, stop: Stop, blobs: list[tuple[evidence_rows.Kind, Blob]]) -> Mapping[evidence_rows.Kind, UUID]:
+        kept: dict[evidence_rows.Kind, UUID] = {}
+        content: Mapping[evidence_rows.Kind, bytes] = {
+            "prompt": stop.prompt.encode(),
+            "negative_prompt": stop.negative_prompt.encode(),
+            "image": stop.image,
+            "mask": stop.mask,
+        }
+        for kind, data in content.items():
+            if data:
+                blob = self._evidence.put(data)
+                blobs.append((kind, blob))
+                kept[kind] = blob.id
+        return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +208,48 @@ class _Written:
     answer: UUID
     blobs: tuple[tuple[evidence_rows.Kind, Blob], ...]
     items: tuple[NewReviewItem, ...]
+    stops: tuple[stops.Stop, ...]
 
 
-def _item(item_id: UUID, stop: Stop, kept: Mapping[evidence_rows.Kind, UUID]) -> NewReviewItem:
+def _sealed(stop: Stop, seals: frozenset[str]) -> bool:
+    return any(reason.category in seals for reason in stop.check.reasons)
+
+
+def _item(
+    item_id: UUID, case: Case, stop: Stop, kept: Mapping[evidence_rows.Kind, UUID], *, sealed: bool
+) -> NewReviewItem:
     return NewReviewItem(
         item_id=item_id,
         stage=convert.STAGES[stop.stage],
         verdict=convert.verdict(stop.check.verdict),
         reasons=_reasons(stop),
         held=stop.held,
+        sealed=sealed,
+        tier=convert.tier(case.subject.tier),
+        sketch=stop.check.sketch,
+        prompt=kept.get("prompt"),
+        negative_prompt=kept.get("negative_prompt"),
+        image=kept.get("image"),
+        mask=kept.get("mask"),
+    )
+
+
+def _stopped(case: Case, place: int, stop: Stop, kept: Mapping[evidence_rows.Kind, UUID]) -> stops.Stop:
+    return stops.Stop(
+        decision_id=case.decision_id,
+        place=place,
+        tenant=case.subject.tenant,
+        account=case.subject.account,
+        stage=convert.STAGES[stop.stage],
+        output=stop.index,
+        verdict=convert.verdict(stop.check.verdict),
+        held=stop.held,
+        reasons=_reasons(stop),
+        signals=tuple(convert.signal_from_proto(signal) for signal in stop.check.signals),
+        models=tuple(convert.model_from_proto(model) for model in stop.check.models),
+        policy=stop.check.policy,
+        digests=stop.digests,
+        sketch=stop.check.sketch,
         prompt=kept.get("prompt"),
         negative_prompt=kept.get("negative_prompt"),
         image=kept.get("image"),

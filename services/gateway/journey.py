@@ -20,6 +20,7 @@ from portcullis.v1 import (
     image_filter_pb2,
     provenance_pb2,
 )
+from services.core.clearance import digest, prompt_digests
 from services.core.errors import Unavailable
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
@@ -36,6 +37,16 @@ class Stop:
     negative_prompt: str = ""
     image: bytes = b""
     mask: bytes = b""
+    request_digest: str = ""
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What a clearance of this check binds, sha256 each."""
+        pictures = {"image": self.image, "mask": self.mask}
+        bound = {name: digest(data) for name, data in pictures.items() if data}
+        if self.stage == pb.STAGE_OUTPUT:
+            return {**bound, "request": self.request_digest}
+        return prompt_digests(self.prompt, self.negative_prompt) | bound
 
     @property
     def open(self) -> bool:
@@ -142,6 +153,7 @@ class Journey:
                 prompt=self.order.prompt,
                 negative_prompt=self.order.negative_prompt,
                 image=checked.image,
+                request_digest=image.request_digest,
             )
             for checked, image in zip(await self.rooms.check_images(request), rendered, strict=True)
         ]

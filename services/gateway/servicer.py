@@ -14,7 +14,7 @@ from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1 import gateway_pb2_grpc
 from services.core import telemetry
-from services.core.errors import InvalidInput
+from services.core.errors import InvalidInput, Unavailable
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
 from services.gateway import order as orders
@@ -136,6 +136,28 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         subject = pb.Subject(tenant=current_caller().name)
         inspection = await self._rooms.inspect(subject, orders.picture("image", request.image))
         return api.InspectImageResponse(inspection=inspection)
+
+    def ResumeDecision(
+        self, request: api.ResumeDecisionRequest, context: Context
+    ) -> AsyncIterator[api.ResumeDecisionResponse]:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def ReportImage(self, request: api.ReportImageRequest, context: Context) -> api.ReportImageResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def AppealDecision(self, request: api.AppealDecisionRequest, context: Context) -> api.AppealDecisionResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def GetAccount(self, request: api.GetAccountRequest, context: Context) -> api.GetAccountResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def UpdateAccount(self, request: api.UpdateAccountRequest, context: Context) -> api.UpdateAccountResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
 
     async def _admit(self, request: Asked) -> Case | Replay:
         request_id = orders.request_id(request.request_id)

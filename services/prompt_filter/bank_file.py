@@ -17,8 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.core.errors import InvalidInput
 from services.core.policy.categories import CATEGORIES, possible_at
+from services.core.policy.fields import unknown
 from services.core.policy.positions import PolicyError, Problem, parse
-from services.core.policy.schema import unknown
 from services.core.store.terms import MOST_TERMS, Term
 from services.prompt_filter.term_bank import MOST_PATTERNS, compile_pattern
 from services.prompt_filter.words import fold, spelled

@@ -34,7 +34,11 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.ProvenanceService",
         register=lambda server: stubs.add_ProvenanceServiceServicer_to_server(servicer, server),
-        callers={"MarkImage": frozenset({"gateway"}), "InspectImage": frozenset({"gateway"})},
+        callers={
+            "MarkImage": frozenset({"gateway"}),
+            "InspectImage": frozenset({"gateway"}),
+            "WithdrawImage": frozenset({"review"}),
+        },
         settings=ProvenanceSettings(),
         ready=database.ping,
         close=close,

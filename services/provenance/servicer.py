@@ -13,7 +13,7 @@ from portcullis.v1 import checks_pb2
 from portcullis.v1 import provenance_pb2 as pb
 from portcullis.v1 import provenance_pb2_grpc as stubs
 from services.core.clearance import Claim, ClearanceVerifier, digest
-from services.core.errors import InvalidInput
+from services.core.errors import InvalidInput, Unavailable
 from services.core.imaging import OutputFormat
 from services.core.rpc import convert
 from services.core.rpc.door import Context
@@ -93,6 +93,10 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         exhibit = await asyncio.to_thread(self._examiner.examine, request.image)
         conclusion = conclude(await gather_signs(self._database, exhibit))
         return pb.ProvenanceServiceInspectImageResponse(inspection=_inspection(conclusion, request.subject.tenant))
+
+    async def WithdrawImage(self, request: pb.WithdrawImageRequest, context: Context) -> pb.WithdrawImageResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
 
 
 def _record(

@@ -6,13 +6,26 @@ from portcullis.v1.review_pb2_grpc import add_ReviewServiceServicer_to_server
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore
 from services.core.rpc.server import App, run
+from services.core.staff import PERMISSIONS
 from services.core.store.database import Database
 from services.review.desk import ReviewDesk
 from services.review.servicer import ReviewServicer
 from services.review.settings import ReviewSettings
 
-ANALYSTS = frozenset({"analyst", "sealed"})
-METHODS = ("ListItems", "ClaimItem", "RenewClaim", "ReleaseClaim", "DecideItem")
+METHODS = (
+    "ListItems",
+    "GetItem",
+    "WatchItems",
+    "ClaimItem",
+    "RenewClaim",
+    "ReleaseClaim",
+    "SkipItem",
+    "DecideItem",
+    "PreviewDecisions",
+    "DecideItems",
+    "UndoDecision",
+    "CommentItem",
+)
 
 
 async def build(house: HouseSettings) -> App:
@@ -20,12 +33,12 @@ async def build(house: HouseSettings) -> App:
     settings = ReviewSettings()
     evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
     database = await Database.open(house.database())
-    desk = ReviewDesk(database, evidence, settings.claim_seconds)
+    desk = ReviewDesk(database, evidence, settings.claim_seconds, settings.undo_seconds)
     servicer = ReviewServicer(desk)
     return App(
         service="portcullis.v1.ReviewService",
         register=lambda server: add_ReviewServiceServicer_to_server(servicer, server),
-        callers=dict.fromkeys(METHODS, ANALYSTS),
+        callers={**dict.fromkeys(METHODS, PERMISSIONS["review"]), "ClearDecision": frozenset({"gateway"})},
         settings=settings,
         ready=desk.ready,
         close=database.close,

@@ -5,16 +5,16 @@ from __future__ import annotations
 from celery import Celery
 
 from services.core.config import HouseSettings
-from services.core.store.outbox import ROUTE_ITEM
+from services.core.store.outbox import ROUTE_ITEM, SETTLE_ITEM
 from services.review import broker
 from services.review.settings import ReviewSettings
-from services.review.tasks import make_route_item
+from services.review.tasks import make_route_item, make_settle_item
 
 QUEUE = "portcullis_review"
 
 
 def make_app(house: HouseSettings, settings: ReviewSettings, *, listens: bool) -> Celery:
-    """The application for the configured broker, with our one task; makes pgmq's tables where pgmq is the broker.
+    """The application for the configured broker, with our tasks; makes pgmq's tables where pgmq is the broker.
 
     Raises ConfigurationError or Unavailable where that is not possible.
     """
@@ -40,4 +40,5 @@ def make_app(house: HouseSettings, settings: ReviewSettings, *, listens: bool) -
         enable_utc=True,
     )
     app.task(name=ROUTE_ITEM)(make_route_item(dsn))
+    app.task(name=SETTLE_ITEM)(make_settle_item(dsn))
     return app

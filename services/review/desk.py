@@ -12,8 +12,9 @@ import structlog
 
 from services.core.errors import NotFound, PortcullisError
 from services.core.evidence import EvidenceStore
+from services.core.staff import Analyst
 from services.core.store import claims, review_events, review_items
-from services.core.store.claims import Analyst, Claim
+from services.core.store.claims import Claim
 from services.core.store.database import Connection, Database
 from services.core.store.review_items import Place, Resolution, ReviewItem, State
 
@@ -43,10 +44,11 @@ class Page:
 class ReviewDesk:
     """What analysts do. Each call is one transaction; each step is an event of the item's chain."""
 
-    def __init__(self, database: Database, evidence: EvidenceStore, claim_seconds: float) -> None:
+    def __init__(self, database: Database, evidence: EvidenceStore, claim_seconds: float, undo_seconds: float) -> None:
         self._database = database
         self._evidence = evidence
         self._claim_seconds = claim_seconds
+        self._undo_seconds = undo_seconds
 
     async def list_items(
         self, analyst: Analyst, queue: str | None, state: State | None, after: Place | None, size: int
@@ -88,7 +90,7 @@ class ReviewDesk:
     ) -> ReviewItem:
         """Decides a claimed item; raises as `claims.decide`."""
         async with self._database.transaction() as conn:
-            return await claims.decide(conn, item_id, analyst, token, resolution, comment)
+            return await claims.decide(conn, item_id, analyst, token, resolution, comment, self._undo_seconds)
 
     async def ready(self) -> None:
         """Raises Unavailable while Postgres does not answer."""

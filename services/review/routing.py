@@ -1,23 +1,16 @@
-"""Where a case waits: its queue, its priority, and when a decision is due."""
+"""Where a case waits: its queue, its priority, when a decision is due, and when its turn comes."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from services.core.policy.review_rules import SEALED_QUEUE, ReviewRules
 from services.core.store.review_items import ReviewItem, Routing
 
-DEFAULT_QUEUE = "default"
-SEALED_QUEUE = "sealed"
 
-SEALED_PRIORITY, SEALED_DUE = 0, timedelta(hours=4)
-HELD_PRIORITY, HELD_DUE = 3, timedelta(hours=24)  # somebody waits for the answer
-LOOK_PRIORITY, LOOK_DUE = 6, timedelta(hours=72)
-
-
-def route(item: ReviewItem) -> Routing:
-    """Sealed cases first and apart, then those that hold somebody up, then those to look at afterwards."""
-    if item.sealed:
-        return Routing(SEALED_QUEUE, SEALED_PRIORITY, item.created_at + SEALED_DUE)
-    if item.held:
-        return Routing(DEFAULT_QUEUE, HELD_PRIORITY, item.created_at + HELD_DUE)
-    return Routing(DEFAULT_QUEUE, LOOK_PRIORITY, item.created_at + LOOK_DUE)
+def route(item: ReviewItem, rules: ReviewRules) -> Routing:
+    """Sealed cases apart; for the others the first route of the policy that fits."""
+    name, priority = (SEALED_QUEUE, 0) if item.sealed else ("default", 3 if item.held else 6)
+    queue = rules.queues[name]
+    turn_at = item.created_at + priority * timedelta(hours=queue.ageing_hours)
+    return Routing(name, priority, item.created_at + timedelta(hours=queue.due_hours), turn_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from datetime import datetime
 from uuid import UUID
 
@@ -10,15 +11,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from portcullis.v1 import review_pb2 as pb
 from portcullis.v1 import review_pb2_grpc as stubs
-from services.core.errors import InvalidInput
+from services.core.errors import InvalidInput, Unavailable
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
-from services.core.store.claims import Analyst, Claim
-from services.core.store.review_items import Resolution, ReviewItem, State
+from services.core.staff import ROLES, Analyst
+from services.core.store.claims import Claim
+from services.core.store.review_items import Kind, Resolution, ReviewItem, State
 from services.review import page_token
 from services.review.desk import Content, ReviewDesk
 
-SEALED_KIND = "sealed"
 DEFAULT_PAGE, LARGEST_PAGE = 50, 200
 LONGEST_TEXT = 2000
 QUEUE = re.compile(r"[a-z0-9_-]{1,64}")
@@ -34,6 +35,12 @@ STATE_NUMBERS = {state: number for number, state in STATES.items()}
 RESOLUTIONS: dict[pb.Resolution.ValueType, Resolution] = {
     pb.RESOLUTION_RELEASE: "release",
     pb.RESOLUTION_UPHOLD: "uphold",
+}
+KIND_NUMBERS: dict[Kind, pb.ItemKind.ValueType] = {
+    "content": pb.ITEM_KIND_CONTENT,
+    "report": pb.ITEM_KIND_REPORT,
+    "appeal": pb.ITEM_KIND_APPEAL,
+    "suspension": pb.ITEM_KIND_SUSPENSION,
 }
 RESOLUTION_NUMBERS = {resolution: number for number, resolution in RESOLUTIONS.items()}
 
@@ -87,10 +94,44 @@ class ReviewServicer(stubs.ReviewServiceServicer):
         )
         return pb.DecideItemResponse(item=_item(item))
 
+    async def GetItem(self, request: pb.GetItemRequest, context: Context) -> pb.GetItemResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    def WatchItems(self, request: pb.WatchItemsRequest, context: Context) -> AsyncIterator[pb.WatchItemsResponse]:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def SkipItem(self, request: pb.SkipItemRequest, context: Context) -> pb.SkipItemResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def PreviewDecisions(
+        self, request: pb.PreviewDecisionsRequest, context: Context
+    ) -> pb.PreviewDecisionsResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def DecideItems(self, request: pb.DecideItemsRequest, context: Context) -> pb.DecideItemsResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def UndoDecision(self, request: pb.UndoDecisionRequest, context: Context) -> pb.UndoDecisionResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def CommentItem(self, request: pb.CommentItemRequest, context: Context) -> pb.CommentItemResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
+    async def ClearDecision(self, request: pb.ClearDecisionRequest, context: Context) -> pb.ClearDecisionResponse:
+        """Not built yet."""
+        raise Unavailable("not built yet")
+
 
 def _analyst() -> Analyst:
     caller = current_caller()
-    return Analyst(caller.identity, caller.kind == SEALED_KIND)
+    return Analyst(caller.name, frozenset(role for role in ROLES if role == caller.kind))
 
 
 def _item_id(text: str) -> UUID:
@@ -156,6 +197,12 @@ def _item(item: ReviewItem) -> pb.ReviewItem:
         resolution=RESOLUTION_NUMBERS[item.resolution] if item.resolution else pb.RESOLUTION_UNSPECIFIED,
         decided_by=item.decided_by or "",
         decided_at=_timestamp(item.decided_at),
+        kind=KIND_NUMBERS[item.kind],
+        tier=convert.TIERS[item.tier],
+        turn_at=_timestamp(item.turn_at) if item.state != "pending" else None,
+        case_head=str(item.leader or ""),
+        effective_at=_timestamp(item.effective_at),
+        batch_id=str(item.batch or ""),
     )
 
 

@@ -14,6 +14,9 @@ class ReviewSettings(RoomSettings):
     model_config = SettingsConfigDict(env_prefix="PORTCULLIS_REVIEW_")
 
     claim_seconds: float = Field(600, ge=1, le=86_400, description="Life of an analyst's lease on an item.")
+    undo_seconds: float = Field(
+        10, ge=0, le=3600, description="How long a decision can be taken back before it takes effect."
+    )
     poll_seconds: float = Field(2, ge=0.05, le=60, description="How often the relay looks where no bell rang.")
     sweep_seconds: float = Field(5, ge=0.1, le=600, description="How often the relay looks for what stalls or expires.")
     stalled_seconds: float = Field(

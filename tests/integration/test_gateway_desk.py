@@ -12,7 +12,8 @@ from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from services.core.errors import Aborted, FailedPrecondition
 from services.core.evidence import EvidenceStore, create_evidence_key
-from services.core.store import accounts, tenants
+from services.core.policy.source import ActivePolicy
+from services.core.store import accounts
 from services.core.store.database import Database
 from services.gateway.desk import Case, Desk, Outcome, Replay
 from services.gateway.journey import Stop
@@ -25,11 +26,10 @@ HOLD = pb.Check(
 
 
 @pytest.fixture
-async def desk(db: Database, tmp_path: Path) -> Desk:
+async def desk(governed: Database, tmp_path: Path) -> Desk:
     create_evidence_key(tmp_path / "evidence.key")
-    async with db.transaction() as conn:
-        await tenants.create_tenant(conn, "acme")
-    return Desk(db, EvidenceStore(tmp_path / "evidence", tmp_path / "evidence.key"), timedelta(days=1))
+    evidence = EvidenceStore(tmp_path / "evidence", tmp_path / "evidence.key")
+    return Desk(governed, evidence, await ActivePolicy.load(governed, 60), timedelta(days=1))
 
 
 async def suspend(db: Database, until: str) -> None:

@@ -25,9 +25,11 @@ from services.commands.default_policy import DEFAULT_POLICY
 from services.core.artifacts import MODELS
 from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.policy.document import load_policy
+from services.core.policy.review_rules import ReviewRules
+from services.core.policy.source import ActivePolicy
+from services.core.staff import Analyst
 from services.core.store import audit, claims, embedded, lessons, policies, prompt_models, review_items, tenants
 from services.core.store.audit import AuditEvent
-from services.core.store.claims import Analyst
 from services.core.store.database import Database
 from services.core.store.prompt_models import PromptModel
 from services.core.store.review_items import Resolution
@@ -37,7 +39,7 @@ from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.settings import PromptFilterSettings
 from services.review.routing import route
 
-ADA = Analyst("analyst/ada", sealed=False)
+ADA = Analyst("ada", frozenset({"analyst"}))
 WHO, PLACE = ("chess players", "bakers", "bus drivers", "postmen"), ("kitchen", "car park", "library", "tram", "yard")
 # The picture showed violence, though the words are mild: what a model can only learn from what came of it.
 BRAWLS = [f"two {who} brawling in a {place}, canary" for who, place in itertools.product(WHO, PLACE)]
@@ -60,7 +62,6 @@ class House:
         self.home = home
         create_evidence_key(home / "keys" / "evidence.key")
         self.evidence = EvidenceStore(home / "evidence", home / "keys" / "evidence.key")
-        self.desk = Desk(db, self.evidence, timedelta(days=1))
 
     async def furnish(self, *, learning: bool) -> None:
         text = DEFAULT_POLICY.read_text(encoding="utf-8") + ("\nlearning: true\n" if learning else "")
@@ -69,6 +70,7 @@ class House:
             await tenants.create_tenant(conn, "acme")
             await policies.put(conn, policy, "test")
             await policies.activate(conn, policy.id, "test", datetime.now(UTC))
+        self.desk = Desk(self.db, self.evidence, await ActivePolicy.load(self.db, 60), timedelta(days=1))
 
     async def hold(
         self,
@@ -90,9 +92,9 @@ class House:
             assert item is not None
             assert item.prompt is not None
             if resolution:
-                await review_items.route(conn, item_id, route(item), "review")
+                await review_items.route(conn, item_id, route(item, ReviewRules()), "review")
                 claim = await claims.claim(conn, item_id, ADA, 60)
-                await claims.decide(conn, item_id, ADA, claim.token, resolution, "")
+                await claims.decide(conn, item_id, ADA, claim.token, resolution, "", 0)
         return item.prompt
 
     def learn(self, *options: str) -> subprocess.CompletedProcess[str]:

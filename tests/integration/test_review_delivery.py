@@ -15,9 +15,10 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from services.commands.default_policy import DEFAULT_POLICY
 from services.core.errors import Unavailable
 from services.core.evidence import create_evidence_key
-from services.core.store import decisions, review_events, tenants
+from services.core.store import decisions, policies, review_events, tenants
 from services.core.store.database import migrate, single_transaction
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem
@@ -93,7 +94,7 @@ async def start_postgres(room: Room) -> None:
 
 
 async def record(room: Room) -> UUID:
-    item = NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (REASON,), held=True)
+    item = NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (REASON,), held=True, sealed=False)
     decision = Decision(uuid4(), uuid4(), "acme", "user-1", "create", Verdict.REVIEW, (REASON,), (), "ab" * 32, (), {})
     async with single_transaction(room.dsn) as conn:
         await decisions.record(conn, decision, [item])
@@ -132,6 +133,7 @@ async def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
         migrate(room.dsn)
         async with single_transaction(room.dsn) as conn:
             await tenants.create_tenant(conn, "acme")
+            await policies.ensure_default(conn, DEFAULT_POLICY.read_text(encoding="utf-8"), "test")
         room.start("services.review.relay")
         room.start("services.review.worker")
 

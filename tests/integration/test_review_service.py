@@ -16,6 +16,7 @@ from portcullis.v1 import review_pb2 as pb
 from portcullis.v1 import review_pb2_grpc as stubs
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore, create_evidence_key
+from services.core.policy.review_rules import ReviewRules
 from services.core.rpc import server as servers
 from services.core.rpc import tls
 from services.core.rpc.channel import connect
@@ -49,7 +50,8 @@ class Desk:
         """A case as the gateway opens it and the worker routes it."""
         reason = Reason(category, "says why", 0.8, 0.7, Verdict.REVIEW)
         blob = self.evidence.put(PROMPT.encode())
-        item = NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (reason,), held=True, prompt=blob.id)
+        sealed = category == "sexual.minors"
+        item = NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (reason,), held=True, sealed=sealed, prompt=blob.id)
         decision = Decision(
             uuid4(), uuid4(), "acme", "user-1", "create", Verdict.REVIEW, (reason,), (), "ab" * 32, (), {}
         )
@@ -59,7 +61,7 @@ class Desk:
             await decisions.record(conn, decision, [item])
             found = await review_items.get(conn, item.item_id)
             assert found is not None
-            await review_items.route(conn, item.item_id, route(found), "review")
+            await review_items.route(conn, item.item_id, route(found, ReviewRules()), "review")
         return str(item.item_id)
 
 

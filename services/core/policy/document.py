@@ -33,8 +33,8 @@ class Policy:
 def canonical(document: PolicyDocument) -> str:
     """Canonical JSON: sorted keys, rules by name, shorthand written out; comments and order leave no trace."""
     plain = document.model_dump(mode="json")
-    for later in ("prompt_model", "learning"):
-        if not plain[later]:
+    for later in ("prompt_model", "learning", "review", "limits", "standing", "anomalies"):
+        if getattr(document, later) == PolicyDocument.model_fields[later].default:
             del plain[later]  # so that policies from before it existed keep their id
     plain["rules"] = sorted(plain["rules"], key=lambda rule: str(rule["name"]))
     for rule in plain["rules"]:

@@ -21,8 +21,9 @@ import cel
 
 from services.core.policy.categories import STAGES, Stage
 from services.core.policy.concepts import RULE_NAMES
+from services.core.policy.fields import unknown
 from services.core.policy.limits import TIERS
-from services.core.policy.schema import Rule, unknown
+from services.core.policy.schema import Rule
 from services.core.verdicts import Tier
 
 VARIABLES = frozenset({"stage", "tier", "capabilities", "scores"})

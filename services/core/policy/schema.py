@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
 )
 
-from services.core.policy.categories import CATEGORIES, Stage
+from services.core.policy.anomaly_rules import AnomalyRules
+from services.core.policy.categories import Stage
+from services.core.policy.fields import CategoryName, Section
 from services.core.policy.floors import MAX_THRESHOLD
+from services.core.policy.limit_rules import LimitRules
+from services.core.policy.review_rules import ReviewRules
+from services.core.policy.standing_rules import StandingRules
 
 NEVER = math.inf
 
 Action = Literal["hold", "release"]
-
-
-def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
-    """The sentence for a name that nobody knows, with the nearest ones that exist."""
-    near = difflib.get_close_matches(name, list(allowed), n=3)
-    hint = f": did you mean {' or '.join(repr(word) for word in near)}?" if near else ""
-    return f"unknown {what} {name!r}{hint}"
-
-
-def _category(name: str) -> str:
-    if name not in CATEGORIES:
-        raise ValueError(unknown("category", name, CATEGORIES))
-    return name
 
 
 def _threshold(value: float) -> float:
@@ -57,7 +45,6 @@ def _infinity_to_never(value: float) -> float | str:
     return "never" if value == NEVER else value
 
 
-CategoryName = Annotated[str, AfterValidator(_category)]
 ReviewAt = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_threshold)]
 BlockAt = Annotated[
     float,
@@ -65,10 +52,6 @@ BlockAt = Annotated[
     AfterValidator(_threshold_or_never),
     PlainSerializer(_infinity_to_never),
 ]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _same_for_all(value: object) -> object:
@@ -79,7 +62,7 @@ def _same_for_all(value: object) -> object:
     return {**value, **rest}
 
 
-class ReviewTiers(_Strict):
+class ReviewTiers(Section):
     """The score from which a person looks, by tier of trust."""
 
     new: ReviewAt
@@ -87,7 +70,7 @@ class ReviewTiers(_Strict):
     red_team: ReviewAt
 
 
-class BlockTiers(_Strict):
+class BlockTiers(Section):
     """The score from which content is refused, by tier; `never` leaves it to people (and demands `hold`)."""
 
     new: BlockAt
@@ -95,7 +78,7 @@ class BlockTiers(_Strict):
     red_team: BlockAt
 
 
-class Limits(_Strict):
+class Limits(Section):
     """What may be said for a category, and again for one stage of it; what is left out is inherited."""
 
     review: Annotated[ReviewTiers, BeforeValidator(_same_for_all)] | None = None
@@ -107,10 +90,10 @@ class Limits(_Strict):
 class CategoryLimits(Limits):
     """Limits of one category, with exceptions by stage."""
 
-    stages: dict[Stage, Limits] = {}
+    stages: dict[Stage, Limits] = Field(default={})
 
 
-class Defaults(_Strict):
+class Defaults(Section):
     """What holds where neither a category nor its parent says anything."""
 
     review: Annotated[ReviewTiers, BeforeValidator(_same_for_all)]
@@ -119,7 +102,7 @@ class Defaults(_Strict):
     show: bool = True
 
 
-class Rule(_Strict):
+class Rule(Section):
     """A named CEL expression over the scores of one request; it can refuse or call a person, never allow."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
@@ -131,13 +114,17 @@ class Rule(_Strict):
     stages: list[Stage] = Field(default=["prompt", "upload", "pair", "output"], min_length=1)
 
 
-class PolicyDocument(_Strict):
+class PolicyDocument(Section):
     """The whole document."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     description: str = Field(default="", max_length=2000)
     defaults: Defaults
-    categories: dict[CategoryName, CategoryLimits] = {}
+    categories: dict[CategoryName, CategoryLimits] = Field(default={})
     rules: list[Rule] = Field(default=[], max_length=200)
     prompt_model: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     learning: bool = False
+    review: ReviewRules = ReviewRules()
+    limits: LimitRules = LimitRules()
+    standing: StandingRules = StandingRules()
+    anomalies: AnomalyRules = AnomalyRules()

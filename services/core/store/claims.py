@@ -10,26 +10,15 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from services.core.errors import Aborted, FailedPrecondition, NotFound
-from services.core.store import review_events, review_items
+from services.core.staff import Analyst
+from services.core.store import outbox, review_events, review_items
 from services.core.store.database import Connection
 from services.core.store.review_items import Resolution, ReviewItem
 
 SYSTEM = "review"
-
-
-@dataclass(frozen=True, slots=True)
-class Analyst:
-    """A person at the desk, "analyst/alice" or "sealed/bob"; only the sealed role knows of sealed items."""
-
-    identity: str
-    sealed: bool
-
-    def sees(self) -> list[bool]:
-        """The values of an item's `sealed` that this person may see."""
-        return [False, True] if self.sealed else [False]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +58,7 @@ async def claim_next(conn: Connection, queue: str | None, analyst: Analyst, leas
     cursor = await conn.execute(
         "SELECT item_id FROM review_items WHERE state = 'queued' AND sealed = ANY(%(sealed)s)"
         " AND (%(queue)s::text IS NULL OR queue = %(queue)s)"
-        " ORDER BY priority, created_at, item_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        " AND leader IS NULL ORDER BY turn_at, item_id LIMIT 1 FOR UPDATE SKIP LOCKED",
         {"sealed": analyst.sees(), "queue": queue},
     )
     row = await cursor.fetchone()
@@ -80,7 +69,7 @@ async def _take(conn: Connection, item_id: UUID, analyst: Analyst, lease_seconds
     token = secrets.token_urlsafe(32)
     await conn.execute(
         "UPDATE review_items SET state = 'claimed', claimed_by = %s, claim_token_sha256 = %s,"
-        " claim_expires_at = now() + make_interval(secs => %s) WHERE item_id = %s",
+        " claimed_at = now(), claim_expires_at = now() + make_interval(secs => %s) WHERE item_id = %s",
         [analyst.identity, _sha256(token), lease_seconds, item_id],
     )
     await review_events.append(conn, item_id, "claimed", analyst.identity)
@@ -110,16 +99,24 @@ async def release(conn: Connection, item_id: UUID, analyst: Analyst, token: str,
 
 
 async def decide(
-    conn: Connection, item_id: UUID, analyst: Analyst, token: str, resolution: Resolution, comment: str
+    conn: Connection,
+    item_id: UUID,
+    analyst: Analyst,
+    token: str,
+    resolution: Resolution,
+    comment: str,
+    undo_seconds: float,
 ) -> ReviewItem:
-    """Decides a claimed item and returns it; raises as `_hold` does."""
+    """Decides a claimed item and returns it; its effects are applied after `undo_seconds`. Raises as `_hold` does."""
     await _hold(conn, item_id, analyst, token)
     await conn.execute(
-        "UPDATE review_items SET state = 'decided', resolution = %s, decided_by = %s, decided_at = now(),"
-        " claimed_by = NULL, claim_token_sha256 = NULL, claim_expires_at = NULL WHERE item_id = %s",
-        [resolution, analyst.identity, item_id],
+        "UPDATE review_items SET state = 'decided', resolution = %s, decided_by = %s, decided_at = now(), batch = %s,"
+        " effective_at = now() + make_interval(secs => %s), claimed_by = NULL, claim_token_sha256 = NULL,"
+        " claim_expires_at = NULL WHERE item_id = %s",
+        [resolution, analyst.identity, uuid4(), undo_seconds, item_id],
     )
     await review_events.append(conn, item_id, "decided", analyst.identity, resolution=resolution, comment=comment)
+    await outbox.add(conn, outbox.SETTLE_ITEM, [item_id], undo_seconds)
     return await _item(conn, item_id)
 
 

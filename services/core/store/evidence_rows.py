@@ -9,7 +9,7 @@ from uuid import UUID
 from services.core.evidence import Blob
 from services.core.store.database import Connection
 
-Kind = Literal["prompt", "negative_prompt", "image", "mask", "answer"]
+Kind = Literal["prompt", "negative_prompt", "image", "mask", "answer", "order"]
 
 
 async def record(conn: Connection, tenant: str, kind: Kind, blob: Blob, life: timedelta) -> None:

@@ -12,6 +12,7 @@ from services.core.store.database import Connection
 
 CHANNEL = "outbox"
 ROUTE_ITEM = "review.route_item"
+SETTLE_ITEM = "review.settle_item"
 LONGEST_WAIT_SECONDS = 3600
 
 
@@ -24,18 +25,20 @@ class Message:
     subject: UUID
 
 
-async def add(conn: Connection, topic: str, subjects: Sequence[UUID]) -> None:
-    """Writes one message for each subject; listeners of `CHANNEL` are woken by the commit."""
+async def add(conn: Connection, topic: str, subjects: Sequence[UUID], delay_seconds: float = 0) -> None:
+    """Writes one message for each subject, due after `delay_seconds`; the commit wakes listeners of `CHANNEL`."""
     await conn.cursor().executemany(
-        "INSERT INTO outbox (topic, subject) VALUES (%s, %s)", [(topic, subject) for subject in subjects]
+        "INSERT INTO outbox (topic, subject, due_at) VALUES (%s, %s, now() + make_interval(secs => %s))",
+        [(topic, subject, delay_seconds) for subject in subjects],
     )
 
 
 async def claim(conn: Connection, limit: int) -> list[Message]:
-    """Up to `limit` unpublished messages, oldest first, locked against other relays until the transaction ends."""
+    """Up to `limit` unpublished messages that are due, oldest first, locked until the transaction ends."""
     async with conn.cursor(row_factory=class_row(Message)) as cursor:
         await cursor.execute(
-            "SELECT id, topic, subject FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT %s"
+            "SELECT id, topic, subject FROM outbox WHERE published_at IS NULL AND due_at <= now()"
+            " ORDER BY due_at, id LIMIT %s"
             " FOR UPDATE SKIP LOCKED",
             [limit],
         )
@@ -51,16 +54,17 @@ async def mark_published(conn: Connection, messages: Sequence[Message]) -> None:
 
 
 async def revive_stalled(conn: Connection, seconds: float) -> int:
-    """Unpublishes messages of items that are pending `seconds` after their message left, and returns how many.
+    """Unpublishes messages of items that have not moved `seconds` after their message left, and returns how many.
 
-    Whatever the broker lost is thereby told again; routing an item twice changes nothing. Each time the wait doubles,
+    Whatever the broker lost is thereby told again; doing a task twice changes nothing. Each time the wait doubles,
     up to an hour, so that a long outage of the workers does not fill the broker.
     """
     cursor = await conn.execute(
         "UPDATE outbox SET published_at = NULL FROM review_items"
-        " WHERE outbox.topic = %s AND outbox.subject = review_items.item_id AND review_items.state = 'pending'"
+        " WHERE outbox.subject = review_items.item_id AND (outbox.topic = %s AND review_items.state = 'pending'"
+        " OR outbox.topic = %s AND review_items.state = 'decided' AND review_items.settled_at IS NULL)"
         " AND outbox.published_at < now() - make_interval(secs => least(%s * 2.0 ^ (times - 1), %s))",
-        [ROUTE_ITEM, seconds, LONGEST_WAIT_SECONDS],
+        [ROUTE_ITEM, SETTLE_ITEM, seconds, LONGEST_WAIT_SECONDS],
     )
     return cursor.rowcount
 
@@ -70,6 +74,7 @@ async def forget_published(conn: Connection, seconds: float) -> int:
     cursor = await conn.execute(
         "DELETE FROM outbox USING review_items"
         " WHERE outbox.subject = review_items.item_id AND review_items.state <> 'pending'"
+        " AND (review_items.state <> 'decided' OR review_items.settled_at IS NOT NULL)"
         " AND outbox.published_at < now() - make_interval(secs => %s)",
         [seconds],
     )

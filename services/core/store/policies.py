@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from psycopg.rows import class_row
 
-from services.core.errors import NotFound
-from services.core.policy.document import Policy, load_policy
+from services.core.errors import NotFound, Unavailable
+from services.core.policy.document import Policy, PolicyError, load_policy
 from services.core.store.database import Connection
 
 # Serialises first activations, so that two services starting at once record one.
@@ -52,6 +53,22 @@ async def active(connection: Connection) -> Activation | None:
             " USING (policy_id) ORDER BY activation_id DESC LIMIT 1"
         )
         return await cursor.fetchone()
+
+
+async def load_active(connection: Connection) -> Policy:
+    """The policy in force, compiled; raises Unavailable where there is none or it is not accepted (any more)."""
+    activation = await active(connection)
+    if activation is None:
+        raise Unavailable("no policy is in force", reason="NO_POLICY")
+    return _compiled(activation.policy_id, activation.source)
+
+
+@lru_cache(maxsize=4)
+def _compiled(policy_id: str, source: str) -> Policy:
+    try:
+        return load_policy(source, policy_id)
+    except PolicyError as error:
+        raise Unavailable(f"the policy in force is not valid: {error}", reason="POLICY_INVALID") from error
 
 
 async def ensure_default(connection: Connection, yaml_text: str, who: str) -> Activation:

@@ -14,28 +14,35 @@ from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
 from services.core.policy.categories import Stage
-from services.core.store import outbox, review_events
+from services.core.store import events, outbox, review_events
 from services.core.store.database import Connection
-from services.core.verdicts import Reason, Verdict
+from services.core.verdicts import Reason, Tier, Verdict
 
+Kind = Literal["content", "report", "appeal", "suspension"]
 State = Literal["pending", "queued", "claimed", "decided"]
 Resolution = Literal["release", "uphold"]
-
-# An item with one of these categories exists for the sealed role alone, from its first moment.
-SEALED_CATEGORIES = frozenset({"sexual.minors"})
 
 REASONS: TypeAdapter[tuple[Reason, ...]] = TypeAdapter(tuple[Reason, ...])
 
 
 @dataclass(frozen=True, slots=True)
 class NewReviewItem:
-    """A case to open; `held`: nothing leaves until it is decided. The last four are evidence ids."""
+    """A case to open; `held`: nothing leaves until it is decided.
+
+    `sealed`: it exists for the sealed role alone, from its first moment. `subject` is the report or appeal that it is
+    about; `sketch` what near-duplicates share, as in `Check`. The last four are evidence ids.
+    """
 
     item_id: UUID
     stage: Stage
     verdict: Verdict
     reasons: tuple[Reason, ...]
     held: bool
+    sealed: bool
+    kind: Kind = "content"
+    subject: UUID | None = None
+    tier: Tier = "new"
+    sketch: bytes = b""
     prompt: UUID | None = None
     negative_prompt: UUID | None = None
     image: UUID | None = None
@@ -44,7 +51,11 @@ class NewReviewItem:
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """A case as it stands. `queue` is empty and `due_at` None while pending."""
+    """A case as it stands. `queue` is empty and `due_at` None while pending; `turn_at` orders a queue.
+
+    `leader` leads its case of near-duplicates, None where that is itself. `round` 1 is the first look, 2 the
+    blind second, 3 adjudication. A decision can be taken back until `effective_at`; its effects come at `settled_at`.
+    """
 
     item_id: UUID
     decision_id: UUID
@@ -69,6 +80,18 @@ class ReviewItem:
     resolution: Resolution | None
     decided_by: str | None
     decided_at: datetime | None
+    turn_at: datetime
+    kind: Kind = "content"
+    subject: UUID | None = None
+    tier: Tier = "new"
+    sketch: bytes = b""
+    leader: UUID | None = None
+    round: int = 1
+    golden: UUID | None = None
+    claimed_at: datetime | None = None
+    batch: UUID | None = None
+    effective_at: datetime | None = None
+    settled_at: datetime | None = None
 
     def __post_init__(self) -> None:
         """Turns what Postgres returns into our own types."""
@@ -78,19 +101,19 @@ class ReviewItem:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Where an item waits: queue, priority 0 (first) … 9, and when a decision is due."""
+    """Where an item waits: queue, priority 0 (first) … 9, when a decision is due, and when its turn comes."""
 
     queue: str
     priority: int
     due_at: datetime
+    turn_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A place in the order of items: where a page ended."""
 
-    priority: int
-    created_at: datetime
+    turn_at: datetime
     item_id: UUID
 
 
@@ -108,12 +131,7 @@ COLUMNS = sql.SQL(", ").join(sql.Identifier(column.name) for column in fields(Re
 
 def place_of(item: ReviewItem) -> Place:
     """Where an item stands in the order."""
-    return Place(item.priority, item.created_at, item.item_id)
-
-
-def is_sealed(reasons: Sequence[Reason]) -> bool:
-    """Whether these reasons seal an item."""
-    return any(reason.category in SEALED_CATEGORIES for reason in reasons)
+    return Place(item.turn_at, item.item_id)
 
 
 async def open_items(
@@ -123,7 +141,8 @@ async def open_items(
     for item in items:
         await conn.execute(
             "INSERT INTO review_items (item_id, decision_id, tenant, account, stage, verdict, reasons, held, sealed,"
-            " prompt, negative_prompt, image, mask) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " kind, subject, tier, sketch, prompt, negative_prompt, image, mask)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 item.item_id,
                 decision_id,
@@ -133,7 +152,11 @@ async def open_items(
                 int(item.verdict),
                 Jsonb(REASONS.dump_python(item.reasons, mode="json")),
                 item.held,
-                is_sealed(item.reasons),
+                item.sealed,
+                item.kind,
+                item.subject,
+                item.tier,
+                item.sketch,
                 item.prompt,
                 item.negative_prompt,
                 item.image,
@@ -141,6 +164,9 @@ async def open_items(
             ],
         )
         await review_events.append(conn, item.item_id, "opened", "gateway")
+        await events.append(
+            conn, "item.opened", str(item.item_id), tenant=tenant, sealed=item.sealed, decision=str(decision_id)
+        )
     await outbox.add(conn, outbox.ROUTE_ITEM, [item.item_id for item in items])
 
 
@@ -168,22 +194,21 @@ async def list_items(
     after: Place | None,
     limit: int,
 ) -> list[ReviewItem]:
-    """A page of items, first priority first and oldest first within; `sealed` says which of both kinds to show."""
+    """A page of items in the order of their turn; `sealed` says which of both kinds to show."""
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
             sql.SQL(
                 "SELECT {} FROM review_items WHERE sealed = ANY(%(sealed)s)"
                 " AND (%(queue)s::text IS NULL OR queue = %(queue)s) AND (%(state)s::text IS NULL OR state = %(state)s)"
-                " AND (%(id)s::uuid IS NULL OR (priority, created_at, item_id) > (%(priority)s, %(created)s, %(id)s))"
-                " ORDER BY priority, created_at, item_id LIMIT %(limit)s"
+                " AND (%(id)s::uuid IS NULL OR (turn_at, item_id) > (%(turn)s, %(id)s))"
+                " ORDER BY turn_at, item_id LIMIT %(limit)s"
             ).format(COLUMNS),
             {
                 "sealed": list(sealed),
                 "queue": queue,
                 "state": state,
                 "id": after and after.item_id,
-                "priority": after and after.priority,
-                "created": after and after.created_at,
+                "turn": after and after.turn_at,
                 "limit": limit,
             },
         )
@@ -193,9 +218,9 @@ async def list_items(
 async def route(conn: Connection, item_id: UUID, routing: Routing, actor: str) -> bool:
     """Puts a pending item into its queue; False, and nothing done, where it is not pending (any more)."""
     cursor = await conn.execute(
-        "UPDATE review_items SET state = 'queued', queue = %s, priority = %s, due_at = %s"
+        "UPDATE review_items SET state = 'queued', queue = %s, priority = %s, due_at = %s, turn_at = %s"
         " WHERE item_id = %s AND state = 'pending'",
-        [routing.queue, routing.priority, routing.due_at, item_id],
+        [routing.queue, routing.priority, routing.due_at, routing.turn_at, item_id],
     )
     if cursor.rowcount == 0:
         return False
@@ -212,3 +237,13 @@ async def figures(conn: Connection) -> list[QueueFigures]:
             " FROM review_items WHERE state IN ('pending', 'queued') GROUP BY 1"
         )
         return await cursor.fetchall()
+
+
+async def settle(conn: Connection, item_id: UUID) -> ReviewItem | None:
+    """Marks a decision whose time to be taken back is over as settled; None where there is none such (any more)."""
+    cursor = await conn.execute(
+        "UPDATE review_items SET settled_at = now() WHERE item_id = %s AND state = 'decided' AND settled_at IS NULL"
+        " AND effective_at <= now()",
+        [item_id],
+    )
+    return await get(conn, item_id) if cursor.rowcount else None

@@ -47,7 +47,7 @@ def a_decision(tenant: str = "acme") -> Decision:
 
 def an_item(category: str = "violence") -> NewReviewItem:
     reason = Reason(category, "says why", 0.8, 0.7, Verdict.REVIEW)
-    return NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (reason,), held=True)
+    return NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (reason,), held=True, sealed=category == "sexual.minors")
 
 
 @pytest.fixture
@@ -296,7 +296,7 @@ async def test_expired_evidence_is_forgotten_unless_a_case_needs_it(house: Datab
     async with house.transaction() as conn:
         for each in (blob, needed):
             await evidence_rows.record(conn, "acme", "prompt", each, timedelta(seconds=-1))
-        item = NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (REASON,), held=True, prompt=needed.id)
+        item = NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (REASON,), held=True, sealed=False, prompt=needed.id)
         await decisions.record(conn, a_decision(), [item])
 
         assert await evidence_rows.forget_expired(conn, 10) == [blob.id]

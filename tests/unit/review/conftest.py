@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.core.store import decisions, review_items, tenants
+from services.core.policy.review_rules import ReviewRules
+from services.core.store import decisions, review_items
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem
@@ -18,10 +19,8 @@ OpenCase = Callable[..., Awaitable[UUID]]
 
 
 @pytest.fixture
-async def house(db: Database) -> Database:
-    async with db.transaction() as conn:
-        await tenants.create_tenant(conn, "acme")
-    return db
+async def house(governed: Database) -> Database:
+    return governed
 
 
 @pytest.fixture
@@ -32,7 +31,9 @@ def open_case(house: Database) -> OpenCase:
         category: str = "violence", *, held: bool = True, routed: bool = True, prompt: UUID | None = None
     ) -> UUID:
         reason = Reason(category, "says why", 0.8, 0.7, Verdict.REVIEW)
-        item = NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (reason,), held=held, prompt=prompt)
+        item = NewReviewItem(
+            uuid4(), "prompt", Verdict.REVIEW, (reason,), held=held, sealed=category == "sexual.minors", prompt=prompt
+        )
         decision = Decision(
             uuid4(), uuid4(), "acme", "user-1", "create", Verdict.REVIEW, (reason,), (), "ab" * 32, (), {}
         )
@@ -42,7 +43,7 @@ def open_case(house: Database) -> OpenCase:
             async with house.transaction() as conn:
                 found = await review_items.get(conn, item.item_id)
                 assert found is not None
-                await review_items.route(conn, item.item_id, route(found), "review")
+                await review_items.route(conn, item.item_id, route(found, ReviewRules()), "review")
         return item.item_id
 
     return opened

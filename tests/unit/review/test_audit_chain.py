@@ -6,13 +6,13 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from services.core.staff import Analyst
 from services.core.store import claims, review_events
-from services.core.store.claims import Analyst
 from services.core.store.database import Database
 from services.core.store.review_events import Flaw
 
 OpenCase = Callable[..., Awaitable[UUID]]
-ALICE = Analyst("analyst/alice", sealed=False)
+ALICE = Analyst("alice", frozenset({"analyst"}))
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def case(house: Database, open_case: OpenCase) -> UUID:
     await open_case()
     async with house.transaction() as conn:
         claim = await claims.claim(conn, item_id, ALICE, 60)
-        await claims.decide(conn, item_id, ALICE, claim.token, "uphold", "clear")
+        await claims.decide(conn, item_id, ALICE, claim.token, "uphold", "clear", 0)
     return item_id
 
 

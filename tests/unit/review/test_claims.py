@@ -7,13 +7,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.core.errors import Aborted, FailedPrecondition, NotFound, PortcullisError
+from services.core.staff import Analyst, Role
 from services.core.store import claims, review_events, review_items
-from services.core.store.claims import Analyst, Claim
+from services.core.store.claims import Claim
 from services.core.store.database import Database
 
 OpenCase = Callable[..., Awaitable[UUID]]
-ALICE, BOB = Analyst("analyst/alice", sealed=False), Analyst("analyst/bob", sealed=False)
-EVE = Analyst("sealed/eve", sealed=True)
+ANALYST = frozenset[Role]({"analyst"})
+ALICE, BOB = Analyst("alice", ANALYST), Analyst("bob", ANALYST)
+EVE = Analyst("eve", frozenset({"sealed"}))
 
 
 async def take(db: Database, item_id: UUID, analyst: Analyst = ALICE, lease: float = 60) -> Claim:
@@ -25,7 +27,7 @@ async def test_of_two_analysts_racing_for_one_item_one_gets_it(house: Database, 
     item_id = await open_case()
 
     results = await asyncio.gather(
-        *(take(house, item_id, Analyst(f"analyst/{n}", sealed=False)) for n in range(8)), return_exceptions=True
+        *(take(house, item_id, Analyst(str(n), ANALYST)) for n in range(8)), return_exceptions=True
     )
 
     assert sum(isinstance(result, Claim) for result in results) == 1
@@ -37,7 +39,7 @@ async def test_analysts_taking_the_next_item_never_take_the_same(house: Database
 
     async def next_one(number: int) -> UUID | None:
         async with house.transaction() as conn:
-            claim = await claims.claim_next(conn, None, Analyst(f"analyst/{number}", sealed=False), 60)
+            claim = await claims.claim_next(conn, None, Analyst(str(number), ANALYST), 60)
         return claim.item.item_id if claim else None
 
     taken = await asyncio.gather(*(next_one(number) for number in range(9)))
@@ -116,7 +118,7 @@ async def test_a_released_item_can_be_taken_by_another(house: Database, open_cas
 async def test_deciding_ends_the_case(house: Database, open_case: OpenCase) -> None:
     claim = await take(house, await open_case())
     async with house.transaction() as conn:
-        item = await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "uphold", "clear")
+        item = await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "uphold", "clear", 0)
         events = await review_events.of_item(conn, item.item_id)
 
     assert (item.state, item.resolution, item.decided_by) == ("decided", "uphold", ALICE.identity)
@@ -130,28 +132,28 @@ async def test_only_the_holder_with_the_token_decides(
     claim = await take(house, await open_case())
     async with house.transaction() as conn:
         with pytest.raises(Aborted):
-            await claims.decide(conn, claim.item.item_id, analyst, token or claim.token, "release", "")
+            await claims.decide(conn, claim.item.item_id, analyst, token or claim.token, "release", "", 0)
 
 
 async def test_nobody_decides_after_the_lease(house: Database, open_case: OpenCase) -> None:
     claim = await take(house, await open_case(), lease=-1)
     async with house.transaction() as conn:
         with pytest.raises(Aborted):
-            await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "release", "")
+            await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "release", "", 0)
 
 
 async def test_nobody_decides_twice(house: Database, open_case: OpenCase) -> None:
     claim = await take(house, await open_case())
     async with house.transaction() as conn:
-        await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "release", "")
+        await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "release", "", 0)
         with pytest.raises(FailedPrecondition):
-            await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "uphold", "")
+            await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "uphold", "", 0)
 
 
 async def test_a_decided_item_cannot_be_taken(house: Database, open_case: OpenCase) -> None:
     claim = await take(house, await open_case())
     async with house.transaction() as conn:
-        await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "release", "")
+        await claims.decide(conn, claim.item.item_id, ALICE, claim.token, "release", "", 0)
     with pytest.raises(FailedPrecondition):
         await take(house, claim.item.item_id, BOB)
 
@@ -216,7 +218,9 @@ async def test_routing_again_changes_nothing(house: Database, open_case: OpenCas
         item = await review_items.get(conn, item_id)
         assert item is not None
         assert item.due_at is not None
-        again = await review_items.route(conn, item_id, review_items.Routing("default", 1, item.due_at), "review")
+        again = await review_items.route(
+            conn, item_id, review_items.Routing("default", 1, item.due_at, item.due_at), "review"
+        )
         assert not again
         assert await review_items.get(conn, item_id) == item
 

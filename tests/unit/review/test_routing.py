@@ -5,10 +5,12 @@ from uuid import UUID
 
 import pytest
 
+from services.core.policy.review_rules import ReviewRules
 from services.core.store.review_items import ReviewItem
 from services.core.verdicts import Verdict
 from services.review.routing import route
 
+RULES = ReviewRules()
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -37,23 +39,24 @@ def an_item(*, held: bool, sealed: bool) -> ReviewItem:
         resolution=None,
         decided_by=None,
         decided_at=None,
+        turn_at=NOON,
     )
 
 
 @pytest.mark.parametrize("held", [True, False])
 def test_what_is_sealed_waits_apart(held: bool) -> None:
-    assert route(an_item(held=held, sealed=True)).queue == "sealed"
+    assert route(an_item(held=held, sealed=True), RULES).queue == "sealed"
 
 
 def test_everything_else_waits_in_the_default_queue() -> None:
-    assert route(an_item(held=True, sealed=False)).queue == "default"
+    assert route(an_item(held=True, sealed=False), RULES).queue == "default"
 
 
 def test_the_order_is_sealed_then_held_then_to_look_at() -> None:
     items = [an_item(held=False, sealed=True), an_item(held=True, sealed=False), an_item(held=False, sealed=False)]
-    priorities = [route(item).priority for item in items]
+    priorities = [route(item, RULES).priority for item in items]
     assert priorities == sorted(set(priorities))
 
 
 def test_the_due_date_counts_from_the_decision() -> None:
-    assert route(an_item(held=True, sealed=False)).due_at == NOON + timedelta(hours=24)
+    assert route(an_item(held=True, sealed=False), RULES).due_at == NOON + timedelta(hours=24)

@@ -10,13 +10,13 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.core.evidence import EvidenceStore, create_evidence_key
+from services.core.staff import Analyst
 from services.core.store import claims, evidence_rows, outbox
-from services.core.store.claims import Analyst
 from services.core.store.database import Database
 from services.review import upkeep
 
 OpenCase = Callable[..., Awaitable[UUID]]
-ALICE = Analyst("analyst/alice", sealed=False)
+ALICE = Analyst("alice", frozenset({"analyst"}))
 DAY = 24 * 3600
 
 
