@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
@@ -21,7 +21,7 @@ from services.core.rpc import convert
 from services.core.store import decisions, held_requests, review_items, stops
 from services.core.store.database import Database
 from services.core.store.held_requests import HeldRequest
-from services.gateway.journey import Journey, Places, Stop
+from services.gateway.journey import Journey, Place, Stop
 from services.gateway.order import Order
 
 
@@ -47,7 +47,7 @@ class Resumption:
 
     held: HeldRequest
     order: Order
-    released: Places
+    released: Mapping[Place, Stop]
     drawn: Sequence[RenderedImage]
     upheld: Sequence[Stop]
     pictures: Sequence[UUID]
@@ -101,28 +101,26 @@ class HeldRequests:
 
     def _load(self, held: HeldRequest, halted: Sequence[stops.Stop], cleared: Sequence[ReleasedStop]) -> Resumption:
         kept = unpack(self._evidence.get(held.order_evidence))
+        drawn = {image.index: image for image in map(RenderedImage.FromString, kept.drawn)}
         tokens = {(one.stage, one.index): one.clearance for one in cleared}
-        places: dict[tuple[pb.Stage.ValueType, int], Stop] = {}
-        pictures: list[UUID] = []
+        released: dict[Place, Stop] = {}
         upheld: list[Stop] = []
-        drawn = [RenderedImage.FromString(data) for data in kept.drawn]
-        waiting = {image.index for image in drawn}
+        pictures: list[UUID] = []
         for stop in halted:
             place = (convert.STAGE_NUMBERS[stop.stage], stop.output)
-            if stop.stage == "output" and stop.output not in waiting:
+            if stop.stage == "output" and stop.output not in drawn:
                 continue
             if place not in tokens:
                 upheld.append(_stop(stop, kept.order, b"", ""))
-                continue
-            picture = kept.order.image
-            if stop.stage == "output" and stop.image is not None:
-                picture = self._evidence.get(stop.image)
+            elif stop.stage == "output" and stop.image is not None:
+                released[place] = _stop(stop, kept.order, self._evidence.get(stop.image), tokens[place])
                 pictures.append(stop.image)
-            places[place] = _stop(stop, kept.order, picture, tokens[place])
-        drawn = [image for image in drawn if (pb.STAGE_OUTPUT, image.index) in places]
-        if waiting and not drawn:
+            else:
+                released[place] = _stop(stop, kept.order, kept.order.image, tokens[place])
+        going = [image for index, image in drawn.items() if (pb.STAGE_OUTPUT, index) in released]
+        if drawn and not going:
             raise FailedPrecondition("a person looked at these pictures and they stay refused", reason="UPHELD")
-        return Resumption(held, kept.order, places, drawn, upheld, pictures)
+        return Resumption(held, kept.order, released, going, upheld, pictures)
 
 
 def keep(journey: Journey) -> Kept | None:

@@ -67,7 +67,7 @@ class Stop:
         return not self.open and self.check.verdict == pb.VERDICT_REVIEW
 
 
-Places = Mapping[tuple[pb.Stage.ValueType, int], Stop]
+Place = tuple[pb.Stage.ValueType, int]  # a stage, and the output where there are several
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class Journey:
     subject: pb.Subject
     decision_id: str
     order: Order
-    released: Places = field(default_factory=dict[tuple[pb.Stage.ValueType, int], Stop])
+    released: Mapping[Place, Stop] = field(default_factory=dict[Place, Stop])
     drawn: list[generator_pb2.RenderedImage] = field(default_factory=list[generator_pb2.RenderedImage])
     upheld: Sequence[Stop] = ()
     stops: list[Stop] = field(default_factory=list[Stop])
