@@ -157,7 +157,7 @@ async def test_kills_lose_nothing_and_double_nothing(tmp_path: Path, name: broke
         room.start("services.review.worker")
         await until(lambda: nothing_pending(room))
 
-        # The broker dies while items come in, then Postgres, whose supervising process ends with it and is started again.
+        # The broker dies while items come in, then Postgres, whose supervising process ends too and is started again.
         recording = asyncio.create_task(record_through_outages(room, 100))
         await asyncio.sleep(0.5)
         await asyncio.to_thread(broker.kill)
