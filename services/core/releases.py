@@ -24,10 +24,12 @@ def released(stops: Sequence[Stop], items: Sequence[ReviewItem]) -> list[Release
     """The releases among `stops`, all that was held of one request; `items` are the cases of its decisions.
 
     A request goes on once every case is settled, and no further than people let it: a stop of the request itself that
-    was upheld ends it, an output that was upheld stays behind alone. Raises FailedPrecondition with the reason
-    NOT_HELD, UPHELD, NOT_RELEASED (undecided) or NOT_SETTLED (may still be taken back).
+    was upheld ends it, an output that was upheld stays behind alone. What is sealed is not spoken of. Raises
+    FailedPrecondition with the reason NOT_HELD, UPHELD, NOT_RELEASED (undecided) or NOT_SETTLED (may still be taken
+    back).
     """
     held = [Release(stop, _about(stop, items)) for stop in stops if _can_be_released(stop)]
+    held = [one for one in held if not any(item.sealed for item in one.items)]
     if not held:
         raise FailedPrecondition("nothing of this decision waits for a release", reason="NOT_HELD")
     upheld = [one for one in held if any(item.settled_at and item.resolution == "uphold" for item in one.items)]

@@ -74,7 +74,7 @@ class Outcome:
         """Whether a case must be opened: for what is sealed always, else for every REVIEW, but never a second time."""
         if stop.released:
             return False
-        if _sealed(stop, seals):
+        if stop.touches(seals):
             return True
         return not self.advice and convert.verdict(stop.check.verdict) is Verdict.REVIEW
 
@@ -106,6 +106,11 @@ class Desk:
         self._policy = policy
         self._evidence_life = evidence_life
         self.held = HeldRequests(database, evidence)
+
+    @property
+    def seals(self) -> frozenset[str]:
+        """The categories whose cases exist for the sealed role alone, by the policy in force."""
+        return self._policy.current.document.review.seals
 
     async def check_key(self, key: str) -> str:
         """The identity behind an API key ("tenant/acme"); raises Unauthenticated."""
@@ -142,7 +147,7 @@ class Desk:
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         """Writes decision, items, outbox rows and the answer in one transaction; returns the answer's messages."""
-        seals = self._policy.current.document.review.seals
+        seals = self.seals
         items = {place: uuid4() for place, stop in enumerate(outcome.stops) if outcome.needs_person(stop, seals)}
         messages = outcome.answer(items)
         written = await asyncio.to_thread(self._write, case, outcome, items, seals, messages)
@@ -202,7 +207,7 @@ class Desk:
             closed = not stop.open and not outcome.advice
             if not closed and place not in items:
                 continue
-            sealed = _sealed(stop, seals)
+            sealed = stop.touches(seals)
             kept = self._keep(stop, blobs, sealed=sealed)
             if place in items:
                 opened.append(_item(items[place], case, stop, kept, sealed=sealed))
@@ -251,10 +256,6 @@ class _Written:
     items: tuple[NewReviewItem, ...]
     stops: tuple[stops.Stop, ...]
     held: HeldRequest | None
-
-
-def _sealed(stop: Stop, seals: frozenset[str]) -> bool:
-    return any(reason.category in seals for reason in stop.check.reasons)
 
 
 def _item(

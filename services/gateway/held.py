@@ -123,13 +123,18 @@ class HeldRequests:
         return Resumption(held, kept.order, released, going, upheld, pictures)
 
 
-def keep(journey: Journey) -> Kept | None:
-    """What a journey needs to go on; None where it does not wait for people."""
-    if not journey.waits:
+def keep(journey: Journey, seals: frozenset[str]) -> Kept | None:
+    """What a journey needs to go on; None where it does not wait for people.
+
+    What is sealed does not go on either: its evidence is encrypted to a key that the gateway must not hold.
+    """
+    own = [stop for stop in journey.stops if stop.stage != pb.STAGE_OUTPUT]
+    held = [stop for stop in journey.stops if stop.held and not stop.touches(seals)]
+    if not held or not all(stop.open or stop in held for stop in own):
         return None
-    upload = next((stop for stop in journey.stops if stop.stage == pb.STAGE_UPLOAD), None)
+    upload = next((stop for stop in own if stop.stage == pb.STAGE_UPLOAD), None)
     order = replace(journey.order, image=upload.image, mask=upload.mask) if upload else journey.order
-    waiting = {stop.index for stop in journey.stops if stop.stage == pb.STAGE_OUTPUT and stop.held}
+    waiting = {stop.index for stop in held if stop.stage == pb.STAGE_OUTPUT}
     # Held before its outputs came up (again), it still has all that had been drawn of it.
     drawn = [image for image in journey.drawn if image.index in waiting or not journey.open]
     return Kept(order=order, drawn=tuple(map(_without_pixels, drawn)))

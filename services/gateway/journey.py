@@ -10,7 +10,7 @@ it is not drawn again; everything else is, for clearances live minutes and the p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,6 +65,10 @@ class Stop:
     def held(self) -> bool:
         """Whether a person may still let it through."""
         return not self.open and self.check.verdict == pb.VERDICT_REVIEW
+
+    def touches(self, categories: Container[str]) -> bool:
+        """Whether one of its reasons is of these categories."""
+        return any(reason.category in categories for reason in self.check.reasons)
 
 
 Place = tuple[pb.Stage.ValueType, int]  # a stage, and the output where there are several
@@ -121,12 +125,6 @@ class Journey:
             return []
         shut = [stop.check.reasons for stop in self.stops if stop.stage == pb.STAGE_OUTPUT and not stop.open]
         return [reasons[0].category if reasons else "none" for reasons in shut]
-
-    @property
-    def waits(self) -> bool:
-        """Whether people can still let it on: something is held, and nothing of the request itself is refused."""
-        own = (stop for stop in self.stops if stop.stage != pb.STAGE_OUTPUT)
-        return any(stop.held for stop in self.stops) and all(stop.open or stop.held for stop in own)
 
     async def _check(self) -> None:
         order, halves = self.order, list[Awaitable[Stop]]()

@@ -227,7 +227,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                 operation=orders.NAMES[journey.order.operation],
                 stops=journey.stops,
                 answer=lambda items: [accepted, *last_events(journey, items)],
-                kept=keep(journey),
+                kept=keep(journey, self._desk.seals),
                 resumes=past,
             )
             last = (await self._desk.record(case, outcome))[1:]

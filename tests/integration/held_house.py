@@ -49,9 +49,8 @@ DOUBT = {"political": 0.7}
 class HeldHouse:
     """Records held requests as the gateway does, has people decide them, and asks for clearances as the gateway."""
 
-    def __init__(self, house: HouseSettings, dsn: str, db: Database, evidence: EvidenceStore, policy: ActivePolicy):
+    def __init__(self, house: HouseSettings, db: Database, evidence: EvidenceStore, policy: ActivePolicy):
         self.house = house
-        self.dsn = dsn
         self.db = db
         self.evidence = evidence
         self.desk = Desk(db, evidence, policy, timedelta(days=1))
@@ -109,7 +108,7 @@ class HeldHouse:
                     [resolution, item],
                 )
         for item in items if settle else ():
-            assert await settle_decided(self.dsn, item)
+            assert await settle_decided(self.db, item)
         return items
 
     async def clear(
@@ -152,7 +151,7 @@ async def held_house(home: Path, postgres_dsn: str, port_base: int) -> AsyncIter
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PORTCULLIS_REVIEW_METRICS_PORT", "0")
         task = asyncio.create_task(servers.serve("review", build, house, stopping))
-        yield HeldHouse(house, dsn, db, evidence, await ActivePolicy.load(db, 600))
+        yield HeldHouse(house, db, evidence, await ActivePolicy.load(db, 600))
         stopping.set()
         await task
     await db.close()

@@ -145,6 +145,12 @@ def test_sexual_minors_is_never_released_whatever_the_row_says() -> None:
     assert reason_of([odd], [case(odd)]) == "NOT_HELD"
 
 
+def test_a_sealed_output_neither_goes_on_nor_keeps_the_others_back() -> None:
+    sealed, plain = stop("output", 0), stop("output", 1)
+    cases = [replace(case(sealed, None), sealed=True), case(plain)]
+    assert [one.stop for one in released([sealed, plain], cases)] == [plain]
+
+
 @pytest.mark.parametrize("change", [{"kind": "report"}, {"golden": uuid4()}])
 def test_only_the_case_that_the_stop_opened_counts(change: dict[str, object]) -> None:
     held = stop()

@@ -146,6 +146,8 @@ async def test_a_refused_request_has_no_spurious_outputs() -> None:
 class Books:
     """Writes nothing down; the edge of a unit test."""
 
+    seals = frozenset[str]()
+
     def __init__(self, lost: bool = False) -> None:
         self.lost = lost
 

@@ -16,6 +16,8 @@ from services.gateway.journey import Journey, Stop
 from services.gateway.rooms import Rooms
 from tests.unit.gateway.scripted_rooms import BLOCK, HOLD, ScriptedRooms, journey, kinds, travelled
 
+SEALS = frozenset({"self_harm"})
+SEALED = pb.Check(verdict=pb.VERDICT_REVIEW, reasons=[pb.Reason(category="self_harm", verdict=pb.VERDICT_REVIEW)])
 RELEASED = pb.Check(verdict=pb.VERDICT_REVIEW, clearance="review's token", signals=[pb.Signal(category="political")])
 
 
@@ -33,7 +35,7 @@ def resumed(rooms: ScriptedRooms, operation: pb.Operation.ValueType, *stops: Sto
 async def held_by(rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATION_CREATE) -> Kept | None:
     on_its_way = journey(rooms, operation)
     await travelled(on_its_way)
-    return keep(on_its_way)
+    return keep(on_its_way, SEALS)
 
 
 async def test_a_released_prompt_is_not_checked_again() -> None:
@@ -119,10 +121,18 @@ async def test_of_what_was_drawn_only_the_held_outputs_are_kept_without_their_pi
     assert (image.index, image.image) == (1, b"")
 
 
+async def test_a_sealed_output_is_not_kept_beside_one_that_is_not() -> None:
+    rooms = ScriptedRooms()
+    rooms.outputs = {0: SEALED, 1: HOLD}
+    kept = await held_by(rooms)
+    assert kept is not None
+    assert [RenderedImage.FromString(image).index for image in kept.drawn] == [1]
+
+
 async def test_held_again_before_its_outputs_it_keeps_them() -> None:
     on_its_way = resumed(ScriptedRooms(prompt=HOLD), pb.OPERATION_CREATE, released(pb.STAGE_OUTPUT, 2, image=b"held"))
     await travelled(on_its_way)
-    kept = keep(on_its_way)
+    kept = keep(on_its_way, SEALS)
     assert kept is not None
     assert [RenderedImage.FromString(image).index for image in kept.drawn] == [2]
 
@@ -134,6 +144,9 @@ async def test_held_again_before_its_outputs_it_keeps_them() -> None:
         (ScriptedRooms(prompt=BLOCK), pb.OPERATION_CREATE),
         (ScriptedRooms(output=BLOCK), pb.OPERATION_CREATE),
         (ScriptedRooms(prompt=HOLD, upload=BLOCK), pb.OPERATION_EDIT),
+        (ScriptedRooms(prompt=SEALED), pb.OPERATION_CREATE),
+        (ScriptedRooms(prompt=HOLD, upload=SEALED), pb.OPERATION_EDIT),
+        (ScriptedRooms(output=SEALED), pb.OPERATION_CREATE),
     ],
 )
 async def test_what_no_person_can_let_on_is_not_kept(rooms: ScriptedRooms, operation: pb.Operation.ValueType) -> None:
