@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 from uuid import UUID
@@ -126,12 +126,10 @@ def sanctions(
             if total * (1 + ROUNDING) < threshold(name, rules, jitter):
                 break
             end = _end(name, step, strike, rules, jitter)
-            if end <= now or (name in ends and end <= _until(ends[name])):
-                continue
-            earlier = ends.get(name)
-            repeated = total >= threshold("banned", rules, jitter) or (earlier is not None and earlier.repeated)
-            since = earlier.since if earlier else strike.at
-            ends[name] = Sanction(name, since, end, _public(strike), repeated)
+            if end > now:
+                repeated = total >= threshold("banned", rules, jitter)
+                found = Sanction(name, strike.at, end, _public(strike), repeated)
+                ends[name] = _longer(ends[name], found) if name in ends else found
     return [ends[name] for name in reversed(RUNGS) if name in ends]
 
 
@@ -154,6 +152,12 @@ def horizon(rules: StandingRules) -> timedelta:
 def _end(name: Rung, step: Step, strike: Strike, rules: StandingRules, jitter: Jitter) -> datetime:
     hours = step.hours * jitter.factor(rules.jitter, name, strike.at.astimezone(UTC).isoformat())
     return _rounded_up(strike.at + timedelta(hours=hours))
+
+
+def _longer(earlier: Sanction, later: Sanction) -> Sanction:
+    """One step for both: since the first, until the last end."""
+    longest = max(earlier, later, key=_until)
+    return replace(longest, since=earlier.since, repeated=earlier.repeated or later.repeated)
 
 
 def _rounded_up(at: datetime) -> datetime:
