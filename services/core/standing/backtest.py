@@ -39,8 +39,7 @@ class Histogram:
         self.now.update(each.step for each in holding)
         self.now["banned"] += any(each.repeated for each in holding)
         highest = peak(given, rules) * (1 + ROUNDING)
-        self.ever.update(step for step in RUNGS if highest >= threshold(step, rules, jitter))
-        self.ever["banned"] += highest >= threshold("banned", rules, jitter)
+        self.ever.update(step for step in (*RUNGS, "banned") if highest >= threshold(step, rules, jitter))
 
 
 async def histogram(

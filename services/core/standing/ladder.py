@@ -118,17 +118,18 @@ def sanctions(
     What led to a step up to `pardoned_at` holds no more, but the strikes keep their weight.
     """
     ends: dict[Rung, Sanction] = {}
+    weights = {name: threshold(name, rules, jitter) for name in (*RUNGS, "banned")}
     for strike, total in weigh((strike for strike in strikes if strike.at <= now), rules):
         if pardoned_at is not None and strike.at <= pardoned_at:
             continue
         for name in RUNGS:
-            step: Step = getattr(rules.ladder, name)
-            if total * (1 + ROUNDING) < threshold(name, rules, jitter):
+            if total * (1 + ROUNDING) < weights[name]:
                 break
-            end = _end(name, step, strike, rules, jitter)
+            if strike.at + _longest(name, rules) <= now:
+                continue
+            end = _end(name, strike, rules, jitter)
             if end > now:
-                repeated = total >= threshold("banned", rules, jitter)
-                found = Sanction(name, strike.at, end, _public(strike), repeated)
+                found = Sanction(name, strike.at, end, _public(strike), total >= weights["banned"])
                 ends[name] = _longer(ends[name], found) if name in ends else found
     return [ends[name] for name in reversed(RUNGS) if name in ends]
 
@@ -138,19 +139,28 @@ def peak(strikes: Iterable[Strike], rules: StandingRules) -> float:
     return max((total for _, total in weigh(strikes, rules)), default=0.0)
 
 
-def threshold(name: Rung | Literal["banned"], rules: StandingRules, jitter: Jitter) -> float:
+def threshold(name: str, rules: StandingRules, jitter: Jitter) -> float:
     """From which decayed weight on this account reaches a step. One factor for all steps: their order stays."""
     return float(getattr(rules.ladder, name).weight) * jitter.factor(rules.jitter, "weight")
 
 
 def horizon(rules: StandingRules) -> timedelta:
     """How far back strikes can still matter."""
-    longest = max(getattr(rules.ladder, name).hours for name in RUNGS) * (1 + rules.jitter) + 1
-    return timedelta(days=rules.half_life_days * HALF_LIVES, hours=longest)
+    return timedelta(days=rules.half_life_days * HALF_LIVES) + max(_longest(name, rules) for name in RUNGS)
 
 
-def _end(name: Rung, step: Step, strike: Strike, rules: StandingRules, jitter: Jitter) -> datetime:
-    hours = step.hours * jitter.factor(rules.jitter, name, strike.at.astimezone(UTC).isoformat())
+def _longest(name: Rung, rules: StandingRules) -> timedelta:
+    hours = _step(name, rules).hours * (1 + rules.jitter)
+    return timedelta(hours=hours, seconds=ROUND_SECONDS)
+
+
+def _step(name: Rung, rules: StandingRules) -> Step:
+    step: Step = getattr(rules.ladder, name)
+    return step
+
+
+def _end(name: Rung, strike: Strike, rules: StandingRules, jitter: Jitter) -> datetime:
+    hours = _step(name, rules).hours * jitter.factor(rules.jitter, name, strike.at.astimezone(UTC).isoformat())
     return _rounded_up(strike.at + timedelta(hours=hours))
 
 

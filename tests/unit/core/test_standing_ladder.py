@@ -83,7 +83,7 @@ def test_thresholds_and_times_stay_within_the_jitter(by: Jitter, step: Standing)
     assert found.until is not None
 
     hours = (found.until - NOW) / timedelta(hours=1)
-    weight = threshold(step, JITTERY, by)  # type: ignore[arg-type]
+    weight = threshold(step, JITTERY, by)
 
     assert 0.7 * rung.weight <= weight < 1.3 * rung.weight
     assert 0.7 * rung.hours <= hours < 1.3 * rung.hours + ROUND_SECONDS / 3600
