@@ -94,6 +94,24 @@ async def test_what_a_person_released_gives_none(house: Database, database: str,
         assert await strikes.of_account(conn, *USER, sealed=[False]) == []
 
 
+async def test_a_refusal_that_a_person_released_is_held_against_nobody(
+    house: Database, database: str, open_case: OpenCase
+) -> None:
+    item_id = await open_case()
+    async with house.transaction() as conn:
+        await conn.execute("UPDATE review_items SET verdict = 3 WHERE item_id = %s", [item_id])
+        item = await review_items.get(conn, item_id)
+        assert item is not None
+        given = NewStrike(item.decision_id, "blocked", "violence", "prompt", 3.0, sealed=False)
+        await conduct.strike(conn, *USER, given, RULES, datetime.now(UTC))
+
+    await settle(house, database, item_id, "release")
+
+    async with house.transaction() as conn:
+        (strike,) = await strikes.of_account(conn, *USER, sealed=[False])
+    assert (strike.reversed_by, (await read(house)).standing) == ("analyst/ann", "good")
+
+
 async def test_a_released_suspension_ends_and_its_strikes_stay(house: Database, database: str) -> None:
     await strike(house, 20.0)
 
