@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
@@ -26,6 +26,7 @@ from portcullis.v1 import (
 )
 from services.core.clearance import digest, prompt_digests
 from services.core.errors import Unavailable
+from services.core.verdicts import ACCOUNT_HELD
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
 
@@ -70,6 +71,11 @@ class Stop:
         """Whether one of its reasons is of these categories."""
         return any(reason.category in categories for reason in self.check.reasons)
 
+    @property
+    def for_account(self) -> bool:
+        """Whether it is held for its account's standing alone."""
+        return any(reason.rule == ACCOUNT_HELD for reason in self.check.reasons)
+
 
 Place = tuple[pb.Stage.ValueType, int]  # a stage, and the output where there are several
 
@@ -80,12 +86,15 @@ class Journey:
 
     Of one that was held: `released` are the stops that people let through, by stage and output; `drawn` the outputs
     among them, without their pixels, which the stops hold; `upheld` the outputs that stay refused.
+    `hold_for` is why nothing may leave that no person has looked at, whatever the checks say: the reason of the
+    account's standing; empty where the checks decide.
     """
 
     rooms: Rooms
     subject: pb.Subject
     decision_id: str
     order: Order
+    hold_for: str
     released: Mapping[Place, Stop] = field(default_factory=dict[Place, Stop])
     drawn: list[generator_pb2.RenderedImage] = field(default_factory=list[generator_pb2.RenderedImage])
     upheld: Sequence[Stop] = ()
@@ -123,7 +132,11 @@ class Journey:
         checks = [stop.check.verdict for stop in self.stops if stop.stage != pb.STAGE_OUTPUT]
         if any(verdict != pb.VERDICT_ALLOW for verdict in checks):
             return []
-        shut = [stop.check.reasons for stop in self.stops if stop.stage == pb.STAGE_OUTPUT and not stop.open]
+        shut = [
+            stop.check.reasons
+            for stop in self.stops
+            if stop.stage == pb.STAGE_OUTPUT and not stop.open and not stop.for_account
+        ]
         return [reasons[0].category if reasons else "none" for reasons in shut]
 
     async def _check(self) -> None:
@@ -163,7 +176,8 @@ class Journey:
             raise Unavailable("the generator returned fewer pictures than asked", reason="GENERATOR_INCOMPLETE")
         yield gateway_pb2.Progress(stage="screen")
         with self._timed("screen"):
-            self.stops.extend(await self._screen())
+            screened = await self._screen()
+        self.stops.extend(hold(stop, self.hold_for) if self.hold_for else stop for stop in screened)
 
     async def _screen(self) -> list[Stop]:
         """Has the image filter look at all outputs as one batch."""
@@ -242,6 +256,29 @@ class Journey:
         started = perf_counter()
         yield
         self.timings[step] = (perf_counter() - started) * 1000
+
+
+def hold(stop: Stop, category: str) -> Stop:
+    """The same stop waiting for a person, where it had opened the gate: without its clearance nothing marks it.
+
+    `category` is why the account is held.
+    """
+    if not stop.open:
+        return stop
+    check = pb.Check()
+    check.CopyFrom(stop.check)
+    check.ClearField("clearance")
+    check.verdict = pb.VERDICT_REVIEW
+    check.reasons.append(
+        pb.Reason(
+            category=category,
+            message="A person looks at everything that is made for this account.",
+            score=1.0,
+            rule=ACCOUNT_HELD,
+            verdict=pb.VERDICT_REVIEW,
+        )
+    )
+    return replace(stop, check=check)
 
 
 async def check_prompt(rooms: Rooms, subject: pb.Subject, prompt: str, negative_prompt: str) -> Stop:

@@ -184,7 +184,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         """Answers a creating request, from the books where it was answered before."""
 
         async def begin(case: Case) -> tuple[Journey, None]:
-            return Journey(self._rooms, case.subject, str(case.decision_id), order), None
+            return Journey(self._rooms, case.subject, str(case.decision_id), order, case.hold_for), None
 
         async with aclosing(self._travel(await self._admit(request), begin)) as events:
             async for event in events:
@@ -200,7 +200,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             cleared = await self._rooms.clear_decision(case.subject, str(decision_id))
             past = await self._desk.held.load(held, cleared)
             here = (self._rooms, case.subject, str(case.decision_id))
-            return Journey(*here, past.order, past.released, list(past.drawn), past.upheld), past
+            return Journey(*here, past.order, case.hold_for, past.released, list(past.drawn), past.upheld), past
 
         case = await self._desk.admit(held.tenant, held.account, request_id, _content(request))
         async with aclosing(self._travel(case, begin)) as events:

@@ -12,7 +12,7 @@ from services.core import telemetry
 from services.core.evidence import EvidenceStore
 from services.core.store import claims, evidence_rows, outbox, requests, review_items
 from services.core.store.database import MONTHS_AHEAD, Database
-from services.review import weekly
+from services.review import standing, weekly
 
 BATCH = 500
 DAY_SECONDS = 24 * 3600
@@ -29,6 +29,7 @@ async def sweep(database: Database, stalled_seconds: float) -> None:
     await show_figures(database)
     if stalled or lapsed:
         log.info("swept", stalled=stalled, lapsed=lapsed)
+    await standing.sweep(database)
 
 
 async def tidy(database: Database, evidence: EvidenceStore) -> None:
@@ -38,6 +39,7 @@ async def tidy(database: Database, evidence: EvidenceStore) -> None:
         await requests.forget_expired(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
         await weekly.keep(conn, datetime.now(UTC))
+    await standing.tidy(database)
     expired = 0
     while batch := await _delete_expired(database, evidence):
         expired += batch

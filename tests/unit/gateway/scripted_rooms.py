@@ -78,7 +78,9 @@ class ScriptedRooms:
         return provenance_pb2.Inspection(provenance=provenance_pb2.Provenance(image_id="parent"))
 
 
-def journey(rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATION_CREATE) -> Journey:
+def journey(
+    rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATION_CREATE, hold_for: str = ""
+) -> Journey:
     order = Order(
         operation=operation,
         count=4 if operation == pb.OPERATION_CREATE else 3,
@@ -90,7 +92,7 @@ def journey(rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATI
         image=b"" if operation == pb.OPERATION_CREATE else b"upload",
         mask=b"mask" if operation == pb.OPERATION_EDIT else b"",
     )
-    return Journey(cast("Rooms", rooms), pb.Subject(tenant="acme"), "decision", order)
+    return Journey(cast("Rooms", rooms), pb.Subject(tenant="acme"), "decision", order, hold_for)
 
 
 async def travelled(journey: Journey) -> list[gateway_pb2.Event]:

@@ -96,6 +96,29 @@ async def test_one_bad_output_does_not_sink_the_others() -> None:
     assert (events[4].done.images, events[4].done.refused) == (3, 1)
 
 
+async def test_nothing_leaves_for_an_account_on_hold_that_no_person_has_looked_at() -> None:
+    rooms = ScriptedRooms()
+    rooms.outputs = {2: BLOCK}
+    held = journey(rooms, hold_for="violence")
+
+    events = await travelled(held)
+
+    assert kinds(events) == ["held", "held", "refused", "held", "done"]
+    assert "mark" not in rooms.asked
+    assert [stop.check.clearance for stop in held.stops if stop.stage == pb.STAGE_OUTPUT] == [""] * 4
+    assert [(reason.category, reason.rule) for reason in events[0].held.reasons] == [("violence", "account-held")]
+
+
+async def test_what_is_held_for_the_account_is_not_spurious() -> None:
+    rooms = ScriptedRooms()
+    rooms.outputs = {2: BLOCK}
+    held = journey(rooms, hold_for="violence")
+
+    await travelled(held)
+
+    assert held.spurious == ["hate"]
+
+
 async def test_a_generator_that_returns_too_few_pictures_is_not_believed() -> None:
     rooms = ScriptedRooms()
     rooms.rendered = 3

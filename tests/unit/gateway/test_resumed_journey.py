@@ -167,7 +167,8 @@ def test_what_another_version_kept_is_not_guessed_at(data: bytes) -> None:
 
 
 async def test_a_refusal_can_be_appealed_unless_it_is_sealed() -> None:
-    on_its_way = Journey(cast("Rooms", ScriptedRooms(prompt=BLOCK)), pb.Subject(), "d", journey(ScriptedRooms()).order)
+    order = journey(ScriptedRooms()).order
+    on_its_way = Journey(cast("Rooms", ScriptedRooms(prompt=BLOCK)), pb.Subject(), "d", order, "")
     await travelled(on_its_way)
     (plain,), (sealed,) = last_events(on_its_way, {}), last_events(on_its_way, {0: UUID(int=1)})
     assert (plain.refused.appealable, sealed.refused.appealable) == (True, False)
