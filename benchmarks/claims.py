@@ -39,7 +39,7 @@ from services.review.desk import ReviewDesk
 RESULTS = Path(__file__).parent / "results" / "claims.json"
 ITEMS = int(os.environ.get("ITEMS", "1000000"))
 SECONDS = float(os.environ.get("SECONDS", "30"))
-CLAIMANTS = int(os.environ.get("CLAIMANTS", "200"))
+CLAIMANTS = 200
 LOOK_SECONDS = 4.0
 CONNECTIONS = 10  # as many as the review service has
 BARRED = 50  # items among the first thousand that each claimant has skipped or judged before

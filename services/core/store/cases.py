@@ -19,8 +19,9 @@ from services.core.store.database import Connection
 from services.core.store.review_items import COLUMNS, ReviewItem
 
 PIECE_BYTES = 2
-# Bits of 384 and of 256 in which near-duplicates may differ: see the room's README for how they were measured.
-NEAR_BITS = {48: 60, 32: 31}
+# Bits of 384 (texts) and of 256 (pictures, Facebook's own limit for PDQ) in which near-duplicates may differ; what they
+# were measured on is in services/review/README.md.
+NEAR_BITS = {48: 42, 32: 31}
 MOST_OF_PIECE = 40  # candidates that one piece may bring
 _MOST_SHOWN = 200
 
