@@ -25,17 +25,16 @@ class Sketcher:
         self._encoder = encoder
 
     def sketch(self, text: str) -> bytes:
-        """The signs of the embedding, a bit each: 48 bytes with the encoder of the house."""
-        return np.packbits(self._embed(text) > self._middle).tobytes()
+        """The signs of the embedding, a bit each: 48 bytes with the house's encoder; empty where a text has no token."""
+        states = self._states(text)
+        return np.packbits(states.mean(axis=0) > self._middle).tobytes() if len(states) else b""
 
     @cached_property
     def _middle(self) -> np.ndarray:
         """The mean embedding of ordinary prompts, float32 (D,)."""
         scenes = SCENES.read_text(encoding="utf-8").splitlines()
-        return np.asarray(np.mean([self._embed(scene) for scene in scenes], axis=0), np.float32)
+        return np.asarray(np.mean([self._states(scene).mean(axis=0) for scene in scenes], axis=0), np.float32)
 
-    def _embed(self, text: str) -> np.ndarray:
-        """The mean over all tokens, float32 (D,)."""
-        windows = self._encoder.windows(text)
-        states = np.concatenate([self._encoder.states(window) for window in windows])
-        return np.asarray(states.mean(axis=0), np.float32)
+    def _states(self, text: str) -> np.ndarray:
+        """What the encoder says of each token, float32 (T, D)."""
+        return np.concatenate([self._encoder.states(window) for window in self._encoder.windows(text)])

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.core.policy.review_rules import ReviewRules
-from services.core.store import decisions, review_items
+from services.core.store import decisions, review_items, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
-from services.core.store.review_items import NewReviewItem
+from services.core.store.review_items import Kind, NewReviewItem
 from services.core.verdicts import Reason, Verdict
 from services.review.routing import route
 
@@ -28,17 +28,35 @@ def open_case(house: Database) -> OpenCase:
     """Opens a case as the gateway would, routed unless told otherwise."""
 
     async def opened(
-        category: str = "violence", *, held: bool = True, routed: bool = True, prompt: UUID | None = None
+        category: str = "violence",
+        *,
+        held: bool = True,
+        routed: bool = True,
+        prompt: UUID | None = None,
+        verdict: Verdict = Verdict.REVIEW,
+        kind: Kind = "content",
+        decision: UUID | None = None,
+        sketch: bytes = b"",
+        tenant: str = "acme",
     ) -> UUID:
-        reason = Reason(category, "says why", 0.8, 0.7, Verdict.REVIEW)
+        reason = Reason(category, "says why", 0.8, 0.7, verdict)
         item = NewReviewItem(
-            uuid4(), "prompt", Verdict.REVIEW, (reason,), held=held, sealed=category == "sexual.minors", prompt=prompt
+            uuid4(),
+            "prompt",
+            verdict,
+            (reason,),
+            held=held,
+            sealed=category == "sexual.minors",
+            prompt=prompt,
+            kind=kind,
+            sketch=sketch,
         )
-        decision = Decision(
-            uuid4(), uuid4(), "acme", "user-1", "create", Verdict.REVIEW, (reason,), (), "ab" * 32, (), {}
+        made = Decision(
+            decision or uuid4(), uuid4(), tenant, "user-1", "create", verdict, (reason,), (), "ab" * 32, (), {}
         )
         async with house.transaction() as conn:
-            await decisions.record(conn, decision, [item])
+            await tenants.create_tenant(conn, tenant)
+            await decisions.record(conn, made, [item])
         if routed:
             async with house.transaction() as conn:
                 found = await review_items.get(conn, item.item_id)
