@@ -2,8 +2,8 @@
 a waiting listener sees what was committed. On the embedded Postgres, with fsync.
 
 Run by `make bench`; prints a table and writes benchmarks/results/claims.json. ITEMS=n and SECONDS=n make it smaller.
-At work a claimant takes an item, looks at it for some seconds (exponential, 10 s on average) and decides it. In the rush
-nobody looks, so that each claim waits for all others: that row tells the throughput, and is not what the goal is about.
+At work a claimant takes an item, looks at it for some seconds (exponential, 10 s on average) and decides it. In the
+rush nobody looks, so that each claim waits for all others: that row tells the throughput, not what the goal is about.
 """
 
 from __future__ import annotations

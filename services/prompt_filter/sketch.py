@@ -25,7 +25,7 @@ class Sketcher:
         self._encoder = encoder
 
     def sketch(self, text: str) -> bytes:
-        """The signs of the embedding, a bit each: 48 bytes with the house's encoder; empty where a text has no token."""
+        """The signs of the embedding, a bit each: 48 bytes with the house's encoder; empty without a token."""
         states = self._states(text)
         return np.packbits(states.mean(axis=0) > self._middle).tobytes() if len(states) else b""
 

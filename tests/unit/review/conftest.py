@@ -15,6 +15,7 @@ from services.core.store.review_items import Kind, NewReviewItem
 from services.core.verdicts import Reason, Verdict
 from services.review.routing import route
 
+HOUSE_RULES = ReviewRules()
 OpenCase = Callable[..., Awaitable[UUID]]
 
 
@@ -25,7 +26,7 @@ async def house(governed: Database) -> Database:
 
 @pytest.fixture
 def open_case(house: Database) -> OpenCase:
-    """Opens a case as the gateway would, routed unless told otherwise."""
+    """Opens a case as the gateway would, `hours` ago, routed as it came unless told otherwise."""
 
     async def opened(
         category: str = "violence",
@@ -38,6 +39,8 @@ def open_case(house: Database) -> OpenCase:
         decision: UUID | None = None,
         sketch: bytes = b"",
         tenant: str = "acme",
+        rules: ReviewRules = HOUSE_RULES,
+        hours: float = 0,
     ) -> UUID:
         reason = Reason(category, "says why", 0.8, 0.7, verdict)
         item = NewReviewItem(
@@ -57,11 +60,15 @@ def open_case(house: Database) -> OpenCase:
         async with house.transaction() as conn:
             await tenants.create_tenant(conn, tenant)
             await decisions.record(conn, made, [item])
+            await conn.execute(
+                "UPDATE review_items SET created_at = created_at - make_interval(secs => %s) WHERE item_id = %s",
+                [hours * 3600, item.item_id],
+            )
         if routed:
             async with house.transaction() as conn:
                 found = await review_items.get(conn, item.item_id)
                 assert found is not None
-                await review_items.route(conn, item.item_id, route(found, ReviewRules(), found.created_at), "review")
+                await review_items.route(conn, item.item_id, route(found, rules, found.created_at), "review")
         return item.item_id
 
     return opened
