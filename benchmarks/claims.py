@@ -119,7 +119,7 @@ async def _work(desk: ReviewDesk, name: str, look_seconds: float, end: float, ru
     await asyncio.sleep(draw.uniform(0, look_seconds))
     while time.monotonic() < end:
         begin = time.perf_counter()
-        claim, *_ = await desk.claim_next(analyst, "default")
+        claim, _ = await desk.claim_next(analyst, "default")
         run.claims.append((time.perf_counter() - begin) * 1000)
         run.taken[claim.item.item_id, claim.item.round] += 1
         if look_seconds:

@@ -110,23 +110,19 @@ class ReviewDesk:
             await _existing(conn, analyst, item_id)
             return await comments.add(conn, item_id, analyst, text)
 
-    async def claim(self, analyst: Analyst, item_id: UUID) -> tuple[Claim, Content, int]:
-        """Takes one item and returns it with its content and the size of its case; raises as `claims.claim`."""
+    async def claim(self, analyst: Analyst, item_id: UUID) -> tuple[Claim, Content]:
+        """Takes one item; raises as `claims.claim`."""
         async with self._database.transaction() as conn:
-            return await self._opened(
-                conn, analyst, await claims.claim(conn, item_id, analyst, self._claim_seconds, self._rules)
-            )
+            claim = await claims.claim(conn, item_id, analyst, self._claim_seconds, self._rules)
+            return claim, await self._view(conn, claim.item, analyst)
 
-    async def claim_next(self, analyst: Analyst, queue: str | None) -> tuple[Claim, Content, int]:
-        """Takes the next item of a queue (None: of any), as `claim` returns one.
-
-        Raises NotFound where none waits, else as `claims.claim_next`.
-        """
+    async def claim_next(self, analyst: Analyst, queue: str | None) -> tuple[Claim, Content]:
+        """Takes the next item of a queue (None: of any); raises NotFound where none waits, else as `claims`."""
         async with self._database.transaction() as conn:
             claim = await claims.claim_next(conn, queue, analyst, self._claim_seconds, self._rules)
             if claim is None:
                 raise NotFound("nothing waits here", reason="QUEUE_EMPTY")
-            return await self._opened(conn, analyst, claim)
+            return claim, await self._view(conn, claim.item, analyst)
 
     async def renew(self, analyst: Analyst, item_id: UUID, token: str) -> datetime:
         """Extends a lease; raises as `claims.renew`."""
@@ -180,10 +176,6 @@ class ReviewDesk:
     @property
     def _rules(self) -> ReviewRules:
         return self._policy.current.document.review
-
-    async def _opened(self, conn: Connection, analyst: Analyst, claim: Claim) -> tuple[Claim, Content, int]:
-        sizes = await cases.sizes(conn, [claim.item])
-        return claim, await self._view(conn, claim.item, analyst), sizes[claim.item.item_id]
 
     async def _view(self, conn: Connection, item: ReviewItem, analyst: Analyst) -> Content:
         """Decrypts a case for its claimant; nothing is shown unless this is recorded.

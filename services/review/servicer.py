@@ -222,9 +222,9 @@ def _text(field: str, text: str, least: int = 0) -> str:
     return text
 
 
-def _claimed(claim: Claim, content: Content, case_size: int) -> pb.ClaimItemResponse:
+def _claimed(claim: Claim, content: Content) -> pb.ClaimItemResponse:
     return pb.ClaimItemResponse(
-        item=_item(claim.item, case_size),
+        item=_item(claim.item, claim.case_size),
         content=pb.CaseContent(
             prompt=content.prompt.decode(),
             negative_prompt=content.negative_prompt.decode(),

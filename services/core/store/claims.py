@@ -15,7 +15,6 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from services.core.errors import Aborted, FailedPrecondition, InvalidInput, NotFound, PermissionDenied, PortcullisError
 from services.core.policy.review_rules import ReviewRules
@@ -23,6 +22,7 @@ from services.core.staff import Analyst
 from services.core.store import cases, judgements, queues, review_events, review_items, rounds
 from services.core.store.database import Connection
 from services.core.store.judgements import Judgement
+from services.core.store.review_events import Place
 from services.core.store.review_items import COLUMNS, Resolution, ReviewItem
 
 SYSTEM = "review"
@@ -31,9 +31,15 @@ NOBODY_DRAWN: Mapping[str, float] = {}
 
 _LEASE = sql.SQL(
     "state = 'claimed', claimed_by = %(who)s, claim_token_sha256 = %(token)s, claimed_at = now(),"
-    " claim_expires_at = now() + make_interval(secs => %(lease)s), effective_at = NULL"
+    " claim_expires_at = now() + make_interval(secs => %(lease)s), effective_at = NULL,"
+    " events = events + 1"
 )
-_TAKE = sql.SQL("UPDATE review_items SET {} WHERE item_id = %(item)s RETURNING {}").format(_LEASE, COLUMNS)
+# Beside the item: those that wait behind it, and the place of the claim in its chain of events.
+_TAKEN = sql.SQL(
+    "{}, (SELECT count(*) FROM review_items AS other WHERE other.leader = review_items.item_id"
+    " AND other.state <> 'decided'), events, head, clock_timestamp()"
+).format(COLUMNS)
+_TAKE = sql.SQL("UPDATE review_items SET {} WHERE item_id = %(item)s RETURNING {}").format(_LEASE, _TAKEN)
 # The head of a queue for one person: an index read from its start, past what others lock just now, what this one
 # skipped or judged, and what may still be taken back.
 _TAKE_NEXT = sql.SQL(
@@ -44,15 +50,19 @@ _TAKE_NEXT = sql.SQL(
     " AND NOT EXISTS (SELECT FROM review_barred WHERE review_barred.item_id = waiting.item_id AND analyst = %(who)s)"
     " ORDER BY turn_at, item_id LIMIT 1 FOR UPDATE OF waiting SKIP LOCKED)"
     " UPDATE review_items SET {} WHERE item_id = (SELECT item_id FROM head) RETURNING {}"
-).format(_LEASE, COLUMNS)
+).format(_LEASE, _TAKEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An item on lease; `token` proves it in later calls and is shown only here."""
+    """An item on lease; `token` proves it in later calls and is shown only here.
+
+    `case_size` is how many undecided items its case has, itself included.
+    """
 
     item: ReviewItem
     token: str
+    case_size: int
 
 
 async def claim(
@@ -142,14 +152,15 @@ async def _take(
         "adjudicates": analyst.may("adjudicate"),
         **which,
     }
-    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
-        await cursor.execute(query, values)
-        item = await cursor.fetchone()
-    if item is None:
+    row = await (await conn.execute(query, values)).fetchone()
+    if row is None:
         return None
-    await review_events.append(conn, item.item_id, "claimed", analyst.identity)
-    await review_items.tell(conn, "claimed", item)
-    return Claim(item, token)
+    *columns, others, seq, head, at = row
+    item = ReviewItem(*columns)
+    async with conn.pipeline():  # one way to Postgres and back for both
+        await review_events.link(conn, item.item_id, Place(seq, head, at), "claimed", analyst.identity)
+        await review_items.tell(conn, "claimed", item)
+    return Claim(item, token, others + 1)
 
 
 async def renew(conn: Connection, item_id: UUID, analyst: Analyst, token: str, lease_seconds: float) -> datetime:
