@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-review bench-prompts bench-images fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -73,6 +73,9 @@ fuzz: $(TOOLS) ## Feed any bytes to the prompt filter and to the decoders of pic
 	  -rss_limit_mb=2048 -artifact_prefix=out/fuzz/prompt- out/fuzz/prompts
 	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_image.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=16384 -timeout=5 \
 	  -rss_limit_mb=1024 -artifact_prefix=out/fuzz/image- out/fuzz/images
+
+bench-review: $(TOOLS) ## The desk: 200 claimants on a queue of 1,000,000 items; ITEMS=n and SECONDS=n make it smaller
+	@PYTHONPATH=. $(PY) benchmarks/claims.py
 
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py

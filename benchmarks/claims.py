@@ -1,7 +1,7 @@
 """A queue of 1,000,000 items with 200 claimants: how long a claim takes, whether one is ever made twice, and how soon
 a waiting listener sees what was committed. On the embedded Postgres, with fsync.
 
-Run by `make bench`; prints a table and writes benchmarks/results/claims.json. ITEMS=n and SECONDS=n make it smaller.
+Run by `make bench-review`; prints a table and writes benchmarks/results/claims.json. ITEMS=n and SECONDS=n: smaller.
 At work a claimant takes an item, looks at it for some seconds (exponential, 10 s on average) and decides it. In the
 rush nobody looks, so that each claim waits for all others: that row tells the throughput, not what the goal is about.
 """

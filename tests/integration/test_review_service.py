@@ -12,7 +12,9 @@ from uuid import UUID, uuid4
 
 import grpc
 import pytest
+from typer.testing import CliRunner
 
+from portcullis.cli.review import app
 from portcullis.v1 import review_pb2 as pb
 from portcullis.v1 import review_pb2_grpc as stubs
 from services.commands.default_policy import DEFAULT_POLICY
@@ -378,3 +380,45 @@ async def test_what_was_decided_names_its_batch_and_can_be_taken_back(desk: Desk
         assert await code_of(bob.UndoDecision(request, timeout=10)) is grpc.StatusCode.NOT_FOUND
         await alice.UndoDecision(request, timeout=10)
         assert await listed(alice, state=pb.ITEM_STATE_QUEUED) == [item_id]
+
+
+async def test_everything_can_be_done_at_a_terminal(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ids = [await desk.open_case(account="<b>[red]user[/]") for _ in range(3)]
+    certificate = tls.certificate_path(desk.house.home / "tls", SUE)
+    for name, value in {
+        "PORTCULLIS_ADDRESS": "localhost:1",
+        "PORTCULLIS_API_KEY": "none",
+        "PORTCULLIS_CA": str(desk.house.home / "tls" / "ca.pem"),
+        "PORTCULLIS_REVIEW_ADDRESS": desk.house.target("review").removeprefix("dns:///"),
+        "PORTCULLIS_ANALYST_CERT": str(certificate),
+        "PORTCULLIS_ANALYST_KEY": str(certificate.with_suffix(".key")),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "COLUMNS": "200",
+    }.items():
+        monkeypatch.setenv(name, value)
+    async with desk.as_(SUE) as sue:
+        await listed(sue)  # the desk is up
+
+    async def run(*arguments: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
+        assert result.exit_code == 0, (arguments, result.output, result.exception)
+        return result.output
+
+    assert all(item_id in await run("list", "--kind", "content") for item_id in ids)
+    assert "nothing waits" in await run("list", "--kind", "appeal")
+    await run("claim", ids[0])
+    assert "yours until" in await run("renew", ids[0])
+    await run("skip", ids[0], "--reason", "not mine")
+    await run("comment", ids[0], "[bold]seen[/] " + HTML)
+    shown = await run("show", ids[0])
+    await run("claim", ids[0])
+    decided = await run("decide", ids[0], "uphold")
+    back = await run("undo", decided.split()[-1])
+    many = await run("decide-many", "uphold", *ids, "--comment", "one wave", "--yes")
+
+    assert f"[bold]seen[/] {HTML}" in shown
+    assert "<b>[red]user[/]" in shown
+    assert ids[0] in back
+    assert "decided 3" in many
