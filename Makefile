@@ -77,6 +77,9 @@ fuzz: $(TOOLS) ## Feed any bytes to the prompt filter and to the decoders of pic
 	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_image.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=16384 -timeout=5 \
 	  -rss_limit_mb=1024 -artifact_prefix=out/fuzz/image- out/fuzz/images
 
+bench-review: $(TOOLS) ## The desk: 200 claimants on a queue of 1,000,000 items; ITEMS=n and SECONDS=n make it smaller
+	@PYTHONPATH=. $(PY) benchmarks/claims.py
+
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py
 

@@ -143,16 +143,20 @@ class Stops:
         book.chapter("A doubtful case", "Nothing leaves until a person has looked.")
         photo = inputs.doubtful_photo()
         book.picture("the upload", photo)
-        book.say(f"edit it: “{inputs.DOUBTFUL}”")
-        outcome = self._collect(
-            self._client.edit_images(inputs.DOUBTFUL, photo, inputs.mask_of(photo), account=ACCOUNT), inputs.DOUBTFUL
-        )
-        book.expect(bool(outcome.held) and not outcome.images, "it is held and no picture leaves")
-        for held in outcome.held:
-            self._review(held.review_item_id)
+        decided = False
+        while not decided:
+            book.say(f"edit it: “{inputs.DOUBTFUL}”")
+            outcome = self._collect(
+                self._client.edit_images(inputs.DOUBTFUL, photo, inputs.mask_of(photo), account=ACCOUNT),
+                inputs.DOUBTFUL,
+            )
+            book.expect(bool(outcome.held) and not outcome.images, "it is held and no picture leaves")
+            decided = all(self._review(held.review_item_id) for held in outcome.held)
+            if not decided:  # one in twenty; the tour has one analyst only
+                book.fact("drawn for a second look: another person judges it too, without knowing; asking once more")
         self._resume(outcome.decision_id)
 
-    def _review(self, item_id: str) -> None:
+    def _review(self, item_id: str) -> bool:
         book = self._book
         book.say("the analyst lists the queue")
         item = self._await_routing(item_id)
@@ -163,8 +167,9 @@ class Stops:
         book.expect(bool(claim.content.image), "the analyst sees the picture, decrypted for the claimant alone")
         book.say("and decides: nobody is wronged, it may be made")
         decided = self._desk.decide_item(item_id, claim.claim_token, Resolution.RESOLUTION_RELEASE, "shown on the tour")
-        book.fact(f"decided by {decided.decided_by} at {decided.decided_at.ToDatetime():%H:%M:%S} UTC")
-        book.expect(decided.state == ItemState.ITEM_STATE_DECIDED, "the case is decided")
+        book.fact(f"kept as decision {decided.batch_id}")
+        book.expect(bool(decided.batch_id), "the decision is kept")
+        return decided.state == ItemState.ITEM_STATE_DECIDED
 
     def _resume(self, decision_id: str) -> None:
         book = self._book

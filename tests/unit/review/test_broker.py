@@ -44,7 +44,7 @@ def test_who_sends_gives_up_on_a_silent_broker(scheme: str, database: str, monke
         began = time.monotonic()
         with pytest.raises(OperationalError):
             app.send_task("review.route_item", ["x"], retry=False)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30, "without a limit it would wait for ever"
 
 
 @pytest.mark.parametrize("url", ["filesystem://", "memory://", "sqla+sqlite:///x", "sqs://", "nonsense"])

@@ -59,7 +59,7 @@ async def suspension(db: Database) -> UUID:
         item = await review_items.get(conn, row[0])
         assert item is not None
         policy = await policies.load_active(conn)
-        await review_items.route(conn, item.item_id, route(item, policy.document.review), "review")
+        await review_items.route(conn, item.item_id, route(item, policy.document.review, datetime.now(UTC)), "review")
         return item.item_id
 
 
