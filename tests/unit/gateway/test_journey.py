@@ -140,6 +140,10 @@ def test_a_platform_never_sees_a_clearance() -> None:
     assert answer.public(ALLOW).clearance == ""
 
 
+def test_a_platform_never_sees_a_sketch() -> None:
+    assert answer.public(pb.Check(sketch=b"near-duplicates share this")).sketch == b""
+
+
 def test_nothing_checked_opens_nothing() -> None:
     assert not journey(ScriptedRooms()).open
 
