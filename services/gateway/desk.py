@@ -178,14 +178,17 @@ class Desk:
             closed = not stop.open and not outcome.advice
             if not closed and place not in items:
                 continue
-            kept = self._keep(stop, blobs)
+            sealed = _sealed(stop, seals)
+            kept = self._keep(stop, blobs, sealed=sealed)
             if place in items:
-                opened.append(_item(items[place], case, stop, kept, sealed=_sealed(stop, seals)))
+                opened.append(_item(items[place], case, stop, kept, sealed=sealed))
             if closed:
                 stopped.append(_stopped(case, place, stop, kept))
         return _Written(answered.id, tuple(blobs), tuple(opened), tuple(stopped))
 
-    def _keep(self, stop: Stop, blobs: list[tuple[evidence_rows.Kind, Blob]]) -> Mapping[evidence_rows.Kind, UUID]:
+    def _keep(
+        self, stop: Stop, blobs: list[tuple[evidence_rows.Kind, Blob]], *, sealed: bool
+    ) -> Mapping[evidence_rows.Kind, UUID]:
         kept: dict[evidence_rows.Kind, UUID] = {}
         content: Mapping[evidence_rows.Kind, bytes] = {
             "prompt": stop.prompt.encode(),
@@ -195,7 +198,7 @@ class Desk:
         }
         for kind, data in content.items():
             if data:
-                blob = self._evidence.put(data)
+                blob = self._evidence.put(data, sealed=sealed)
                 blobs.append((kind, blob))
                 kept[kind] = blob.id
         return kept

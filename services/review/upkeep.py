@@ -5,6 +5,7 @@ figures.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -13,6 +14,7 @@ from services.core import telemetry
 from services.core.evidence import EvidenceStore
 from services.core.store import bulk, cases, claims, evidence_rows, outbox, policies, requests, review_items
 from services.core.store.database import MONTHS_AHEAD, Connection, Database
+from services.review import weekly
 from services.review.routing import route
 
 BATCH = 500
@@ -53,12 +55,13 @@ async def reroute_aged(conn: Connection) -> int:
 
 
 async def tidy(database: Database, evidence: EvidenceStore) -> None:
-    """What can: expired rows and evidence, the next months' partitions; raises Unavailable if Postgres is not there."""
+    """What can: what expired, the next partitions, the week's report; raises Unavailable if Postgres is not there."""
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
         await bulk.forget_expired(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
+        await weekly.keep(conn, datetime.now(UTC))
     expired = 0
     while batch := await _delete_expired(database, evidence):
         expired += batch
