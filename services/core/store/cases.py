@@ -19,8 +19,9 @@ from services.core.store.database import Connection
 from services.core.store.review_items import COLUMNS, ReviewItem
 
 PIECE_BYTES = 2
-# Bits of 384 and of 256 in which near-duplicates may differ: see the room's README for how they were measured.
-NEAR_BITS = {48: 60, 32: 31}
+# Bits of 384 (texts) and of 256 (pictures, Facebook's own limit for PDQ) in which near-duplicates may differ; what they
+# were measured on is in services/review/README.md.
+NEAR_BITS = {48: 42, 32: 31}
 MOST_OF_PIECE = 40  # candidates that one piece may bring
 _MOST_SHOWN = 200
 
@@ -132,9 +133,9 @@ async def sizes(conn: Connection, items: Collection[ReviewItem]) -> dict[UUID, i
     """How many undecided items the case of each undecided item has, itself included; 1 for every other item."""
     heads = {item.item_id: item.leader or item.item_id for item in items if item.state != "decided"}
     cursor = await conn.execute(
-        "SELECT head, (SELECT count(*) FROM review_items WHERE leader = head AND state <> 'decided')"
-        " + (SELECT count(*) FROM review_items WHERE item_id = head AND state <> 'decided')"
-        " FROM unnest(%s::uuid[]) AS wanted (head)",
+        "SELECT wanted.item, (SELECT count(*) FROM review_items WHERE leader = wanted.item AND state <> 'decided')"
+        " + (SELECT count(*) FROM review_items WHERE item_id = wanted.item AND state <> 'decided')"
+        " FROM unnest(%s::uuid[]) AS wanted (item)",
         [list(set(heads.values()))],
     )
     counted: dict[UUID, int] = dict(await cursor.fetchall())

@@ -73,3 +73,8 @@ CREATE TABLE review_previews (
     expires_at timestamptz NOT NULL
 );
 CREATE INDEX review_previews_by_expiry ON review_previews (expires_at);
+
+-- A claim rings no bell: commits that notify wait for one another, and nobody who listens is in a hurry to hear of one.
+DROP TRIGGER events_bell ON events;
+CREATE TRIGGER events_bell AFTER INSERT ON events
+    FOR EACH ROW WHEN (NEW.type <> 'item.claimed') EXECUTE FUNCTION ring_events();
