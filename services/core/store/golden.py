@@ -78,7 +78,8 @@ async def listed(conn: Connection) -> list[GoldenCase]:
             "SELECT g.golden, g.item_id, source.queue, g.resolution, note, added_by, added_at, retired_at,"
             " count(r.item_id) AS judged, count(r.item_id) FILTER (WHERE r.resolution = g.resolution) AS right"
             " FROM golden_cases g JOIN review_items source USING (item_id)"
-            " LEFT JOIN review_items copy ON copy.golden = g.golden LEFT JOIN review_rounds r ON r.item_id = copy.item_id"
+            " LEFT JOIN review_items copy ON copy.golden = g.golden"
+            " LEFT JOIN review_rounds r ON r.item_id = copy.item_id"
             " GROUP BY g.golden, source.queue ORDER BY retired_at IS NOT NULL, added_at DESC"
         )
         return await cursor.fetchall()
