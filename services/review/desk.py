@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -16,14 +17,28 @@ from services.core.evidence import EvidenceStore
 from services.core.policy.review_rules import ReviewRules
 from services.core.policy.source import ActivePolicy
 from services.core.staff import Analyst
-from services.core.store import bulk, cases, claims, comments, judgements, review_events, review_items
+from services.core.store import (
+    bulk,
+    cases,
+    claims,
+    comments,
+    golden,
+    judgements,
+    quality,
+    queues,
+    review_events,
+    review_items,
+)
 from services.core.store.bulk import BulkDecision, Preview
 from services.core.store.claims import Claim
 from services.core.store.comments import Comment
 from services.core.store.database import Connection, Database
 from services.core.store.review_items import Kind, Place, Resolution, ReviewItem, State
+from services.review.agreement import PersonFigures, QueueFigures, by_person, by_queue
 
 Part = Literal["prompt", "negative_prompt", "image", "mask"]
+
+CHANCE = secrets.SystemRandom().random  # nobody can tell which case will be a known one
 
 log = structlog.get_logger()
 
@@ -73,12 +88,14 @@ class ReviewDesk:
         policy: ActivePolicy,
         claim_seconds: float,
         undo_seconds: float,
+        chance: Callable[[], float] = CHANCE,
     ) -> None:
         self._database = database
         self._evidence = evidence
         self._policy = policy
         self._claim_seconds = claim_seconds
         self._undo_seconds = undo_seconds
+        self._chance = chance
 
     async def list_items(
         self,
@@ -119,6 +136,10 @@ class ReviewDesk:
     async def claim_next(self, analyst: Analyst, queue: str | None) -> tuple[Claim, Content]:
         """Takes the next item of a queue (None: of any); raises NotFound where none waits, else as `claims`."""
         async with self._database.transaction() as conn:
+            known = await self._golden(conn, analyst, queue)
+            if known is not None:
+                taken = await claims.claim(conn, known, analyst, self._claim_seconds, self._rules)
+                return taken, await self._view(conn, taken.item, analyst)
             claim = await claims.claim_next(conn, queue, analyst, self._claim_seconds, self._rules)
             if claim is None:
                 raise NotFound("nothing waits here", reason="QUEUE_EMPTY")
@@ -176,6 +197,24 @@ class ReviewDesk:
     @property
     def _rules(self) -> ReviewRules:
         return self._policy.current.document.review
+
+    async def _golden(self, conn: Connection, analyst: Analyst, queue: str | None) -> UUID | None:
+        """A known case among the others, as often as the queue's policy says, where something waits there at all."""
+        waiting = await queues.by_turn(conn, analyst, self._rules)
+        name = queue or (waiting[0] if waiting else "")
+        if name not in waiting or self._chance() >= self._rules.queue(name).golden:
+            return None
+        return await golden.copy_for(conn, name, analyst)
+
+    async def figures(self, analyst: Analyst, age: timedelta) -> tuple[list[QueueFigures], list[PersonFigures]]:
+        """How well the desk judged in the last `age`: to leads the team's figures, to others their own alone."""
+        async with self._database.transaction() as conn:
+            pairs = await quality.pairs(conn, age, analyst.sees())
+            work = await quality.work(conn, age, analyst.sees())
+        people = by_person(pairs, work)
+        if analyst.may("team"):
+            return by_queue(pairs, work), people
+        return [], [person for person in people if person.work.analyst == analyst.identity]
 
     async def _view(self, conn: Connection, item: ReviewItem, analyst: Analyst) -> Content:
         """Decrypts a case for its claimant; nothing is shown unless this is recorded.

@@ -338,9 +338,10 @@ async def reroute(conn: Connection, item: ReviewItem, routing: Routing, actor: s
 
 
 async def tell(conn: Connection, what: str, item: ReviewItem, **data: object) -> None:
-    """Tells listeners what happened to an item, in the caller's transaction."""
+    """Tells listeners what happened to an item, in the caller's transaction; of a golden one no platform hears."""
+    tenant = item.tenant if item.golden is None else None
     told = {"decision": str(item.decision_id), "kind": item.kind, "queue": item.queue, **data}
-    await events.append(conn, f"item.{what}", str(item.item_id), tenant=item.tenant, sealed=item.sealed, **told)
+    await events.append(conn, f"item.{what}", str(item.item_id), tenant=tenant, sealed=item.sealed, **told)
 
 
 async def now(conn: Connection) -> datetime:
@@ -357,7 +358,7 @@ async def figures(conn: Connection) -> list[QueueFigures]:
         await cursor.execute(
             "SELECT CASE state WHEN 'pending' THEN 'pending' ELSE queue END AS queue, count(*) AS depth,"
             " extract(epoch FROM now() - min(created_at))::float8 AS oldest_seconds"
-            " FROM review_items WHERE state IN ('pending', 'queued') GROUP BY 1"
+            " FROM review_items WHERE state IN ('pending', 'queued') AND golden IS NULL GROUP BY 1"
         )
         return await cursor.fetchall()
 
