@@ -11,6 +11,7 @@ from services.core.store.database import Database
 from services.review.desk import ReviewDesk
 from services.review.servicer import ReviewServicer
 from services.review.settings import ReviewSettings
+from services.review.watch import Watch
 
 METHODS = (
     "ListItems",
@@ -34,13 +35,16 @@ async def build(house: HouseSettings) -> App:
     evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
     database = await Database.open(house.database())
     desk = ReviewDesk(database, evidence, settings.claim_seconds, settings.undo_seconds)
-    servicer = ReviewServicer(desk)
+    watch = Watch(house.database(), database, settings.poll_seconds)
+    servicer = ReviewServicer(desk, watch)
     return App(
         service="portcullis.v1.ReviewService",
         register=lambda server: add_ReviewServiceServicer_to_server(servicer, server),
         callers={**dict.fromkeys(METHODS, PERMISSIONS["review"]), "ClearDecision": frozenset({"gateway"})},
         settings=settings,
+        background=(watch.run,),
         ready=desk.ready,
+        drain=watch.close,
         close=database.close,
     )
 

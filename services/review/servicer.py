@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from services.core.store.claims import Claim
 from services.core.store.review_items import Kind, Resolution, ReviewItem, State
 from services.review import page_token
 from services.review.desk import Content, ReviewDesk
+from services.review.watch import Watch
 
 DEFAULT_PAGE, LARGEST_PAGE = 50, 200
 LONGEST_TEXT = 2000
@@ -48,8 +50,9 @@ RESOLUTION_NUMBERS = {resolution: number for number, resolution in RESOLUTIONS.i
 class ReviewServicer(stubs.ReviewServiceServicer):
     """Translates; who calls is known from the certificate."""
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    def __init__(self, desk: ReviewDesk, watch: Watch) -> None:
         self._desk = desk
+        self._watch = watch
 
     async def ListItems(self, request: pb.ListItemsRequest, context: Context) -> pb.ListItemsResponse:
         """A page of items without their content."""
@@ -98,9 +101,15 @@ class ReviewServicer(stubs.ReviewServiceServicer):
         """Not built yet."""
         raise Unavailable("not built yet")
 
-    def WatchItems(self, request: pb.WatchItemsRequest, context: Context) -> AsyncIterator[pb.WatchItemsResponse]:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+    async def WatchItems(self, request: pb.WatchItemsRequest, context: Context) -> AsyncIterator[pb.WatchItemsResponse]:
+        """What happens to items, as it happens."""
+        queue, cursor = _queue(request.queue), request.cursor
+        if not cursor:
+            cursor = await self._watch.now()
+            yield pb.WatchItemsResponse(event="now", cursor=cursor)
+        async with aclosing(self._watch.changes(_analyst(), queue, cursor)) as changes:
+            async for change in changes:
+                yield pb.WatchItemsResponse(item=_item(change.item), event=change.name, cursor=change.cursor)
 
     async def SkipItem(self, request: pb.SkipItemRequest, context: Context) -> pb.SkipItemResponse:
         """Not built yet."""

@@ -9,10 +9,11 @@ import structlog
 
 from services.core import telemetry
 from services.core.evidence import EvidenceStore
-from services.core.store import claims, evidence_rows, outbox, requests, review_items
+from services.core.store import claims, events, evidence_rows, outbox, requests, review_items, webhooks
 from services.core.store.database import MONTHS_AHEAD, Database
 
 BATCH = 500
+EVENTS_BATCH = 10_000
 DAY_SECONDS = 24 * 3600
 
 log = structlog.get_logger()
@@ -29,17 +30,27 @@ async def sweep(database: Database, stalled_seconds: float) -> None:
         log.info("swept", stalled=stalled, lapsed=lapsed)
 
 
-async def tidy(database: Database, evidence: EvidenceStore) -> None:
+async def tidy(database: Database, evidence: EvidenceStore, event_days: float = 30) -> None:
     """What can: expired rows and evidence, the next months' partitions; raises Unavailable if Postgres is not there."""
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
+    while await _forget_events(database, event_days):
+        pass
     expired = 0
     while batch := await _delete_expired(database, evidence):
         expired += batch
     orphans = await delete_orphans(database, evidence, DAY_SECONDS)
     log.info("tidied", expired=expired, orphans=orphans)
+
+
+async def _forget_events(database: Database, days: float) -> bool:
+    """Forgets a batch of events and deliveries; whether there may be more."""
+    async with database.transaction() as conn:
+        told = await events.forget(conn, days, EVENTS_BATCH)
+        taken = await webhooks.forget_delivered(conn, days, EVENTS_BATCH)
+    return EVENTS_BATCH in (told, taken)
 
 
 async def _delete_expired(database: Database, evidence: EvidenceStore) -> int:
