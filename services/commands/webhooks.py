@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import time
 from datetime import UTC, datetime
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import typer
@@ -126,7 +126,7 @@ def deliveries(
 
     Example: portcullis webhooks deliveries --parked
     """
-    state = cast("DeliveryState | None", "parked" if parked else "pending" if pending else None)
+    state: DeliveryState | None = "parked" if parked else "pending" if pending else None
     with told_plainly():
         found = asyncio.run(_deliveries(tenant, state, limit))
     for delivery in found:

@@ -1,4 +1,4 @@
-"""An event as the world outside sees it: CloudEvents 1.0 (https://cloudevents.io), no content of prompts or pictures."""
+"""An event as the world outside sees it: CloudEvents 1.0 (https://cloudevents.io), no prompts, no pictures."""
 
 from __future__ import annotations
 

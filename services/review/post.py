@@ -74,7 +74,7 @@ class Poster:
         return await self._post_to(url, addresses[-1], body, headers)
 
     async def _post_to(self, url: httpx.URL, address: str, body: bytes, headers: Mapping[str, str]) -> Outcome:
-        # The address that was judged stands in the URL; the name goes into the Host header, SNI and the certificate's check.
+        # The address that was judged stands in the URL; the name is for Host, SNI and the certificate's check.
         request = httpx.Request(
             "POST",
             url.copy_with(host=address, port=port_of(url)),

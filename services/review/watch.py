@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from uuid import UUID
@@ -81,7 +81,7 @@ class Watch:
         async with self._database.transaction() as conn:
             return (await events.horizon(conn)).position
 
-    async def changes(self, analyst: Analyst, queue: str | None, cursor: int) -> AsyncIterator[Change]:
+    async def changes(self, analyst: Analyst, queue: str | None, cursor: int) -> AsyncGenerator[Change, None]:
         """Changes after `cursor` that this analyst may see, of one queue or all (None), until `close`.
 
         Raises FailedPrecondition where events after it were deleted (or it was never ours), Exhausted where too many

@@ -121,6 +121,7 @@ async def queue_test(conn: Connection, endpoint: Endpoint, at: datetime) -> UUID
         }
     )
     [delivery_id] = await webhooks.queue(conn, [NewDelivery(endpoint.endpoint_id, None, TEST, body)])
+    await webhooks.wake(conn, [endpoint.endpoint_id])
     return delivery_id
 
 
@@ -185,7 +186,7 @@ class Deliverer:
             elif outcome.gone:
                 parked = await webhooks.switch_off(conn, attempt, outcome.status)
             else:
-                wait = wait_seconds(attempt.attempt, random.random())
+                wait = wait_seconds(attempt.attempt, random.random())  # noqa: S311
                 parked = await webhooks.failed(
                     conn,
                     attempt,
