@@ -239,8 +239,7 @@ async def failed(
         "UPDATE webhook_deliveries AS d SET state = 'parked', status = %(status)s, moved_at = now()"
         " FROM webhook_endpoints AS e WHERE e.endpoint_id = d.endpoint_id AND e.endpoint_id = %(id)s"
         " AND e.failing_since <= now() - make_interval(secs => %(end)s)"
-        " AND d.state = 'pending' AND d.created_at <= now() - make_interval(secs => %(end)s)"
-        " AND coalesce(d.tried_since, d.created_at) <= now() - make_interval(secs => %(end)s)",
+        " AND d.state = 'pending' AND d.created_at <= now() - make_interval(secs => %(end)s)",
         {"status": status, "id": attempt.endpoint_id, "end": give_up_seconds},
     )
     return cursor.rowcount + int(row[0] == "parked")
