@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -26,7 +28,9 @@ async def tell(db: Database, *subjects: str, what: str = "item.opened", sealed: 
             await events.append(conn, what, subject, tenant="acme", sealed=sealed)
 
 
-async def page(db: Database, after: int = 0, *, sealed: Sequence[bool] = (False, True), limit: int = 100, **only) -> Page:
+async def page(
+    db: Database, after: int = 0, *, sealed: Sequence[bool] = (False, True), limit: int = 100, **only: Any
+) -> Page:
     async with db.transaction() as conn:
         return await events.read(conn, after, await events.horizon(conn), sealed=sealed, limit=limit, **only)
 
@@ -143,8 +147,6 @@ async def age(db: Database, seconds: float) -> None:
 
 
 async def endpoint(conn: Connection) -> None:
-    from uuid import uuid4
-
     await webhooks.add(conn, uuid4(), "acme", "https://hooks.example/", ["item.settled"], b"sealed", "test")
 
 

@@ -19,6 +19,7 @@ from prometheus_client import REGISTRY
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.core.errors import InvalidInput
+from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.secret_box import SecretBox, create_key
 from services.core.store import events, tenants, webhooks
 from services.core.store.database import Database
@@ -363,7 +364,7 @@ async def test_a_word_of_failure_that_comes_late_undoes_no_success(setting: Sett
 
 
 async def test_a_secret_that_cannot_be_opened_sends_nothing_unsigned(setting: Setting) -> None:
-    endpoint_id, _ = await setting.add()
+    await setting.add()
     async with setting.db.transaction() as conn:
         await conn.execute("UPDATE webhook_endpoints SET secret = secret || 'x'::bytea")
     await setting.tell()
@@ -405,8 +406,6 @@ async def test_what_was_delivered_is_forgotten_and_what_is_parked_stays(setting:
 
 
 async def test_a_parked_delivery_outlives_its_event(setting: Setting, tmp_path: Path) -> None:
-    from services.core.evidence import EvidenceStore, create_evidence_key
-
     create_evidence_key(tmp_path / "evidence.key")
     await setting.add()
     setting.receiver.behave = answer(410)
