@@ -17,7 +17,7 @@ import structlog
 
 from services.core.errors import Exhausted, FailedPrecondition, Unavailable
 from services.core.staff import Analyst
-from services.core.store import events, review_items
+from services.core.store import cases, events, review_items
 from services.core.store.database import Database, listen
 from services.core.store.review_items import ReviewItem
 
@@ -38,6 +38,7 @@ class Change:
     cursor: int
     name: str
     item: ReviewItem
+    case_size: int  # undecided items of its case, itself included
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +145,11 @@ class Watch:
             page = await events.read(conn, cursor, until, sealed=[False, True], types=[ITEMS], limit=PAGE)
             ids = {UUID(event.subject) for event in page.events}
             items = await review_items.by_ids(conn, list(ids)) if ids else {}
+            sizes = await cases.sizes(conn, items.values()) if items else {}
         found = [
-            Change(event.position, event.type.removeprefix(ITEMS), items[UUID(event.subject)])
+            Change(event.position, event.type.removeprefix(ITEMS), item, sizes[item.item_id])
             for event in page.events
-            if UUID(event.subject) in items
+            if (item := items.get(UUID(event.subject))) is not None
         ]
         return _Page(found, page.end, page.full, until.late)
 

@@ -17,13 +17,14 @@ from portcullis.profile import Profile
 from portcullis.review import ReviewClient
 from portcullis.v1 import review_pb2 as pb
 from portcullis.v1 import review_pb2_grpc as stubs
+from services.commands.default_policy import DEFAULT_POLICY
 from services.core.config import HouseSettings
 from services.core.evidence import create_evidence_key
 from services.core.policy.review_rules import ReviewRules
 from services.core.rpc import server as servers
 from services.core.rpc import tls
 from services.core.rpc.channel import connect
-from services.core.store import decisions, events, review_items, tenants
+from services.core.store import decisions, events, policies, review_items, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem
@@ -31,6 +32,8 @@ from services.core.verdicts import Reason, Verdict
 from services.review.__main__ import build
 from services.review.routing import route
 
+# A draw for a second look would tell of a decision that it was none.
+POLICY = DEFAULT_POLICY.read_text(encoding="utf-8") + "\nreview: {queues: {default: {second_review: 0}}}\n"
 ALICE, EVE = "analyst/alice", "sealed/eve"
 Stub = stubs.ReviewServiceStub
 Stream = AsyncIterator[pb.WatchItemsResponse]
@@ -66,7 +69,7 @@ class Desk:
         async with self.db.transaction() as conn:
             found = await review_items.get(conn, UUID(item_id))
             assert found is not None
-            await review_items.route(conn, found.item_id, route(found, ReviewRules()), "review")
+            await review_items.route(conn, found.item_id, route(found, ReviewRules(), found.created_at), "review")
 
     async def stop(self) -> None:
         self.stopping.set()
@@ -83,6 +86,8 @@ async def desk(
     for identity in ("review", ALICE, EVE):
         tls.issue_certificate(tmp_path / "tls", identity)
     create_evidence_key(tmp_path / "keys" / "evidence.key")
+    async with db.transaction() as conn:
+        await policies.ensure_default(conn, POLICY, "test")
     desk = Desk(HouseSettings(home=tmp_path, dsn=database, port_base=new_port_base(), drain_seconds=30), db)
     yield desk
     await desk.stop()

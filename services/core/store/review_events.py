@@ -16,20 +16,9 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from services.core.store import events
 from services.core.store.database import Connection
 
 START = bytes(32)
-# Steps that those who watch the desk hear of, and by which name. "opened" and "settled" are told where they happen.
-TOLD = {
-    "queued": "item.queued",
-    "claimed": "item.claimed",
-    "released": "item.released",
-    "skipped": "item.released",
-    "lapsed": "item.released",
-    "decided": "item.decided",
-    "undone": "item.undone",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +53,14 @@ def event_hash(
 
 
 async def append(conn: Connection, item_id: UUID, kind: str, actor: str, **detail: str) -> None:
-    """Adds an event to an item's chain and tells those who watch; the item stays locked until the transaction ends."""
+    """Adds an event to an item's chain; the item stays locked until the transaction ends."""
     cursor = await conn.execute(
-        "UPDATE review_items SET events = events + 1 WHERE item_id = %s"
-        " RETURNING events, head, clock_timestamp(), tenant, sealed, decision_id",
+        "UPDATE review_items SET events = events + 1 WHERE item_id = %s RETURNING events, head, clock_timestamp()",
         [item_id],
     )
     row = await cursor.fetchone()
     assert row is not None, "events are appended to items that exist"
-    seq, head, at, tenant, sealed, decision_id = row
+    seq, head, at = row
     await conn.execute(
         """
         WITH event AS (
@@ -82,8 +70,6 @@ async def append(conn: Connection, item_id: UUID, kind: str, actor: str, **detai
         """,
         [item_id, seq, kind, actor, at, Jsonb(detail), head, event_hash(item_id, seq, kind, actor, at, detail, head)],
     )
-    if what := TOLD.get(kind):
-        await events.append(conn, what, str(item_id), tenant=tenant, sealed=sealed, decision=str(decision_id))
 
 
 async def of_item(conn: Connection, item_id: UUID) -> list[Event]:
