@@ -22,7 +22,9 @@ class ReviewSettings(RoomSettings):
     undo_seconds: float = Field(
         10, ge=0, le=3600, description="How long a decision can be taken back before it takes effect."
     )
-    poll_seconds: float = Field(2, ge=0.05, le=60, description="How often the relay looks where no bell rang.")
+    poll_seconds: float = Field(
+        2, ge=0.05, le=60, description="How often to look where no bell rang: relay, notifier, those who watch."
+    )
     sweep_seconds: float = Field(5, ge=0.1, le=600, description="How often the relay looks for what stalls or expires.")
     stalled_seconds: float = Field(
         30, ge=0.5, le=3600, description="An item that is not routed this long after its message left is told again."
