@@ -27,7 +27,14 @@ from services.review import cloud_event
 from services.review.post import SECONDS, Outcome, Poster
 
 # What platforms are told of, all of it about their own; which case is with whom is the house's affair.
-FOR_PLATFORMS = ("item.settled", "account.", "appeal.decided", "image.withdrawn")
+FOR_PLATFORMS = (
+    "item.settled",
+    "account.",
+    "appeal.decided",
+    "report.decided",
+    "image.withdrawn",
+    "image.restored",
+)
 TEST = "webhook.test"
 SECRET_BYTES = 32
 BATCH = 500
