@@ -18,10 +18,11 @@ def worst(checks: Iterable[pb.Check]) -> Verdict:
 
 
 def public(check: pb.Check) -> pb.Check:
-    """The check as a platform may see it: without the clearance, which is for the rooms alone."""
+    """The check as a platform may see it: without clearance and sketch, which are for the rooms alone."""
     shown = pb.Check()
     shown.CopyFrom(check)
     shown.ClearField("clearance")
+    shown.ClearField("sketch")
     return shown
 
 

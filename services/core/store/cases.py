@@ -19,24 +19,28 @@ from services.core.store.database import Connection
 from services.core.store.review_items import COLUMNS, ReviewItem
 
 PIECE_BYTES = 2
-# Bits of 384 and of 256 in which near-duplicates may differ: see the room's README for how they were measured.
-NEAR_BITS = {48: 60, 32: 31}
+# Bits of 384 (texts) and of 256 (pictures, Facebook's own limit for PDQ) in which near-duplicates may differ; what they
+# were measured on is in services/review/README.md.
+NEAR_BITS = {48: 42, 32: 31}
 MOST_OF_PIECE = 40  # candidates that one piece may bring
 _MOST_SHOWN = 200
 
 
 def pieces(item: ReviewItem, queue: str) -> list[int]:
-    """What an item is looked up by: each piece of its sketch, hashed to 64 bits with where it may match.
+    """What an item is looked up by; empty without a sketch.
 
-    Only items of one tenant, kind, stage and queue, both sealed or both not, and of sketches of one sort, can be of one
-    case. Empty for an item without a sketch.
+    Only items of one tenant, kind, stage and queue, both sealed or both not, can be of one case.
     """
-    if len(item.sketch) not in NEAR_BITS:
+    return cut(item.sketch, f"{item.tenant}/{item.kind}/{item.stage}/{item.sealed}/{queue}")
+
+
+def cut(sketch: bytes, place: str) -> list[int]:
+    """The pieces of a sketch, each hashed to 64 bits with its number and with where it may match."""
+    if len(sketch) not in NEAR_BITS:
         return []
-    place = f"{item.tenant}/{item.kind}/{item.stage}/{item.sealed}/{queue}/{len(item.sketch)}".encode()
-    cut = [item.sketch[at : at + PIECE_BYTES] for at in range(0, len(item.sketch), PIECE_BYTES)]
-    hashed = (hashlib.blake2b(b"%d/" % at + piece + place, digest_size=8).digest() for at, piece in enumerate(cut))
-    return [int.from_bytes(digest, signed=True) for digest in hashed]
+    parts = (sketch[at : at + PIECE_BYTES] for at in range(0, len(sketch), PIECE_BYTES))
+    named = (b"%d/%d/" % (len(sketch), at) + part + place.encode() for at, part in enumerate(parts))
+    return [int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), signed=True) for name in named]
 
 
 def nearest(sketch: bytes, candidates: Sequence[tuple[UUID, bytes]]) -> UUID | None:

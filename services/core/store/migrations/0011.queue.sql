@@ -1,12 +1,20 @@
 -- What a queue needs: who judged what in which round, who is not offered what, cases of near-duplicates, comments,
 -- previews of bulk decisions, and when an item must be routed again.
--- depends: 0010.desk
+-- depends: 0006.negative_prompts 0010.desk
 
 -- Room in each page for the next version of a row: a step of a case then touches no index that it need not.
 ALTER TABLE review_items SET (fillfactor = 70);
 -- When a route of the policy may move it for its age; NULL: never.
 ALTER TABLE review_items ADD COLUMN reroute_at timestamptz;
 CREATE INDEX review_items_to_reroute ON review_items (reroute_at) WHERE state = 'queued' AND reroute_at IS NOT NULL;
+
+-- Without the rows that have none: every step of a case had to touch all four.
+DROP INDEX review_items_open_prompt, review_items_open_negative_prompt, review_items_open_image, review_items_open_mask;
+CREATE INDEX review_items_open_prompt ON review_items (prompt) WHERE state <> 'decided' AND prompt IS NOT NULL;
+CREATE INDEX review_items_open_negative_prompt ON review_items (negative_prompt)
+    WHERE state <> 'decided' AND negative_prompt IS NOT NULL;
+CREATE INDEX review_items_open_image ON review_items (image) WHERE state <> 'decided' AND image IS NOT NULL;
+CREATE INDEX review_items_open_mask ON review_items (mask) WHERE state <> 'decided' AND mask IS NOT NULL;
 
 -- One person's judgement in one round. The rows of an item that is decided say how it came to it.
 CREATE TABLE review_rounds (
