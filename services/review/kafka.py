@@ -82,6 +82,8 @@ class KafkaSink:
             ) from None
 
     def _send(self, batch: tuple[Event, ...]) -> None:
+        from confluent_kafka import KafkaException
+
         failures: list[Any] = []
 
         def heard(error: Any, _message: Any) -> None:
@@ -95,7 +97,7 @@ class KafkaSink:
                 message = to_message(event)
                 producer.produce(self._topic, on_delivery=heard, **message)
             left = producer.flush(2 * MESSAGE_SECONDS)
-        except (BufferError, RuntimeError) as error:
+        except (BufferError, KafkaException) as error:
             raise Unavailable("Kafka does not take events", reason="KAFKA_UNAVAILABLE") from error
         if failures or left:
             why = failures[0].name() if failures else "no answer"

@@ -34,7 +34,7 @@ from services.review.routing import route
 
 # A draw for a second look would tell of a decision that it was none.
 POLICY = DEFAULT_POLICY.read_text(encoding="utf-8") + "\nreview: {queues: {default: {second_review: 0}}}\n"
-ALICE, EVE = "analyst/alice", "sealed/eve"
+ALICE, EVE, FAY = "analyst/alice", "sealed/eve", "sealed/fay"
 Stub = stubs.ReviewServiceStub
 Stream = AsyncIterator[pb.WatchItemsResponse]
 
@@ -83,7 +83,7 @@ async def desk(
     monkeypatch.setenv("PORTCULLIS_REVIEW_METRICS_PORT", "0")
     monkeypatch.setenv("PORTCULLIS_REVIEW_POLL_SECONDS", "1")
     tls.create_ca(tmp_path / "tls")
-    for identity in ("review", ALICE, EVE):
+    for identity in ("review", ALICE, EVE, FAY):
         tls.issue_certificate(tmp_path / "tls", identity)
     create_evidence_key(tmp_path / "keys" / "evidence.key")
     async with db.transaction() as conn:
@@ -162,6 +162,25 @@ async def test_a_past_with_sealed_cases_in_it_shows_none(desk: Desk) -> None:
         seen = await desk.open_case()
 
         assert names(await told(await watch(alice, cursor=start.cursor), 1)) == [(seen, "opened")]
+
+
+async def test_a_first_blind_look_is_told_as_if_the_case_was_given_back(desk: Desk) -> None:
+    async with desk.as_(EVE) as eve, desk.as_(FAY) as fay:
+        hidden = await desk.open_case("sexual.minors")
+        await desk.route(hidden)
+        stream = await watch(fay)
+        claimed = await eve.ClaimItem(pb.ClaimItemRequest(item_id=hidden), timeout=10)
+        judgement = pb.DecideItemRequest(
+            item_id=hidden, claim_token=claimed.claim_token, resolution=pb.RESOLUTION_UPHOLD, comment="says why"
+        )
+        await eve.DecideItem(judgement, timeout=10)
+
+        changes = await told(stream, 2)
+        listed = await fay.ListItems(pb.ListItemsRequest(), timeout=10)
+
+    assert names(changes) == [(hidden, "claimed"), (hidden, "released")]
+    assert list(listed.items) == [changes[-1].item]
+    assert (changes[-1].item.decided_by, changes[-1].item.resolution) == ("", pb.RESOLUTION_UNSPECIFIED)
 
 
 async def test_one_queue_can_be_watched_alone(desk: Desk) -> None:
