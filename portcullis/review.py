@@ -22,10 +22,13 @@ from portcullis.v1.review_pb2 import (
     PreviewDecisionsResponse,
     Resolution,
     ReviewItem,
+    WatchItemsRequest,
+    WatchItemsResponse,
 )
 from portcullis.v1.review_pb2_grpc import ReviewServiceStub
 
 _DEADLINE_SECONDS = 30.0
+_WATCH_SECONDS = 110.0
 _Response = TypeVar("_Response")
 
 
@@ -112,6 +115,21 @@ class ReviewClient:
     def undo_decision(self, batch_id: str) -> Sequence[ReviewItem]:
         """Takes back one's own decision before it takes effect; the items that wait again."""
         return self._ask(self._stub.UndoDecision, pb.UndoDecisionRequest(batch_id=batch_id)).items
+
+    def watch_items(self, *, queue: str = "", cursor: int = 0) -> Iterator[WatchItemsResponse]:
+        """What happens to items of a queue (empty for all) after `cursor` (0: from now on), without end.
+
+        Calls again where a call ends by its deadline or because the server stops; nothing is missed in between.
+        """
+        while True:
+            request = WatchItemsRequest(queue=queue, cursor=cursor)
+            try:
+                for change in self._stub.WatchItems(request, timeout=_WATCH_SECONDS, wait_for_ready=cursor > 0):
+                    cursor = change.cursor
+                    yield change
+            except grpc.RpcError as error:
+                if not (cursor and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED):
+                    raise from_rpc_error(error) from None
 
     def _ask(self, call: Callable[..., _Response], request: object) -> _Response:
         try:

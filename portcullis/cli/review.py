@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +78,22 @@ def list_items(
             out.print(escape(_line(item)))
     if not shown:
         out.print("nothing waits")
+
+
+@app.command()
+def watch(
+    queue: Queue = "",
+    cursor: Annotated[int, typer.Option(min=0, help="Go on after this cursor; 0: from now on.")] = 0,
+) -> None:
+    """Show what happens to items as it happens, a line each with its cursor first; Ctrl-C ends it.
+
+    Example: portcullis review watch --queue default
+    """
+    out.print(f"{'cursor':<20} {'event':<8} {LINE.format(*TITLES)}", style="bold")
+    with ReviewClient() as desk, suppress(KeyboardInterrupt):
+        for change in desk.watch_items(queue=queue, cursor=cursor):
+            line = _line(change.item) if change.HasField("item") else ""
+            out.print(escape(f"{change.cursor:<20} {change.event:<8} {line}"))
 
 
 @app.command()

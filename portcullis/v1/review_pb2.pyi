@@ -467,12 +467,14 @@ class WatchItemsResponse(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     event: _builtins.str
-    """What happened: "opened", "queued", "claimed", "released", "decided", "undone" or "settled"."""
+    """What happened: "opened", "queued", "claimed", "released", "decided", "undone" or "settled". "now" comes first where
+    cursor was 0: nothing happened, but with its cursor nothing is missed from here on.
+    """
     cursor: _builtins.int
     """Pass to go on from here; grows."""
     @_builtins.property
     def item(self) -> Global___ReviewItem:
-        """The item as it stands now."""
+        """The item as it stands now; absent with "now"."""
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from services.core import clearance
 from services.core.config import ROOMS, HouseSettings
 from services.core.evidence import create_evidence_key
 from services.core.rpc import tls
+from services.core.secret_box import create_key
 from services.core.store import policies, tenants
 from services.core.store.database import Connection, Database
 from services.provenance.authority import create_authority, create_watermark_key
@@ -50,6 +51,7 @@ def _make_keys(home: Path) -> None:
         tls.issue_certificate(home / "tls", identity)
     clearance.create_keys(home / "keys" / "clearance")
     create_evidence_key(home / "keys" / "evidence.key")
+    create_key(home / "keys" / "webhooks.key")
     create_authority(home / "keys" / "c2pa")
     create_watermark_key(home / "keys" / "watermark.key")
 

@@ -14,7 +14,7 @@ from services.review.settings import ReviewSettings
 
 PROBE_SECONDS = 2.0
 # Where the errands' /metrics are, counted from PORTCULLIS_PORT_BASE, unless a setting says otherwise.
-ERRAND_OFFSETS = {"review_worker": 107, "review_relay": 108}
+ERRAND_OFFSETS = {"review_worker": 107, "review_relay": 108, "review_notifier": 109}
 
 
 async def is_serving(house: HouseSettings, room: str) -> bool:
@@ -58,5 +58,9 @@ async def errand_works(house: HouseSettings, errand: str) -> bool:
 def errand_port(house: HouseSettings, errand: str) -> int:
     """The port of an errand's /metrics."""
     settings = ReviewSettings()
-    chosen = {"review_worker": settings.worker_metrics_port, "review_relay": settings.relay_metrics_port}[errand]
+    chosen = {
+        "review_worker": settings.worker_metrics_port,
+        "review_relay": settings.relay_metrics_port,
+        "review_notifier": settings.notifier_metrics_port,
+    }[errand]
     return house.port_base + ERRAND_OFFSETS[errand] if chosen is None else chosen

@@ -16,6 +16,7 @@ from services.review.clearing import Clearing
 from services.review.desk import ReviewDesk
 from services.review.servicer import ReviewServicer
 from services.review.settings import ReviewSettings
+from services.review.watch import Watch
 
 METHODS = (
     "ListItems",
@@ -42,14 +43,16 @@ async def build(house: HouseSettings) -> App:
     database = await Database.open(house.database())
     policy = await ActivePolicy.load(database, house.policy_stale_seconds)
     desk = ReviewDesk(database, evidence, policy, settings.claim_seconds, settings.undo_seconds)
-    servicer = ReviewServicer(desk, Clearing(database, signer))
+    watch = Watch(house.database(), database, settings.poll_seconds)
+    servicer = ReviewServicer(desk, Clearing(database, signer), watch)
     return App(
         service="portcullis.v1.ReviewService",
         register=lambda server: add_ReviewServiceServicer_to_server(servicer, server),
         callers={**dict.fromkeys(METHODS, PERMISSIONS["review"]), "ClearDecision": frozenset({"gateway"})},
         settings=settings,
-        background=[policy.keep_fresh],
+        background=[policy.keep_fresh, watch.run],
         ready=desk.ready,
+        drain=watch.close,
         close=database.close,
     )
 

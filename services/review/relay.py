@@ -124,7 +124,7 @@ class Relay:
         await asyncio.sleep(self._settings.sweep_seconds)
 
     async def _tidy(self) -> None:
-        await tidy(self._database, self._evidence)
+        await tidy(self._database, self._evidence, self._settings.event_days)
         await asyncio.sleep(TIDY_SECONDS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from portcullis.v1 import review_pb2 as pb
 from portcullis.v1 import review_pb2_grpc as stubs
-from services.core.errors import InvalidInput, Unavailable
+from services.core.errors import InvalidInput
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
 from services.core.staff import ROLES, Analyst
@@ -22,6 +23,7 @@ from services.core.store.review_items import Kind, Resolution, ReviewItem, State
 from services.review import page_token
 from services.review.clearing import Clearing
 from services.review.desk import Content, ReviewDesk, Shown
+from services.review.watch import Watch
 
 DEFAULT_PAGE, LARGEST_PAGE = 50, 200
 LONGEST_TEXT = 2000
@@ -52,9 +54,10 @@ RESOLUTION_NUMBERS = {resolution: number for number, resolution in RESOLUTIONS.i
 class ReviewServicer(stubs.ReviewServiceServicer):
     """Translates; who calls is known from the certificate."""
 
-    def __init__(self, desk: ReviewDesk, clearing: Clearing) -> None:
+    def __init__(self, desk: ReviewDesk, clearing: Clearing, watch: Watch) -> None:
         self._desk = desk
         self._clearing = clearing
+        self._watch = watch
 
     async def ListItems(self, request: pb.ListItemsRequest, context: Context) -> pb.ListItemsResponse:
         """A page of items without their content."""
@@ -110,9 +113,17 @@ class ReviewServicer(stubs.ReviewServiceServicer):
             case_items=[_shown(other) for other in sight.others],
         )
 
-    def WatchItems(self, request: pb.WatchItemsRequest, context: Context) -> AsyncIterator[pb.WatchItemsResponse]:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+    async def WatchItems(self, request: pb.WatchItemsRequest, context: Context) -> AsyncIterator[pb.WatchItemsResponse]:
+        """What happens to items, as it happens."""
+        queue, cursor = _queue(request.queue), request.cursor
+        if not cursor:
+            cursor = await self._watch.now()
+            yield pb.WatchItemsResponse(event="now", cursor=cursor)
+        async with aclosing(self._watch.changes(_analyst(), queue, cursor)) as changes:
+            async for change in changes:
+                yield pb.WatchItemsResponse(
+                    item=_item(change.item, change.case_size), event=change.name, cursor=change.cursor
+                )
 
     async def SkipItem(self, request: pb.SkipItemRequest, context: Context) -> pb.SkipItemResponse:
         """The item back to its queue, for somebody else."""

@@ -12,12 +12,24 @@ import structlog
 
 from services.core import telemetry
 from services.core.evidence import EvidenceStore
-from services.core.store import bulk, cases, claims, evidence_rows, outbox, policies, requests, review_items
+from services.core.store import (
+    bulk,
+    cases,
+    claims,
+    events,
+    evidence_rows,
+    outbox,
+    policies,
+    requests,
+    review_items,
+    webhooks,
+)
 from services.core.store.database import MONTHS_AHEAD, Connection, Database
 from services.review import standing, weekly
 from services.review.routing import route
 
 BATCH = 500
+EVENTS_BATCH = 10_000
 DAY_SECONDS = 24 * 3600
 SYSTEM = "review"
 
@@ -55,7 +67,7 @@ async def reroute_aged(conn: Connection) -> int:
     return moved
 
 
-async def tidy(database: Database, evidence: EvidenceStore) -> None:
+async def tidy(database: Database, evidence: EvidenceStore, event_days: float = 30) -> None:
     """What can: what expired, the next partitions, the week's report; raises Unavailable if Postgres is not there."""
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
@@ -64,11 +76,21 @@ async def tidy(database: Database, evidence: EvidenceStore) -> None:
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
         await weekly.keep(conn, datetime.now(UTC))
     await standing.tidy(database)
+    while await _forget_events(database, event_days):
+        pass
     expired = 0
     while batch := await _delete_expired(database, evidence):
         expired += batch
     orphans = await delete_orphans(database, evidence, DAY_SECONDS)
     log.info("tidied", expired=expired, orphans=orphans)
+
+
+async def _forget_events(database: Database, days: float) -> bool:
+    """Forgets a batch of events and deliveries; whether there may be more."""
+    async with database.transaction() as conn:
+        told = await events.forget(conn, days, EVENTS_BATCH)
+        taken = await webhooks.forget_delivered(conn, days, EVENTS_BATCH)
+    return EVENTS_BATCH in (told, taken)
 
 
 async def _delete_expired(database: Database, evidence: EvidenceStore) -> int:

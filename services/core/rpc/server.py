@@ -39,7 +39,8 @@ class App:
 
     `service` is the full proto name; `callers` names for every method the identities ("gateway") or kinds of identity
     ("analyst") that may call it; `background` runs for the life of the service and its failure ends it; `ready` raises
-    PortcullisError while the service must not be used. With `check_key` callers show an API key, not a certificate.
+    PortcullisError while the service must not be used; `drain` is called as a stop begins, to end streams without end.
+    With `check_key` callers show an API key, not a certificate.
     """
 
     service: str
@@ -48,6 +49,7 @@ class App:
     settings: RoomSettings
     background: Sequence[Callable[[], Awaitable[None]]] = ()
     ready: Callable[[], Awaitable[None]] | None = None
+    drain: Callable[[], None] | None = None
     close: Callable[[], Awaitable[None]] | None = None
     check_key: KeyCheck | None = None
     receive_bytes: int = ROOM_RECEIVE_BYTES
@@ -85,6 +87,8 @@ async def serve(name: str, build: Build, house: HouseSettings, stopping: asyncio
             await stopping.wait()
             log.info("draining", seconds=house.drain_seconds)
             await servicer.enter_graceful_shutdown()
+            if app.drain is not None:
+                app.drain()
             await server.stop(house.drain_seconds)
             for task in running:
                 task.cancel()

@@ -182,6 +182,15 @@ async def get(conn: Connection, item_id: UUID) -> ReviewItem | None:
         return await cursor.fetchone()
 
 
+async def by_ids(conn: Connection, item_ids: Sequence[UUID]) -> dict[UUID, ReviewItem]:
+    """The items of these ids that there are."""
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(
+            sql.SQL("SELECT {} FROM review_items WHERE item_id = ANY(%s)").format(COLUMNS), [list(item_ids)]
+        )
+        return {item.item_id: item for item in await cursor.fetchall()}
+
+
 async def of_decision(conn: Connection, decision_id: UUID) -> list[UUID]:
     """The ids of a decision's items, oldest first."""
     cursor = await conn.execute(
