@@ -44,6 +44,7 @@ POSTGRES = Part("postgres", "services.core.store.embedded", Layer.DATABASE)
 ERRANDS = (
     Part("review_worker", "services.review.worker", Layer.ERRAND),
     Part("review_relay", "services.review.relay", Layer.ERRAND),
+    Part("review_console", "services.review.console", Layer.ERRAND),
 )
 
 

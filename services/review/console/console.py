@@ -1,0 +1,32 @@
+"""What all pages of the console work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.core.config import HouseSettings
+from services.core.evidence import EvidenceStore
+from services.core.store.database import Database
+from services.review.console.second_factor import StaffKey
+from services.review.console.settings import ConsoleSettings
+from services.review.settings import ReviewSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The books, the evidence, the keys and the settings; `origin` is scheme, host and port as browsers see them."""
+
+    database: Database
+    evidence: EvidenceStore
+    key: StaffKey
+    settings: ConsoleSettings
+    review: ReviewSettings
+    origin: str
+
+    @classmethod
+    async def open(cls, house: HouseSettings, settings: ConsoleSettings) -> Console:
+        """Opens books and keys; raises ConfigurationError in a house without keys, Unavailable without Postgres."""
+        key = StaffKey(house.home / "keys" / "staff.key")
+        evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
+        database = await Database.open(house.database())
+        return cls(database, evidence, key, settings, ReviewSettings(), settings.origin(house))
