@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.core import telemetry
 from services.core.errors import NotFound, PortcullisError
 from services.core.staff import Permission
-from services.review.console import cases, login
+from services.review.console import cases, login, oidc
 from services.review.console.console import Console
 from services.review.console.door import Call, Page, routes
 from services.review.console.rendering import asset, render
@@ -81,6 +81,7 @@ PAGES: Sequence[Page] = (
     Page("GET", "/health", "anyone", show_health),
     Page("GET", "/static/{name}", "anyone", show_asset),
     *login.PAGES,
+    *oidc.PAGES,
     *cases.PAGES,
 )
 

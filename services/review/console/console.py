@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 
 from services.core.config import HouseSettings
@@ -22,6 +23,7 @@ class Console:
     settings: ConsoleSettings
     review: ReviewSettings
     origin: str
+    tls_to_provider: ssl.SSLContext
 
     @classmethod
     async def open(cls, house: HouseSettings, settings: ConsoleSettings) -> Console:
@@ -29,4 +31,5 @@ class Console:
         key = StaffKey(house.home / "keys" / "staff.key")
         evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
         database = await Database.open(house.database())
-        return cls(database, evidence, key, settings, ReviewSettings(), settings.origin(house))
+        trust = ssl.create_default_context(cafile=settings.oidc_ca)
+        return cls(database, evidence, key, settings, ReviewSettings(), settings.origin(house), trust)

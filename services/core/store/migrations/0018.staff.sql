@@ -68,3 +68,6 @@ CREATE TABLE staff_reveals (
     PRIMARY KEY (reveal_id, category)
 );
 CREATE INDEX staff_reveals_of_person ON staff_reveals (name, at);
+
+-- What an account had under review, latest first.
+CREATE INDEX review_items_of_account ON review_items (tenant, account, created_at);
