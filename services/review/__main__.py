@@ -5,6 +5,7 @@ from __future__ import annotations
 from portcullis.v1.review_pb2_grpc import add_ReviewServiceServicer_to_server
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore
+from services.core.policy.source import ActivePolicy
 from services.core.rpc.server import App, run
 from services.core.staff import PERMISSIONS
 from services.core.store.database import Database
@@ -29,17 +30,19 @@ METHODS = (
 
 
 async def build(house: HouseSettings) -> App:
-    """Opens the books and the evidence."""
+    """Opens the books and the evidence, and reads the policy in force."""
     settings = ReviewSettings()
     evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
     database = await Database.open(house.database())
-    desk = ReviewDesk(database, evidence, settings.claim_seconds, settings.undo_seconds)
+    policy = await ActivePolicy.load(database, house.policy_stale_seconds)
+    desk = ReviewDesk(database, evidence, policy, settings.claim_seconds, settings.undo_seconds)
     servicer = ReviewServicer(desk)
     return App(
         service="portcullis.v1.ReviewService",
         register=lambda server: add_ReviewServiceServicer_to_server(servicer, server),
         callers={**dict.fromkeys(METHODS, PERMISSIONS["review"]), "ClearDecision": frozenset({"gateway"})},
         settings=settings,
+        background=[policy.keep_fresh],
         ready=desk.ready,
         close=database.close,
     )

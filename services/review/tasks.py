@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from services.core.store import policies, review_events, review_items
+from services.core.store import cases, policies, review_events, review_items, rounds
 from services.core.store.database import single_transaction
 from services.review.effects import EFFECTS
 from services.review.routing import route
@@ -40,7 +40,15 @@ async def route_pending(dsn: str, item_id: UUID) -> bool:
         if item is None:
             return False
         policy = await policies.load_active(conn)
-        return await review_items.route(conn, item_id, route(item, policy.document.review), ACTOR)
+        routing = route(item, policy.document.review, await review_items.now(conn))
+        leader = await cases.find_leader(conn, item, routing.queue)
+        if not await review_items.route(conn, item_id, routing, ACTOR, leader):
+            return False
+        if leader is None:
+            await cases.lead(conn, item, routing.queue)
+        if item.kind == "appeal":
+            await rounds.bar_judges(conn, item)
+        return True
 
 
 def make_settle_item(dsn: str) -> Callable[[str], None]:
@@ -56,13 +64,17 @@ def make_settle_item(dsn: str) -> Callable[[str], None]:
 
 
 async def settle_decided(dsn: str, item_id: UUID) -> bool:
-    """Applies all effects in one transaction; False where the item is undecided, taken back, not due or settled."""
+    """Applies all effects in one transaction; False where the item is undecided, taken back, not due or settled.
+
+    A golden item has none.
+    """
     async with single_transaction(dsn) as conn:
         item = await review_items.settle(conn, item_id)
         if item is None:
             return False
-        policy = await policies.load_active(conn)
-        for effect in EFFECTS:
-            await effect(conn, item, policy)
+        if item.golden is None:
+            policy = await policies.load_active(conn)
+            for effect in EFFECTS:
+                await effect(conn, item, policy)
         await review_events.append(conn, item_id, "settled", ACTOR)
         return True

@@ -61,7 +61,7 @@ class Desk:
             await decisions.record(conn, decision, [item])
             found = await review_items.get(conn, item.item_id)
             assert found is not None
-            await review_items.route(conn, item.item_id, route(found, ReviewRules()), "review")
+            await review_items.route(conn, item.item_id, route(found, ReviewRules(), found.created_at), "review")
         return str(item.item_id)
 
 

@@ -43,7 +43,7 @@ def open_case(house: Database) -> OpenCase:
             async with house.transaction() as conn:
                 found = await review_items.get(conn, item.item_id)
                 assert found is not None
-                await review_items.route(conn, item.item_id, route(found, ReviewRules()), "review")
+                await review_items.route(conn, item.item_id, route(found, ReviewRules(), found.created_at), "review")
         return item.item_id
 
     return opened

@@ -45,18 +45,18 @@ def an_item(*, held: bool, sealed: bool) -> ReviewItem:
 
 @pytest.mark.parametrize("held", [True, False])
 def test_what_is_sealed_waits_apart(held: bool) -> None:
-    assert route(an_item(held=held, sealed=True), RULES).queue == "sealed"
+    assert route(an_item(held=held, sealed=True), RULES, NOON).queue == "sealed"
 
 
 def test_everything_else_waits_in_the_default_queue() -> None:
-    assert route(an_item(held=True, sealed=False), RULES).queue == "default"
+    assert route(an_item(held=True, sealed=False), RULES, NOON).queue == "default"
 
 
 def test_the_order_is_sealed_then_held_then_to_look_at() -> None:
     items = [an_item(held=False, sealed=True), an_item(held=True, sealed=False), an_item(held=False, sealed=False)]
-    priorities = [route(item, RULES).priority for item in items]
+    priorities = [route(item, RULES, NOON).priority for item in items]
     assert priorities == sorted(set(priorities))
 
 
 def test_the_due_date_counts_from_the_decision() -> None:
-    assert route(an_item(held=True, sealed=False), RULES).due_at == NOON + timedelta(hours=24)
+    assert route(an_item(held=True, sealed=False), RULES, NOON).due_at == NOON + timedelta(hours=24)
