@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import structlog
@@ -24,6 +24,8 @@ from services.core.store.database import Connection, Database
 from services.core.store.review_items import Kind, Place, Resolution, ReviewItem, State
 
 Part = Literal["prompt", "negative_prompt", "image", "mask"]
+PARTS: tuple[Part, ...] = get_args(Part)
+Form = Literal["plain", "blurred"]
 
 log = structlog.get_logger()
 
@@ -128,6 +130,24 @@ class ReviewDesk:
                 raise NotFound("nothing waits here", reason="QUEUE_EMPTY")
             return await self._opened(conn, analyst, claim)
 
+    async def take(self, analyst: Analyst, item_id: UUID) -> Claim:
+        """Takes one item without reading it; raises as `claims.claim`."""
+        async with self._database.transaction() as conn:
+            return await claims.claim(conn, item_id, analyst, self._claim_seconds, self._rules)
+
+    async def take_next(self, analyst: Analyst, queue: str | None) -> Claim | None:
+        """Takes the next item of a queue (None: of any) without reading it, None where none waits."""
+        async with self._database.transaction() as conn:
+            return await claims.claim_next(conn, queue, analyst, self._claim_seconds, self._rules)
+
+    async def read(
+        self, analyst: Analyst, item_id: UUID, token: str, parts: Collection[Part], form: Form
+    ) -> tuple[ReviewItem, Content]:
+        """These parts of an item that this analyst holds; recorded with the form in which they are shown."""
+        async with self._database.transaction() as conn:
+            item = await claims.held(conn, item_id, analyst, token)
+            return item, await self._view(conn, item, analyst, parts, form)
+
     async def renew(self, analyst: Analyst, item_id: UUID, token: str) -> datetime:
         """Extends a lease; raises as `claims.renew`."""
         async with self._database.transaction() as conn:
@@ -137,6 +157,11 @@ class ReviewDesk:
         """Gives an item back; raises as `claims.release`."""
         async with self._database.transaction() as conn:
             await claims.release(conn, item_id, analyst, token, reason)
+
+    async def escalate(self, analyst: Analyst, item_id: UUID, token: str, reason: str) -> None:
+        """Passes an item on to somebody with more experience; raises as `claims.escalate`."""
+        async with self._database.transaction() as conn:
+            await claims.escalate(conn, item_id, analyst, token, reason)
 
     async def skip(self, analyst: Analyst, item_id: UUID, token: str, reason: str) -> None:
         """Gives an item back, for somebody else; raises as `claims.skip`."""
@@ -185,7 +210,14 @@ class ReviewDesk:
         sizes = await cases.sizes(conn, [claim.item])
         return claim, await self._view(conn, claim.item, analyst), sizes[claim.item.item_id]
 
-    async def _view(self, conn: Connection, item: ReviewItem, analyst: Analyst) -> Content:
+    async def _view(
+        self,
+        conn: Connection,
+        item: ReviewItem,
+        analyst: Analyst,
+        parts: Collection[Part] = PARTS,
+        form: Form = "plain",
+    ) -> Content:
         """Decrypts a case for its claimant; nothing is shown unless this is recorded.
 
         What cannot be read is recorded too and left empty: one damaged file must not keep its case, and the queue
@@ -200,14 +232,14 @@ class ReviewDesk:
         shown: dict[Part, bytes] = {}
         unreadable: list[Part] = []
         for part, blob_id in wanted.items():
-            if blob_id is None:
+            if blob_id is None or part not in parts:
                 continue
             try:
                 shown[part] = await asyncio.to_thread(self._evidence.get, blob_id)
             except PortcullisError as error:
                 unreadable.append(part)
                 log.error("evidence cannot be read", item=str(item.item_id), part=part, reason=error.reason)
-        detail = {"shown": ",".join(shown), "unreadable": ",".join(unreadable)}
+        detail = {"shown": ",".join(shown), "unreadable": ",".join(unreadable), "form": form}
         await review_events.append(conn, item.item_id, "viewed", analyst.identity, **detail)
         return Content(**shown)
 

@@ -132,9 +132,9 @@ async def sizes(conn: Connection, items: Collection[ReviewItem]) -> dict[UUID, i
     """How many undecided items the case of each undecided item has, itself included; 1 for every other item."""
     heads = {item.item_id: item.leader or item.item_id for item in items if item.state != "decided"}
     cursor = await conn.execute(
-        "SELECT head, (SELECT count(*) FROM review_items WHERE leader = head AND state <> 'decided')"
-        " + (SELECT count(*) FROM review_items WHERE item_id = head AND state <> 'decided')"
-        " FROM unnest(%s::uuid[]) AS wanted (head)",
+        "SELECT wanted.item, (SELECT count(*) FROM review_items WHERE leader = wanted.item AND state <> 'decided')"
+        " + (SELECT count(*) FROM review_items WHERE item_id = wanted.item AND state <> 'decided')"
+        " FROM unnest(%s::uuid[]) AS wanted (item)",
         [list(set(heads.values()))],
     )
     counted: dict[UUID, int] = dict(await cursor.fetchall())

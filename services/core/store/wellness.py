@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID, uuid4
 
 from services.core.store.database import Connection
@@ -17,13 +16,13 @@ _MOST = 10_000
 class Exposure:
     """Pictures revealed by one person today (UTC), also by category, and since their last break.
 
-    A picture of several categories counts in each. `working_since` is None for who has not begun.
+    A picture of several categories counts in each. `working_minutes` is the time since that break, 0 while at rest.
     """
 
     today: int
     by_category: dict[str, int]
     since_break: int
-    working_since: datetime | None
+    working_minutes: float
 
 
 async def revealed(conn: Connection, name: str, item_id: UUID, categories: Collection[str], *, sealed: bool) -> None:
@@ -62,7 +61,8 @@ async def exposure(conn: Connection, name: str) -> Exposure:
     cursor = await conn.execute(
         "SELECT count(DISTINCT reveal_id) FILTER"
         " (WHERE at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'),"
-        " count(DISTINCT reveal_id) FILTER (WHERE at >= working_since), min(working_since)"
+        " count(DISTINCT reveal_id) FILTER (WHERE at >= working_since), "
+        " coalesce(greatest(extract(epoch FROM min(worked_at) - min(working_since)), 0)::float8 / 60, 0)"
         " FROM staff LEFT JOIN staff_reveals ON staff_reveals.name = staff.name"
         " AND at >= least(date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', working_since)"
         " WHERE staff.name = %s",
@@ -70,5 +70,5 @@ async def exposure(conn: Connection, name: str) -> Exposure:
     )
     row = await cursor.fetchone()
     assert row is not None, "an aggregate has a row"
-    today, since, working_since = row
-    return Exposure(today, by_category, since, working_since)
+    today, since, minutes = row
+    return Exposure(today, by_category, since, minutes)

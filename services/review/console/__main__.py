@@ -42,9 +42,10 @@ async def serve(house: HouseSettings, settings: ConsoleSettings) -> None:
                 house.bind, house.port_base + METRICS_OFFSET if chosen is None else chosen
             )
             log.info("listening", url=console.origin, metrics=metrics)
-            sweeping = asyncio.create_task(_sweep(console))
+            upkeep = [asyncio.create_task(work) for work in (_sweep(console), console.policy.keep_fresh())]
             await uvicorn.Server(_config(console, house)).serve([listener])
-            sweeping.cancel()
+            for task in upkeep:
+                task.cancel()
     finally:
         await console.database.close()
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.core import telemetry
 from services.core.errors import NotFound, PortcullisError
 from services.core.staff import Permission
-from services.review.console import cases, login, oidc
+from services.review.console import case, cases, login, me, oidc, work
 from services.review.console.console import Console
 from services.review.console.door import Call, Page, routes
 from services.review.console.rendering import asset, render
@@ -64,7 +64,7 @@ async def show_asset(call: Call) -> Response:
 
 async def show_health(call: Call) -> Response:
     """Whether the console may be used; raises Unavailable while Postgres does not answer."""
-    await call.console.database.ping()
+    await call.console.desk.ready()
     return PlainTextResponse("serving\n")
 
 
@@ -82,7 +82,10 @@ PAGES: Sequence[Page] = (
     Page("GET", "/static/{name}", "anyone", show_asset),
     *login.PAGES,
     *oidc.PAGES,
+    *work.PAGES,
     *cases.PAGES,
+    *case.PAGES,
+    *me.PAGES,
 )
 
 

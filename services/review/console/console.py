@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore
+from services.core.policy.source import ActivePolicy
 from services.core.store.database import Database
 from services.review.console.second_factor import StaffKey
 from services.review.console.settings import ConsoleSettings
+from services.review.desk import ReviewDesk
 from services.review.settings import ReviewSettings
 
 
@@ -18,6 +20,8 @@ class Console:
     """The books, the evidence, the keys and the settings; `origin` is scheme, host and port as browsers see them."""
 
     database: Database
+    policy: ActivePolicy
+    desk: ReviewDesk
     evidence: EvidenceStore
     key: StaffKey
     settings: ConsoleSettings
@@ -32,4 +36,7 @@ class Console:
         evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
         database = await Database.open(house.database())
         trust = ssl.create_default_context(cafile=settings.oidc_ca)
-        return cls(database, evidence, key, settings, ReviewSettings(), settings.origin(house), trust)
+        policy = await ActivePolicy.load(database, house.policy_stale_seconds)
+        review = ReviewSettings()
+        desk = ReviewDesk(database, evidence, policy, review.claim_seconds, review.undo_seconds)
+        return cls(database, policy, desk, evidence, key, settings, review, settings.origin(house), trust)

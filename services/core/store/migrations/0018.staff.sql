@@ -71,3 +71,5 @@ CREATE INDEX staff_reveals_of_person ON staff_reveals (name, at);
 
 -- What an account had under review, latest first.
 CREATE INDEX review_items_of_account ON review_items (tenant, account, created_at);
+-- What was made of a picture; reports need it too.
+CREATE INDEX IF NOT EXISTS images_by_parent ON images USING gin (parents);
