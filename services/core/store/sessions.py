@@ -75,12 +75,12 @@ async def count_attempt(conn: Connection, who: str, free: int, longest_seconds: 
         [who],
     )
     cursor = await conn.execute(
-        "UPDATE login_attempts SET last_at = now(), failures = spent + 1, blocked_until = now() + CASE"
+        "UPDATE login_attempts SET last_at = now(), failures = spent + 1, blocked_until = clock_timestamp() + CASE"
         " WHEN spent + 1 < %(free)s THEN interval '0'"
         " ELSE make_interval(secs => least(%(longest)s, power(2, least(spent + 1 - %(free)s, 30)))) END"
         " FROM (SELECT who AS them, CASE WHEN last_at < now() - %(forget)s::interval THEN 0 ELSE failures END AS spent"
         " FROM login_attempts WHERE who = %(who)s FOR UPDATE) AS before"
-        " WHERE who = them AND blocked_until <= now()",
+        " WHERE who = them AND blocked_until <= clock_timestamp()",
         {"who": who, "free": free, "longest": longest_seconds, "forget": FORGET_ATTEMPTS_AFTER},
     )
     if cursor.rowcount:

@@ -16,18 +16,24 @@ from uuid import UUID, uuid4
 
 import httpx
 import numpy as np
+import psycopg
 import pyotp
 import pytest
+import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, Page, async_playwright
+from argon2 import PasswordHasher
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from skimage import data
 
+from services.commands.default_policy import DEFAULT_POLICY
 from services.core.config import HouseSettings
 from services.core.evidence import create_evidence_key
 from services.core.imaging_png import write_png
 from services.core.policy.review_rules import ReviewRules
 from services.core.signals import Box, TextSpan
-from services.core.store import decisions, evidence_rows, review_items, staff
+from services.core.store import decisions, embedded, evidence_rows, policies, review_items, staff, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem
@@ -35,6 +41,7 @@ from services.core.verdicts import Reason, Verdict
 from services.review.console import __main__ as process
 from services.review.console import passwords, second_factor
 from services.review.console.console import Console
+from services.review.console.door import COOKIE, csrf_of
 from services.review.console.settings import ConsoleSettings
 from services.review.routing import route
 
@@ -61,8 +68,8 @@ class Person:
     used: int = 0
 
     def code(self) -> str:
-        """A code that was not used before: the current step's, or a neighbour's."""
-        step = max(self.used + 1, int(time.time()) // 30 - 1)
+        """A code that was not used before: the current step's, or the next one's."""
+        step = max(self.used + 1, int(time.time()) // 30)
         self.used = step
         return str(self.totp.generate_otp(step))
 
@@ -107,48 +114,112 @@ class Running:
 
 Start = Callable[..., Awaitable[Running]]
 OpenCase = Callable[..., Awaitable[UUID]]
+# What tests leave behind, and the next one must not find.
+LEFT_BEHIND = (
+    "staff_sessions, staff_invitations, staff_recovery_codes, staff_reveals, login_attempts, staff, audit_events,"
+    " review_events, review_comments, review_rounds, review_barred, review_pieces, review_previews, review_items,"
+    " decisions, evidence, outbox, events, images"
+)
 
 
-@pytest.fixture
-async def start(governed: Database, database: str, tmp_path, monkeypatch, new_port_base) -> AsyncIterator[Start]:
-    """Starts consoles with the settings named, without their prefix."""
-    servers: list[tuple[Server, asyncio.Task[None], Console]] = []
+class Served:
+    """Consoles on one database, served in this process."""
 
-    async def started(**settings: str) -> Running:
-        monkeypatch.setenv("PORTCULLIS_HOME", str(tmp_path))
-        monkeypatch.setenv("PORTCULLIS_DSN", database)
-        monkeypatch.setenv("PORTCULLIS_PORT_BASE", str(new_port_base()))
-        for name, value in settings.items():
-            monkeypatch.setenv(f"PORTCULLIS_{name.upper()}", value)
-        create_evidence_key(tmp_path / "keys" / "evidence.key")
-        second_factor.create_staff_key(tmp_path / "keys" / "staff.key")
+    def __init__(self, database: Database, home: Path) -> None:
+        self._database = database
+        self._home = home
+        self._servers: list[tuple[Server, asyncio.Task[None], Console]] = []
+
+    async def start(self) -> Running:
+        """One more, as the environment says."""
         house, wanted = HouseSettings(), ConsoleSettings()
+        wanted.check()
         console = await Console.open(house, wanted)
         listener = process._listening(wanted.bind, wanted.listening_port(house))
         server = Server(process._config(console, house))
-        servers.append((server, asyncio.create_task(server.serve([listener])), console))
+        self._servers.append((server, asyncio.create_task(server.serve([listener])), console))
         await server.ready.wait()
-        return Running(console, governed, console.origin, tmp_path)
+        return Running(console, self._database, console.origin, self._home)
+
+    async def stop(self) -> None:
+        """Ends them all."""
+        for server, serving, console in self._servers:
+            server.should_exit = server.force_exit = True
+            await serving
+            await console.database.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared(
+    postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory, new_port_base: Callable[[], int]
+) -> AsyncIterator[tuple[Running, dict[str, str]]]:
+    """One console for all tests, on a database of its own, with the environment that it was started in."""
+    with psycopg.connect(make_conninfo(postgres_dsn, dbname="postgres"), autocommit=True) as conn:
+        conn.execute(
+            sql.SQL("CREATE DATABASE console TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(embedded.DATABASE))
+        )
+    home = tmp_path_factory.mktemp("console")
+    create_evidence_key(home / "keys" / "evidence.key")
+    second_factor.create_staff_key(home / "keys" / "staff.key")
+    environment = {
+        "PORTCULLIS_HOME": str(home),
+        "PORTCULLIS_DSN": make_conninfo(postgres_dsn, dbname="console"),
+        "PORTCULLIS_PORT_BASE": str(new_port_base()),
+    }
+    database = await Database.open(environment["PORTCULLIS_DSN"])
+    async with database.transaction() as connection:
+        await tenants.create_tenant(connection, "acme")
+        await policies.ensure_default(connection, DEFAULT_POLICY.read_text(encoding="utf-8"), "test")
+    served = Served(database, home)
+    with pytest.MonkeyPatch.context() as patch:
+        # What a guess costs is argon2's own matter; here it would only cost time.
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1))
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield await served.start(), environment
+    await served.stop()
+    await database.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def running(shared: tuple[Running, dict[str, str]]) -> Running:
+    """The console, with nobody and nothing in it."""
+    running, _ = shared
+    async with running.database.transaction() as conn:
+        await conn.execute("SET LOCAL session_replication_role = replica")  # append-only tables as well
+        for table in LEFT_BEHIND.split(", "):
+            await conn.execute(f"DELETE FROM {table.strip()}")
+    return running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def start(
+    running: Running,
+    shared: tuple[Running, dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    new_port_base: Callable[[], int],
+) -> AsyncIterator[Start]:
+    """Starts other consoles on the same database, with the variables named, without their PORTCULLIS_."""
+    served = Served(running.database, running.home)
+
+    async def started(**variables: str) -> Running:
+        for name, value in {**shared[1], "PORTCULLIS_PORT_BASE": str(new_port_base())}.items():
+            monkeypatch.setenv(name, value)
+        for name, value in variables.items():
+            monkeypatch.setenv(f"PORTCULLIS_{name.upper()}", value)
+        return await served.start()
 
     yield started
-    for server, serving, console in servers:
-        server.should_exit = server.force_exit = True
-        await serving
-        await console.database.close()
+    await served.stop()
 
 
-@pytest.fixture
-async def running(start: Start) -> Running:
-    return await start()
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def http(running: Running) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=running.url) as client:
         yield client
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     if not shutil.which(CHROMIUM):
         pytest.skip("no Chromium: apt-get install chromium, or set PORTCULLIS_TEST_CHROMIUM to one")
@@ -158,16 +229,27 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
-async def page(browser: Browser) -> Page:
-    return await new_page(browser)
+NewPage = Callable[[], Awaitable[Page]]
 
 
-async def new_page(browser: Browser) -> Page:
-    """A page of a browser profile of its own; whatever it waits for comes soon or not at all."""
-    context = await browser.new_context()
-    context.set_default_timeout(8_000)
-    return await context.new_page()
+@pytest_asyncio.fixture(loop_scope="session")
+async def new_page(browser: Browser) -> AsyncIterator[NewPage]:
+    """Opens pages, each of a browser profile of its own; whatever they wait for comes soon or not at all."""
+    contexts: list[BrowserContext] = []
+
+    async def opened() -> Page:
+        contexts.append(await browser.new_context())
+        contexts[-1].set_default_timeout(10_000)
+        return await contexts[-1].new_page()
+
+    yield opened
+    for context in contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(new_page: NewPage) -> Page:
+    return await new_page()
 
 
 @pytest.fixture
@@ -219,6 +301,43 @@ def photograph() -> bytes:
 def _reason(category: str, *, picture: bool) -> Reason:
     evidence = (Box(120, 60, 160, 180),) if picture else (TextSpan(2, 15),)
     return Reason(category, "This looks like it.", 0.81, 0.5, Verdict.REVIEW, evidence=evidence)
+
+
+class Visitor:
+    """A browser's way of asking, without one: keeps cookies, says where it comes from."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self.cookies: dict[str, str] = {}
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self._send("GET", path, None, headers)
+
+    async def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> httpx.Response:
+        """A form of this session, unless the headers (with _ for -) say otherwise."""
+        token = self.cookies.get(COOKIE, "")
+        fields = {"csrf": csrf_of(token), **(form or {})} if token else (form or {})
+        return await self._send("POST", path, fields, {"sec_fetch_site": "same-origin", "origin": "null", **headers})
+
+    async def sign_in(self, person: Person, **changes: str) -> httpx.Response:
+        form = {"name": person.name, "password": PASSWORD, "code": changes.get("code") or person.code(), **changes}
+        return await self.post("/login", form)
+
+    async def _send(
+        self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]
+    ) -> httpx.Response:
+        said = {name.replace("_", "-"): value for name, value in headers.items()}
+        said["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        self._http.cookies.clear()
+        answer = await self._http.request(method, path, data=form, headers=said)
+        for name, value in answer.cookies.items():
+            self.cookies[name] = value.strip('"')
+        return answer
+
+
+@pytest.fixture
+def visitor(http: httpx.AsyncClient) -> Visitor:
+    return Visitor(http)
 
 
 async def sign_in(page: Page, url: str, person: Person, path: str = "/work") -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.core.store import review_events, review_items
 from tests.integration.console.conftest import sign_in
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_the_whole_flow_by_keyboard_alone(running, page, open_case):
