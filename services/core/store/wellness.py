@@ -61,7 +61,7 @@ async def exposure(conn: Connection, name: str) -> Exposure:
     cursor = await conn.execute(
         "SELECT count(DISTINCT reveal_id) FILTER"
         " (WHERE at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'),"
-        " count(DISTINCT reveal_id) FILTER (WHERE at >= working_since), "
+        " count(DISTINCT reveal_id) FILTER (WHERE at >= coalesce(working_since, '-infinity')), "
         " coalesce(greatest(extract(epoch FROM min(worked_at) - min(working_since)), 0)::float8 / 60, 0)"
         " FROM staff LEFT JOIN staff_reveals ON staff_reveals.name = staff.name"
         " AND at >= least(date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', working_since)"

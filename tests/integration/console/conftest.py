@@ -129,6 +129,7 @@ class Served:
         self._database = database
         self._home = home
         self._servers: list[tuple[Server, asyncio.Task[None], Console]] = []
+        self._watching: list[asyncio.Task[None]] = []
 
     async def start(self) -> Running:
         """One more, as the environment says."""
@@ -138,11 +139,14 @@ class Served:
         listener = process._listening(wanted.bind, wanted.listening_port(house))
         server = Server(process._config(console, house))
         self._servers.append((server, asyncio.create_task(server.serve([listener])), console))
+        self._watching.append(asyncio.create_task(console.policy.keep_fresh()))
         await server.ready.wait()
         return Running(console, self._database, console.origin, self._home)
 
     async def stop(self) -> None:
         """Ends them all."""
+        for watching in self._watching:
+            watching.cancel()
         for server, serving, console in self._servers:
             server.should_exit = server.force_exit = True
             await serving
@@ -350,3 +354,4 @@ async def sign_in(page: Page, url: str, person: Person, path: str = "/work") -> 
     await page.keyboard.type(person.code())
     async with page.expect_navigation():
         await page.keyboard.press("Enter")
+    assert page.url == url + path, await page.inner_text("main")
