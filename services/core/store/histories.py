@@ -110,8 +110,8 @@ async def _parents(conn: Connection, tenant: str, decision_id: UUID, limit: int)
 
 async def _relatives(cursor: Any, tenant: str, kinship: str, where: str, of: Any, limit: int) -> list[Relative]:
     await cursor.execute(
-        "SELECT image_id, decision_id, operation, depth, created_at, withdrawn_at, %(kinship)s AS kinship"
-        f" FROM images WHERE tenant = %(tenant)s AND {where} ORDER BY depth, created_at LIMIT %(limit)s",  # noqa: S608 ours
+        "SELECT image_id, decision_id, operation, depth, created_at, withdrawn_at, %(kinship)s AS kinship"  # noqa: S608
+        f" FROM images WHERE tenant = %(tenant)s AND {where} ORDER BY depth, created_at LIMIT %(limit)s",
         {"kinship": kinship, "tenant": tenant, "of": of, "limit": limit},
     )
     found: list[Relative] = await cursor.fetchall()

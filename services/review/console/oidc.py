@@ -7,16 +7,16 @@ id of them ("sub") is bound to the person, and counts from then on.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
-from authlib.common.security import generate_token
-from authlib.integrations.base_client.errors import OAuthError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -43,15 +43,23 @@ _PURPOSE = "oidc login"
 async def begin(call: Call) -> Response:
     """Sends the browser to the provider, with what proves its return to be of this login in a sealed cookie."""
     provider = await _provider(call)
-    state, nonce, verifier = (generate_token(48) for _ in range(3))
-    async with _client(call) as client:
-        url, _ = client.create_authorization_url(
-            provider["authorization_endpoint"], state=state, nonce=nonce, code_verifier=verifier
-        )
+    state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
+    url = httpx.URL(provider["authorization_endpoint"]).copy_merge_params(
+        {
+            "response_type": "code",
+            "client_id": call.console.settings.oidc_client_id,
+            "redirect_uri": call.console.origin + CALLBACK,
+            "scope": "openid email",
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": _challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+    )
     login = {"state": state, "nonce": nonce, "verifier": verifier, "next": local(call.text("next")), "at": time.time()}
     sealed = call.console.key.seal(json.dumps(login), _PURPOSE).hex()
     # Not a redirect: a browser lets `form-action 'self'` forbid one to elsewhere. Lax, for the way back is from there.
-    response = Response(render("again.html.j2", call=None, path=url), media_type="text/html; charset=utf-8")
+    response = Response(render("again.html.j2", call=None, path=str(url)), media_type="text/html; charset=utf-8")
     response.set_cookie(COOKIE, sealed, LOGIN_SECONDS, secure=True, httponly=True, samesite="lax")
     return response
 
@@ -89,10 +97,7 @@ async def _claims(call: Call, login: Mapping[str, Any]) -> Mapping[str, Any]:
     settings = call.console.settings
     provider = await _provider(call)
     try:
-        async with _client(call) as client:
-            token = await client.fetch_token(
-                provider["token_endpoint"], code=call.query("code", 2000), code_verifier=login["verifier"]
-            )
+        token = await _token(call, provider["token_endpoint"], str(login["verifier"]))
         keys = _keys(await _read(call, provider["jwks_uri"]))
         decoded = jwt.decode(token["id_token"], keys, algorithms=ALGORITHMS)
         jwt.JWTClaimsRegistry(
@@ -104,14 +109,41 @@ async def _claims(call: Call, login: Mapping[str, Any]) -> Mapping[str, Any]:
             sub={"essential": True},
             nonce={"essential": True, "value": login["nonce"]},
         ).validate(decoded.claims)
-    except (OAuthError, JoseError, KeyError, TypeError, ValueError) as error:
+    except (JoseError, KeyError, TypeError, ValueError) as error:
         raise Unauthenticated("your identity provider did not vouch for you; sign in again") from error
-    except httpx.HTTPError as error:
-        raise _away() from error
     claims: Mapping[str, Any] = decoded.claims
     if claims.get("azp", settings.oidc_client_id) != settings.oidc_client_id:
         raise Unauthenticated("your identity provider vouched for you to somebody else; sign in again")
     return claims
+
+
+async def _token(call: Call, endpoint: str, verifier: str) -> Any:
+    """Gives the code for a token (RFC 6749, 4.1.3); raises Unavailable where the provider is away or broken."""
+    settings = call.console.settings
+    secret = settings.oidc_client_secret.get_secret_value()
+    form = {
+        "grant_type": "authorization_code",
+        "code": call.query("code", 2000),
+        "redirect_uri": call.console.origin + CALLBACK,
+        "client_id": settings.oidc_client_id,
+        "code_verifier": verifier,
+    }
+    auth = (
+        httpx.BasicAuth(quote_plus(settings.oidc_client_id), quote_plus(secret)) if secret else httpx.USE_CLIENT_DEFAULT
+    )
+    try:
+        async with _web(call) as client:
+            answer = await client.post(endpoint, data=form, auth=auth, headers={"Accept": "application/json"})
+    except httpx.HTTPError as error:
+        raise _away() from error
+    if answer.is_server_error:
+        raise _away()
+    return answer.json()
+
+
+def _challenge(verifier: str) -> str:
+    """RFC 7636's S256."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
 async def _member(conn: Connection, call: Call, claims: Mapping[str, Any]) -> Member:
@@ -154,7 +186,7 @@ async def _provider(call: Call) -> Mapping[str, str]:
 
 async def _read(call: Call, url: str) -> dict[str, Any]:
     try:
-        async with httpx.AsyncClient(verify=call.console.tls_to_provider, timeout=PROVIDER_SECONDS) as client:
+        async with _web(call) as client:
             answer = (await client.get(url)).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         raise _away() from error
@@ -167,19 +199,8 @@ def _keys(document: Any) -> KeySet:
     return KeySet.import_key_set(document)
 
 
-def _client(call: Call) -> Any:
-    settings = call.console.settings
-    secret = settings.oidc_client_secret.get_secret_value()
-    return AsyncOAuth2Client(
-        settings.oidc_client_id,
-        secret or None,
-        scope="openid email",
-        redirect_uri=call.console.origin + CALLBACK,
-        code_challenge_method="S256",
-        token_endpoint_auth_method="client_secret_basic" if secret else "none",
-        verify=call.console.tls_to_provider,
-        timeout=PROVIDER_SECONDS,
-    )
+def _web(call: Call) -> httpx.AsyncClient:
+    return httpx.AsyncClient(verify=call.console.tls_to_provider, timeout=PROVIDER_SECONDS)
 
 
 def _away() -> Unavailable:
