@@ -24,7 +24,12 @@ def test_one_room_runs_alone():
 
 
 def test_review_brings_its_errands():
-    assert [part.name for part in parts_for(["review"])] == ["review", "review_worker", "review_relay"]
+    assert [part.name for part in parts_for(["review"])] == [
+        "review",
+        "review_worker",
+        "review_relay",
+        "review_console",
+    ]
 
 
 def test_an_unknown_room_is_named_with_those_that_exist():
