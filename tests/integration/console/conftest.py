@@ -176,11 +176,13 @@ async def shared(
         await policies.ensure_default(connection, DEFAULT_POLICY.read_text(encoding="utf-8"), "test")
     served = Served(database, home)
     with pytest.MonkeyPatch.context() as patch:
-        # What a guess costs is argon2's own matter; here it would only cost time.
-        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1))
         for name, value in environment.items():
             patch.setenv(name, value)
-        yield await served.start(), environment
+        running = await served.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # What a guess costs is argon2's own matter; here it would only cost time.
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1))
+        yield running, environment
     await served.stop()
     await database.close()
 

@@ -29,17 +29,12 @@ def test_the_standards_own_codes_match(now, code):
 
 @pytest.mark.parametrize(("late", "matches"), [(-60, False), (-30, True), (30, True), (60, False)])
 def test_a_clock_may_be_one_step_off(late, matches):
-    assert (matching_step(SECRET, "287082", 59 + late) is not None) is matches
+    assert (matching_step(SECRET, "081804", 1111111109 + late) is not None) is matches
 
 
-@given(st.text())
+@given(st.text().filter(lambda typed: not typed.replace(" ", "").isdigit()))
 def test_anything_else_is_no_code(typed):
-    assert matching_step(SECRET, typed, 59) is None or typed.replace(" ", "") in (
-        "287082",
-        "755224",
-        "359152",
-        "969429",
-    )
+    assert matching_step(SECRET, typed, 59) is None
 
 
 def test_what_was_sealed_opens_for_its_purpose_alone(key):
