@@ -28,12 +28,12 @@ WITH RECURSIVE head AS (
 """
 
 
-_MOST_COUNTED = 1000
+MOST_COUNTED = 250
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits in a queue: how many cases, counted up to 1,000, and when the one whose turn it is was recorded."""
+    """What waits in a queue: how many cases, counted up to 250, and when the one whose turn it is was recorded."""
 
     queue: str
     cases: int
@@ -53,7 +53,7 @@ async def waiting(conn: Connection, analyst: Analyst, rules: ReviewRules) -> lis
             " ) AS first, LATERAL (SELECT count(*) AS cases FROM (SELECT FROM review_items WHERE state = 'queued'"
             "  AND leader IS NULL AND review_items.queue = wanted.queue AND sealed = ANY(%(sealed)s)"
             "  LIMIT %(most)s) AS bounded) AS counted ORDER BY place",
-            {"queues": names, "sealed": analyst.sees(), "most": _MOST_COUNTED},
+            {"queues": names, "sealed": analyst.sees(), "most": MOST_COUNTED},
         )
         return await cursor.fetchall()
 

@@ -31,6 +31,7 @@ async def show_work(call: Call) -> Response:
     return call.page(
         "work.html.j2",
         queues=waiting,
+        most=queues.MOST_COUNTED,
         mine=mine,
         exposure=seen,
         rest=needs_rest(call, seen),

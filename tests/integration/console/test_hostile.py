@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from services.core.staff import Analyst
@@ -33,7 +35,7 @@ async def test_a_script_in_any_field_is_words(running, page, open_case, script):
     async with page.expect_navigation():
         await page.keyboard.press("n")
     shown = await page.inner_text("main")
-    await page.goto(f"{running.url}/cases?queue={script[:60]}")
+    await page.goto(f"{running.url}/cases?queue={quote(script[:60])}")
     assert shown.count(script) == 3
     assert await page.evaluate("window.hacked") is None
     assert await page.evaluate("getComputedStyle(document.body).display") == "block"

@@ -6,7 +6,6 @@ With PORTCULLIS_TEST_PICTURES=docs/images the pages are written there as well, a
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.integration.console.conftest import sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+PICTURES = os.environ.get("PORTCULLIS_TEST_PICTURES", "")
 # For each run of text: its colour against the nearest ground behind it (WCAG 2.2, 1.4.3); what is disabled is exempt.
 CONTRAST = """() => {
   const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -87,7 +87,7 @@ async def signed_in(running, page, open_case) -> dict[str, str]:
     await open_case("violence", account="user-1")
     async with running.database.transaction() as conn:
         await comments.add(conn, item_id, Analyst("bob", frozenset({"analyst"})), "Looks like a press photo to me.")
-    if Path(os.environ.get("PORTCULLIS_TEST_PICTURES", "/nonexistent")).is_dir():
+    if PICTURES:
         await page.goto(f"{running.url}/login")
         await picture(page, "login")
     await sign_in(page, running.url, await running.person("alice", "senior", "lead", "policy", "auditor"))
@@ -105,7 +105,6 @@ async def signed_in(running, page, open_case) -> dict[str, str]:
 
 async def picture(page, name) -> None:
     """Writes the page as a picture, where pictures are asked for."""
-    folder = Path(os.environ.get("PORTCULLIS_TEST_PICTURES", "/nonexistent"))
-    if folder.is_dir() and name != "error":
+    if PICTURES and name != "error":
         await page.set_viewport_size({"width": 1120, "height": 700})
-        await page.screenshot(path=folder / f"console-{name}.png", full_page=name == "case")
+        await page.screenshot(path=f"{PICTURES}/console-{name}.png", full_page=name == "case")

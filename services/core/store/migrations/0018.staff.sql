@@ -73,3 +73,5 @@ CREATE INDEX staff_reveals_of_person ON staff_reveals (name, at);
 CREATE INDEX review_items_of_account ON review_items (tenant, account, created_at);
 -- What was made of a picture; reports need it too.
 CREATE INDEX IF NOT EXISTS images_by_parent ON images USING gin (parents);
+-- A queue's items of any state, in the order of their turn: no step of a case changes these columns.
+CREATE INDEX review_items_of_queue ON review_items (queue, turn_at, item_id);
