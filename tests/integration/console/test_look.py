@@ -5,9 +5,11 @@ With PORTCULLIS_TEST_PICTURES=docs/images the pages are written there as well, a
 
 from __future__ import annotations
 
+import io
 import os
 
 import pytest
+from PIL import Image
 
 from services.core.staff import Analyst
 from services.core.store import comments
@@ -107,4 +109,5 @@ async def picture(page, name) -> None:
     """Writes the page as a picture, where pictures are asked for."""
     if PICTURES and name != "error":
         await page.set_viewport_size({"width": 1120, "height": 700})
-        await page.screenshot(path=f"{PICTURES}/console-{name}.png", full_page=name == "case")
+        shot = Image.open(io.BytesIO(await page.screenshot(full_page=name == "case")))
+        shot.convert("RGB").quantize(128).save(f"{PICTURES}/console-{name}.png", optimize=True)
