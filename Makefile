@@ -45,6 +45,8 @@ $(READY): pyproject.toml constraints/cpu.txt
 $(TOOLS): $(READY)
 	@echo "· set-up: tools for tests, checks and training"
 	@$(PIP) -e '.[$(EXTRAS),dev,bench]'
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -qq -y chromium >/dev/null 2>&1; } || \
+	  echo "  no Chromium: the console's tests in a browser are skipped; install Debian's chromium to run them"
 	@touch $@
 
 demo: $(READY) ## Start a house of its own and take the guided tour

@@ -19,6 +19,7 @@ from services.commands.supervisor import IsReady, Keeper, stop_in_order
 from services.core.config import HouseSettings
 from services.core.errors import ConfigurationError
 from services.core.store.database import migrate
+from services.review.console.settings import ConsoleSettings
 
 
 class House:
@@ -105,6 +106,8 @@ class House:
         for part in self._parts:
             if part.layer is not Layer.ERRAND:
                 self._view.say(f"{part.name:<14} {self._house.target(part.name)}", "green")
+        if any(part.name == "review_console" for part in self._parts):
+            self._view.say(f"{'console':<14} {ConsoleSettings().origin(self._house)}", "green")
         self._view.say(f"ready; data home {self._house.home}; Ctrl-C ends it", "bold green")
 
 

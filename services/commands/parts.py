@@ -45,6 +45,7 @@ ERRANDS = (
     Part("review_worker", "services.review.worker", Layer.ERRAND),
     Part("review_relay", "services.review.relay", Layer.ERRAND),
     Part("review_notifier", "services.review.notifier", Layer.ERRAND),
+    Part("review_console", "services.review.console", Layer.ERRAND),
 )
 
 

@@ -8,8 +8,9 @@ from services.core.config import FIRST_PORT, METRICS_OFFSET, ROOMS
 
 STEP = 200
 LAST_BASE = 32_000
-# A house takes the first ports from its base, and as many from the base plus 100; its errands have three of the latter.
-OFFSETS = [offset + start for start in (0, METRICS_OFFSET) for offset in range(len(ROOMS) + 3)]
+# A house takes the first ports from its base, one more for its console, and as many from the base plus 100 for metrics,
+# where its errands have theirs as well.
+OFFSETS = [offset + start for start in (0, METRICS_OFFSET) for offset in range(len(ROOMS) + 4)]
 
 
 def is_free(interface: str, port: int) -> bool:

@@ -15,13 +15,17 @@ from services.core.config import ROOMS, HouseSettings
 from services.core.evidence import create_evidence_key
 from services.core.rpc import tls
 from services.core.secret_box import create_key
-from services.core.store import policies, tenants
+from services.core.store import policies, staff, tenants
 from services.core.store.database import Connection, Database
 from services.provenance.authority import create_authority, create_watermark_key
+from services.review.console.second_factor import create_staff_key
+from services.review.console.settings import ConsoleSettings
 
 TENANT = "demo"
 ANALYST = "analyst/demo"
 OPERATOR = "portcullis up"
+# As many roles as one person may try alone; what is sealed, and who is staff, is for others to be given.
+FIRST_PERSON, FIRST_ROLES = "demo", ("analyst", "senior", "lead", "policy", "auditor")
 
 
 async def provision(house: HouseSettings) -> list[str]:
@@ -36,12 +40,28 @@ async def provision(house: HouseSettings) -> list[str]:
             await tenants.create_tenant(connection, TENANT)
             policy = await policies.ensure_default(connection, DEFAULT_POLICY.read_text(encoding="utf-8"), OPERATOR)
             made_key = await _keep_profile(connection, house)
+            invited = await _invite_first(connection, house)
     finally:
         await database.close()
     lines = [f"policy {policy.policy_id[:12]} in force since {policy.activated_at:%Y-%m-%d %H:%M}"]
     if made_key:
         lines.append(f"made an API key for the tenant {TENANT!r}; it is in {house.home / 'client.json'}")
+    if invited:
+        lines.append(
+            f"invited {FIRST_PERSON!r} to the console; the link, good once, is in {house.home / 'console.txt'}"
+        )
     return lines
+
+
+async def _invite_first(connection: Connection, house: HouseSettings) -> bool:
+    """Invites a first person to a console that knows nobody, unless its provider of identities knows them."""
+    settings = ConsoleSettings()
+    if settings.oidc_issuer or await staff.everybody(connection):
+        return False
+    await staff.add(connection, FIRST_PERSON, FIRST_ROLES, None, OPERATOR)
+    token = await staff.invite(connection, FIRST_PERSON, settings.invitation_seconds, OPERATOR)
+    _replace_secret(house.home / "console.txt", f"{settings.origin(house)}/join/{token}\n")
+    return True
 
 
 def _make_keys(home: Path) -> None:
@@ -54,6 +74,7 @@ def _make_keys(home: Path) -> None:
     create_key(home / "keys" / "webhooks.key")
     create_authority(home / "keys" / "c2pa")
     create_watermark_key(home / "keys" / "watermark.key")
+    create_staff_key(home / "keys" / "staff.key")
 
 
 async def _keep_profile(connection: Connection, house: HouseSettings) -> bool:

@@ -10,11 +10,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.core.config import HouseSettings
 from services.core.rpc import tls
+from services.review.console.settings import METRICS_OFFSET as CONSOLE_METRICS_OFFSET
+from services.review.console.settings import ConsoleSettings
 from services.review.settings import ReviewSettings
 
 PROBE_SECONDS = 2.0
 # Where the errands' /metrics are, counted from PORTCULLIS_PORT_BASE, unless a setting says otherwise.
-ERRAND_OFFSETS = {"review_worker": 107, "review_relay": 108, "review_notifier": 109}
+ERRAND_OFFSETS = {
+    "review_worker": 107,
+    "review_relay": 108,
+    "review_notifier": 109,
+    "review_console": CONSOLE_METRICS_OFFSET,
+}
 
 
 async def is_serving(house: HouseSettings, room: str) -> bool:
@@ -62,5 +69,6 @@ def errand_port(house: HouseSettings, errand: str) -> int:
         "review_worker": settings.worker_metrics_port,
         "review_relay": settings.relay_metrics_port,
         "review_notifier": settings.notifier_metrics_port,
+        "review_console": ConsoleSettings().metrics_port,
     }[errand]
     return house.port_base + ERRAND_OFFSETS[errand] if chosen is None else chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,6 +11,7 @@ from services.core.errors import PermissionDenied
 
 Role = Literal["analyst", "senior", "sealed", "lead", "policy", "auditor", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 Permission = Literal[
     "review",  # take and decide cases

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import structlog
@@ -37,6 +37,8 @@ from services.core.store.review_items import Kind, Place, Resolution, ReviewItem
 from services.review.agreement import PersonFigures, QueueFigures, by_person, by_queue
 
 Part = Literal["prompt", "negative_prompt", "image", "mask"]
+PARTS: tuple[Part, ...] = get_args(Part)
+Form = Literal["plain", "blurred"]
 
 CHANCE = secrets.SystemRandom().random  # nobody can tell which case will be a known one
 
@@ -136,14 +138,28 @@ class ReviewDesk:
     async def claim_next(self, analyst: Analyst, queue: str | None) -> tuple[Claim, Content]:
         """Takes the next item of a queue (None: of any); raises NotFound where none waits, else as `claims`."""
         async with self._database.transaction() as conn:
-            known = await self._golden(conn, analyst, queue)
-            if known is not None:
-                taken = await claims.claim(conn, known, analyst, self._claim_seconds, self._rules)
-                return taken, await self._view(conn, taken.item, analyst)
-            claim = await claims.claim_next(conn, queue, analyst, self._claim_seconds, self._rules)
+            claim = await self._next(conn, analyst, queue)
             if claim is None:
                 raise NotFound("nothing waits here", reason="QUEUE_EMPTY")
             return claim, await self._view(conn, claim.item, analyst)
+
+    async def take(self, analyst: Analyst, item_id: UUID) -> Claim:
+        """Takes one item without reading it; raises as `claims.claim`."""
+        async with self._database.transaction() as conn:
+            return await claims.claim(conn, item_id, analyst, self._claim_seconds, self._rules)
+
+    async def take_next(self, analyst: Analyst, queue: str | None) -> Claim | None:
+        """Takes the next item of a queue (None: of any) without reading it, None where none waits."""
+        async with self._database.transaction() as conn:
+            return await self._next(conn, analyst, queue)
+
+    async def read(
+        self, analyst: Analyst, item_id: UUID, token: str, parts: Collection[Part], form: Form
+    ) -> tuple[ReviewItem, Content]:
+        """These parts of an item that this analyst holds; recorded with the form in which they are shown."""
+        async with self._database.transaction() as conn:
+            item = await claims.held(conn, item_id, analyst, token)
+            return item, await self._view(conn, item, analyst, parts, form)
 
     async def renew(self, analyst: Analyst, item_id: UUID, token: str) -> datetime:
         """Extends a lease; raises as `claims.renew`."""
@@ -154,6 +170,11 @@ class ReviewDesk:
         """Gives an item back; raises as `claims.release`."""
         async with self._database.transaction() as conn:
             await claims.release(conn, item_id, analyst, token, reason)
+
+    async def escalate(self, analyst: Analyst, item_id: UUID, token: str, reason: str) -> None:
+        """Passes an item on to somebody with more experience; raises as `claims.escalate`."""
+        async with self._database.transaction() as conn:
+            await claims.escalate(conn, item_id, analyst, token, reason)
 
     async def skip(self, analyst: Analyst, item_id: UUID, token: str, reason: str) -> None:
         """Gives an item back, for somebody else; raises as `claims.skip`."""
@@ -198,6 +219,12 @@ class ReviewDesk:
     def _rules(self) -> ReviewRules:
         return self._policy.current.document.review
 
+    async def _next(self, conn: Connection, analyst: Analyst, queue: str | None) -> Claim | None:
+        known = await self._golden(conn, analyst, queue)
+        if known is not None:
+            return await claims.claim(conn, known, analyst, self._claim_seconds, self._rules)
+        return await claims.claim_next(conn, queue, analyst, self._claim_seconds, self._rules)
+
     async def _golden(self, conn: Connection, analyst: Analyst, queue: str | None) -> UUID | None:
         """A known case among the others, as often as the queue's policy says, where something waits there at all."""
         waiting = await queues.by_turn(conn, analyst, self._rules)
@@ -216,7 +243,14 @@ class ReviewDesk:
             return by_queue(pairs, work), people
         return [], [person for person in people if person.work.analyst == analyst.identity]
 
-    async def _view(self, conn: Connection, item: ReviewItem, analyst: Analyst) -> Content:
+    async def _view(
+        self,
+        conn: Connection,
+        item: ReviewItem,
+        analyst: Analyst,
+        parts: Collection[Part] = PARTS,
+        form: Form = "plain",
+    ) -> Content:
         """Decrypts a case for its claimant; nothing is shown unless this is recorded.
 
         What cannot be read is recorded too and left empty: one damaged file must not keep its case, and the queue
@@ -231,14 +265,14 @@ class ReviewDesk:
         shown: dict[Part, bytes] = {}
         unreadable: list[Part] = []
         for part, blob_id in wanted.items():
-            if blob_id is None:
+            if blob_id is None or part not in parts:
                 continue
             try:
                 shown[part] = await asyncio.to_thread(self._evidence.get, blob_id)
             except PortcullisError as error:
                 unreadable.append(part)
                 log.error("evidence cannot be read", item=str(item.item_id), part=part, reason=error.reason)
-        detail = {"shown": ",".join(shown), "unreadable": ",".join(unreadable)}
+        detail = {"shown": ",".join(shown), "unreadable": ",".join(unreadable), "form": form}
         await review_events.append(conn, item.item_id, "viewed", analyst.identity, **detail)
         return Content(**shown)
 

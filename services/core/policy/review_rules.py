@@ -15,6 +15,7 @@ Kind = Literal["content", "report", "appeal", "suspension"]
 
 DEFAULT_QUEUE = "default"
 SEALED_QUEUE = "sealed"
+ESCALATED_QUEUE = "escalated"  # what an analyst passes on to somebody with more experience
 # Sealed whatever a policy says; it can only add to them.
 ALWAYS_SEALED = frozenset({"sexual.minors"})
 
@@ -57,6 +58,7 @@ def _queues() -> dict[str, Queue]:
         SEALED_QUEUE: Queue(due_hours=4.0, ageing_hours=0.0, roles=["sealed"], second_review=1.0),
         "appeals": Queue(due_hours=72.0, roles=["senior", "lead"]),
         "reports": Queue(due_hours=24.0),
+        ESCALATED_QUEUE: Queue(due_hours=24.0, roles=["senior", "lead"]),
         "suspensions": Queue(due_hours=24.0, roles=["senior", "lead"]),
     }
 

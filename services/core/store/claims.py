@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from psycopg import sql
 
 from services.core.errors import Aborted, FailedPrecondition, InvalidInput, NotFound, PermissionDenied, PortcullisError
-from services.core.policy.review_rules import ReviewRules
+from services.core.policy.review_rules import ESCALATED_QUEUE, ReviewRules
 from services.core.staff import Analyst
 from services.core.store import cases, judgements, queues, review_events, review_items, rounds
 from services.core.store.database import Connection
@@ -41,12 +41,14 @@ _TAKEN = sql.SQL(
 ).format(COLUMNS)
 _TAKE = sql.SQL("UPDATE review_items SET {} WHERE item_id = %(item)s RETURNING {}").format(_LEASE, _TAKEN)
 # The head of a queue for one person: an index read from its start, past what others lock just now, what this one
-# skipped or judged, and what may still be taken back.
+# skipped or judged or does not want to see, and what may still be taken back.
 _TAKE_NEXT = sql.SQL(
     "WITH head AS MATERIALIZED ("
     " SELECT item_id FROM review_items waiting WHERE state = 'queued' AND leader IS NULL AND queue = %(queue)s"
     " AND sealed = ANY(%(sealed)s) AND (effective_at IS NULL OR effective_at <= now())"
     " AND (round < 3 OR %(adjudicates)s)"
+    " AND NOT EXISTS (SELECT FROM staff, jsonb_array_elements(waiting.reasons) AS reason"
+    " WHERE name = %(name)s AND reason->>'category' = ANY(opt_out))"
     " AND NOT EXISTS (SELECT FROM review_barred WHERE review_barred.item_id = waiting.item_id AND analyst = %(who)s)"
     " ORDER BY turn_at, item_id LIMIT 1 FOR UPDATE OF waiting SKIP LOCKED)"
     " UPDATE review_items SET {} WHERE item_id = (SELECT item_id FROM head) RETURNING {}"
@@ -146,6 +148,7 @@ async def _take(
     token = secrets.token_urlsafe(32)
     values = {
         "who": analyst.identity,
+        "name": analyst.name,
         "token": _sha256(token),
         "lease": lease_seconds,
         "sealed": analyst.sees(),
@@ -191,6 +194,28 @@ async def skip(conn: Connection, item_id: UUID, analyst: Analyst, token: str, re
     await _requeue(conn, item_id)
     await rounds.skip(conn, item_id, analyst.identity)
     await review_events.append(conn, item_id, "skipped", analyst.identity, reason=reason)
+
+
+async def escalate(conn: Connection, item_id: UUID, analyst: Analyst, token: str, reason: str) -> None:
+    """Gives an item, with those of its case, to the queue of those with more experience; raises as `_hold` does.
+
+    A sealed case stays where it is, for another of its own people.
+    """
+    await _hold(conn, item_id, analyst, token)
+    await conn.execute(
+        "UPDATE review_items SET queue = %s, reroute_at = NULL WHERE (item_id = %s OR leader = %s) AND NOT sealed",
+        [ESCALATED_QUEUE, item_id, item_id],
+    )
+    await cases.stop_leading(conn, [item_id])
+    await _requeue(conn, item_id)
+    await rounds.skip(conn, item_id, analyst.identity)
+    await review_events.append(conn, item_id, "escalated", analyst.identity, reason=reason)
+
+
+async def held(conn: Connection, item_id: UUID, analyst: Analyst, token: str) -> ReviewItem:
+    """The item, locked, where this analyst holds it with this token; raises as `_hold` does."""
+    await _hold(conn, item_id, analyst, token)
+    return await _item(conn, item_id)
 
 
 async def decide(

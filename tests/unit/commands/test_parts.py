@@ -24,9 +24,13 @@ def test_one_room_runs_alone():
 
 
 def test_review_brings_its_errands():
-    names = [part.name for part in parts_for(["review"])]
-
-    assert names == ["review", "review_worker", "review_relay", "review_notifier"]
+    assert [part.name for part in parts_for(["review"])] == [
+        "review",
+        "review_worker",
+        "review_relay",
+        "review_notifier",
+        "review_console",
+    ]
 
 
 def test_an_unknown_room_is_named_with_those_that_exist():

@@ -9,7 +9,7 @@ import pytest
 
 from services.commands.provision import provision
 from services.core.config import HouseSettings
-from services.core.store import policies, tenants
+from services.core.store import policies, staff, tenants
 
 
 @pytest.fixture
@@ -36,6 +36,18 @@ async def test_secrets_are_for_their_owner_alone(house):
     assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
     folders = [house.home / "tls", house.home / "keys", *filter(Path.is_dir, (house.home / "keys").iterdir())]
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
+
+
+async def test_a_first_person_is_invited_to_the_console(house, db):
+    lines = await provision(house)
+    path = house.home / "console.txt"
+    link = path.read_text().strip()
+    async with db.transaction() as connection:
+        found = await staff.invitation(connection, link.rpartition("/")[2])
+    assert found is not None
+    assert found.name == "demo"
+    assert (path.stat().st_mode & 0o777, link.startswith("http://127.0.0.1:")) == (0o600, True)
+    assert any(str(path) in line for line in lines)
 
 
 async def test_the_profile_opens_the_door(house, db):

@@ -1,0 +1,1 @@
+"""The analysts' console: pages for people who review, over HTTP."""
