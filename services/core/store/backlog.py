@@ -12,6 +12,25 @@ from services.core.store.database import Connection
 
 MOST_COUNTED = 1000
 
+_OF_QUEUES = """
+WITH held AS (
+    SELECT queue, count(*) AS in_hand FROM (
+        SELECT queue FROM review_items WHERE state = 'claimed' AND claim_expires_at > now()
+        AND golden IS NULL AND sealed = ANY(%(sealed)s) LIMIT %(most)s
+    ) AS bounded GROUP BY queue
+)
+SELECT wanted.queue, counted.*, coalesce(in_hand, 0) AS in_hand
+FROM unnest(%(queues)s::text[]) WITH ORDINALITY AS wanted (queue, place) CROSS JOIN LATERAL (
+    SELECT count(*) AS cases, min(created_at) AS oldest, min(due_at) AS next_due,
+        count(*) FILTER (WHERE due_at < now()) AS overdue
+    FROM (
+        SELECT created_at, due_at FROM review_items WHERE state = 'queued' AND leader IS NULL
+        AND review_items.queue = wanted.queue AND golden IS NULL AND sealed = ANY(%(sealed)s)
+        ORDER BY turn_at, item_id LIMIT %(most)s
+    ) AS first
+) AS counted LEFT JOIN held ON held.queue = wanted.queue ORDER BY place
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
@@ -34,24 +53,7 @@ async def of_queues(conn: Connection, queues: Sequence[str], sealed: Collection[
     """
     async with conn.cursor(row_factory=class_row(Backlog)) as cursor:
         await cursor.execute(
-            """
-            WITH held AS (
-                SELECT queue, count(*) AS in_hand FROM (
-                    SELECT queue FROM review_items WHERE state = 'claimed' AND claim_expires_at > now()
-                    AND golden IS NULL AND sealed = ANY(%(sealed)s) LIMIT %(most)s
-                ) AS bounded GROUP BY queue
-            )
-            SELECT wanted.queue, counted.*, coalesce(in_hand, 0) AS in_hand
-            FROM unnest(%(queues)s::text[]) WITH ORDINALITY AS wanted (queue, place), LATERAL (
-                SELECT count(*) AS cases, min(created_at) AS oldest, min(due_at) AS next_due,
-                    count(*) FILTER (WHERE due_at < now()) AS overdue
-                FROM (
-                    SELECT created_at, due_at FROM review_items WHERE state = 'queued' AND leader IS NULL
-                    AND review_items.queue = wanted.queue AND golden IS NULL AND sealed = ANY(%(sealed)s)
-                    ORDER BY turn_at, item_id LIMIT %(most)s
-                ) AS first
-            ) AS counted LEFT JOIN held ON held.queue = wanted.queue ORDER BY place
-            """,
+            _OF_QUEUES,
             {"queues": list(queues), "sealed": list(sealed), "most": MOST_COUNTED},
         )
         return await cursor.fetchall()

@@ -45,10 +45,7 @@ async def show_trail(call: Call) -> Response:
 
 def told(detail: Mapping[str, Any]) -> str:
     """An event's particulars in one line."""
-    return "; ".join(
-        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in detail.items()
-    )
+    return "; ".join(f"{name}: {_words(value)}" for name, value in detail.items())
 
 
 async def open_item(call: Call) -> Response:
@@ -92,6 +89,12 @@ async def _verify(call: Call) -> Verified:
                 if len(flaws) > MOST_FLAWS:
                     break
         return Verified(await audit.head(conn), tuple(flaws))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 PAGES = (
