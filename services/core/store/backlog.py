@@ -6,29 +6,27 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
-
 from services.core.store.database import Connection
 
 MOST_COUNTED = 1000
 
-_OF_QUEUES = """
-WITH held AS (
-    SELECT queue, count(*) AS in_hand FROM (
-        SELECT queue FROM review_items WHERE state = 'claimed' AND claim_expires_at > now()
-        AND golden IS NULL AND sealed = ANY(%(sealed)s) LIMIT %(most)s
-    ) AS bounded GROUP BY queue
-)
-SELECT wanted.queue, counted.*, coalesce(in_hand, 0) AS in_hand
-FROM unnest(%(queues)s::text[]) WITH ORDINALITY AS wanted (queue, place) CROSS JOIN LATERAL (
-    SELECT count(*) AS cases, min(created_at) AS oldest, min(due_at) AS next_due,
-        count(*) FILTER (WHERE due_at < now()) AS overdue
-    FROM (
-        SELECT created_at, due_at FROM review_items WHERE state = 'queued' AND leader IS NULL
-        AND review_items.queue = wanted.queue AND golden IS NULL AND sealed = ANY(%(sealed)s)
-        ORDER BY turn_at, item_id LIMIT %(most)s
-    ) AS first
-) AS counted LEFT JOIN held ON held.queue = wanted.queue ORDER BY place
+# A range of one name, sorted by it, so that only the queues' own index gives the order: asked by "=", Postgres may look
+# for an empty queue among all items in the order of their turn.
+_HEAD = """
+SELECT count(*), min(created_at), min(due_at), count(*) FILTER (WHERE due_at < now()) FROM (
+    SELECT created_at, due_at FROM review_items WHERE state = 'queued' AND leader IS NULL
+    AND queue >= %(queue)s AND queue <= %(queue)s AND golden IS NULL AND sealed = ANY(%(sealed)s)
+    ORDER BY queue, turn_at, item_id LIMIT %(most)s
+) AS first
+"""
+_IN_HAND = """
+SELECT queue, count(*) FROM (
+    SELECT queue FROM review_items WHERE state = 'claimed' AND claim_expires_at > now()
+    AND golden IS NULL AND sealed = ANY(%(sealed)s) LIMIT %(most)s
+) AS first GROUP BY queue
+"""
+_UNROUTED = """
+SELECT count(*) FROM (SELECT FROM review_items WHERE state = 'pending' AND sealed = ANY(%(sealed)s) LIMIT %(most)s)
 """
 
 
@@ -48,23 +46,22 @@ class Backlog:
 
 
 async def of_queues(conn: Connection, queues: Sequence[str], sealed: Collection[bool]) -> list[Backlog]:
-    """These queues in this order, empty ones too; `sealed` says which of both kinds of cases. Copies of known cases
-    do not count.
+    """These queues in this order, empty ones too; `sealed` says which of both kinds of cases.
+
+    Copies of known cases do not count.
     """
-    async with conn.cursor(row_factory=class_row(Backlog)) as cursor:
-        await cursor.execute(
-            _OF_QUEUES,
-            {"queues": list(queues), "sealed": list(sealed), "most": MOST_COUNTED},
-        )
-        return await cursor.fetchall()
+    bounds = {"sealed": list(sealed), "most": MOST_COUNTED}
+    held: dict[str, int] = dict(await (await conn.execute(_IN_HAND, bounds)).fetchall())
+    found = []
+    for queue in queues:
+        # Planned for this very queue each time: a plan for any would go by the average.
+        row = await (await conn.execute(_HEAD, {**bounds, "queue": queue}, prepare=False)).fetchone()
+        assert row is not None, "a count has a row"
+        found.append(Backlog(queue, *row, held.get(queue, 0)))
+    return found
 
 
 async def unrouted(conn: Connection, sealed: Collection[bool]) -> int:
     """How many cases nobody has put into a queue yet, counted up to 1,000."""
-    cursor = await conn.execute(
-        "SELECT count(*) FROM ("
-        " SELECT FROM review_items WHERE state = 'pending' AND sealed = ANY(%s) LIMIT %s) AS first",
-        [list(sealed), MOST_COUNTED],
-    )
-    row = await cursor.fetchone()
+    row = await (await conn.execute(_UNROUTED, {"sealed": list(sealed), "most": MOST_COUNTED})).fetchone()
     return int(row[0]) if row else 0

@@ -14,7 +14,7 @@ from services.core import telemetry
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
-PATIENCE_SECONDS = 0.1  # so that a small house sees its result at once
+PATIENCE_SECONDS = 0.05  # so that a small house sees its result at once
 
 log = structlog.get_logger()
 
@@ -48,9 +48,10 @@ class Kept:
 
     async def last(self, name: str) -> Result[Any]:
         """What is known now; work that has just begun is given a moment."""
-        running = self._running.get(name)
-        if running is not None:
-            await asyncio.wait([running], timeout=PATIENCE_SECONDS)
+        running, result = self._running.get(name), self._results.get(name, Result())
+        if running is not None and result.since is not None:
+            gone_on = (datetime.now(UTC) - result.since).total_seconds()
+            await asyncio.wait([running], timeout=max(PATIENCE_SECONDS - gone_on, 0))
         return self._results.get(name, Result())
 
     async def fresh(self, name: str, work: Work[T], age: timedelta) -> Result[T]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
+from itertools import islice
 from typing import Literal
 
 from services.core.policy.categories import CATEGORIES, STAGES
@@ -71,7 +72,7 @@ def difference(before: str, after: str) -> list[Line]:
     """What two texts differ in, line by line with three around each change; empty where they are the same."""
     kinds: Mapping[str, Kind] = {"+": "added", "-": "removed", "@": "place"}
     lines = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
-    return [Line(kinds.get(line[:1], "same"), line) for line in lines if line not in ("--- ", "+++ ")]
+    return [Line(kinds.get(line[:1], "same"), line) for line in islice(lines, 2, None)]  # without the files' names
 
 
 def words(value: object) -> str:

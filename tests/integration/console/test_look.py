@@ -133,7 +133,8 @@ async def a_week_of_work(running, open_case) -> None:
         )
         await conn.execute(
             "INSERT INTO review_rounds (item_id, round, analyst, resolution, comment, seconds, batch)"
-            " SELECT item_id, 2, 'analyst/dora', CASE WHEN seconds > 70 THEN 'uphold' ELSE resolution END, '', 31, gen_random_uuid() FROM review_rounds LIMIT 6"
+            " SELECT item_id, 2, 'analyst/dora', CASE WHEN seconds > 30 THEN resolution WHEN resolution = 'uphold'"
+            " THEN 'release' ELSE 'uphold' END, '', 31, gen_random_uuid() FROM review_rounds LIMIT 6"
         )
         await conn.execute(
             "INSERT INTO threshold_reports (week, policy, rows) VALUES ('2026-11-23', 'p', %s)",
