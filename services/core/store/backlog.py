@@ -57,7 +57,8 @@ async def of_queues(conn: Connection, queues: Sequence[str], sealed: Collection[
         # Planned for this very queue each time: a plan for any would go by the average.
         row = await (await conn.execute(_HEAD, {**bounds, "queue": queue}, prepare=False)).fetchone()
         assert row is not None, "a count has a row"
-        found.append(Backlog(queue, *row, held.get(queue, 0)))
+        cases, oldest, next_due, overdue = row
+        found.append(Backlog(queue, cases, oldest, next_due, overdue, held.get(queue, 0)))
     return found
 
 
