@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from uuid import UUID
 
 from portcullis.v1 import checks_pb2 as pb
@@ -25,9 +25,14 @@ def public(check: pb.Check) -> pb.Check:
     return shown
 
 
-def last_events(journey: Journey, items: Mapping[int, UUID]) -> list[api.Event]:
-    """The events that end the stream; `items` maps a stop's place in the journey to its review item."""
-    closed = [_closed(stop, items.get(place)) for place, stop in enumerate(journey.stops) if not stop.open]
+def last_events(journey: Journey, items: Mapping[int, UUID], seals: Set[str]) -> list[api.Event]:
+    """The events that end the stream; `items` maps a stop's place in the journey to its review item.
+
+    A request in which one of the categories `seals` was found cannot be appealed.
+    """
+    reasons = (reason for stop in journey.stops for reason in stop.check.reasons)
+    appealable = not any(reason.category in seals for reason in reasons)
+    closed = [_closed(stop, items.get(place), appealable) for place, stop in enumerate(journey.stops) if not stop.open]
     if not journey.open:
         return closed
     images = [api.Event(image=image) for image in sorted(journey.releases, key=lambda image: image.index)]
@@ -39,9 +44,11 @@ def last_events(journey: Journey, items: Mapping[int, UUID]) -> list[api.Event]:
     return [*images, *closed, api.Event(done=done)]
 
 
-def _closed(stop: Stop, item: UUID | None) -> api.Event:
+def _closed(stop: Stop, item: UUID | None, appealable: bool) -> api.Event:
     reasons: Sequence[pb.Reason] = stop.check.reasons
     if stop.held:
         return api.Event(held=api.Held(review_item_id=str(item), stage=stop.stage, reasons=reasons, index=stop.index))
-    refused = api.Refused(stage=stop.stage, verdict=pb.VERDICT_BLOCK, reasons=reasons, index=stop.index)
+    refused = api.Refused(
+        stage=stop.stage, verdict=pb.VERDICT_BLOCK, reasons=reasons, index=stop.index, appealable=appealable
+    )
     return api.Event(refused=refused)

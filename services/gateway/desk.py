@@ -20,7 +20,18 @@ from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthen
 from services.core.evidence import Blob, EvidenceStore
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
-from services.core.store import accounts, decisions, evidence_rows, images, requests, review_items, stops, tenants
+from services.core.store import (
+    accounts,
+    appeals,
+    decisions,
+    evidence_rows,
+    images,
+    requests,
+    review_items,
+    stops,
+    tenants,
+)
+from services.core.store.appeals import Appeal
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.images import RegisteredImage
@@ -63,11 +74,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A decision as it stands in the books."""
+    """A decision as it stands in the books, with its appeal, if there is one."""
 
     decision: Decision
     items: Sequence[UUID]
     images: Sequence[RegisteredImage]
+    appeal: Appeal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +111,9 @@ class Desk:
     async def admit(self, tenant: str, account: str, request_id: UUID, content: bytes) -> Case | Replay:
         """Opens a case for this request, or returns what it was answered before.
 
-        `content` is everything that decides the answer. Raises FailedPrecondition for a suspended account, Aborted
-        while the same request runs, AlreadyExists where the id was used for other content.
+        `content` is everything that decides the answer. Raises FailedPrecondition for a suspended account and where a
+        picture of the answer was withdrawn since, Aborted while the same request runs, AlreadyExists where the id was
+        used for other content.
         """
         async with self._database.transaction() as conn:
             known = await accounts.get_or_create(conn, tenant, account)
@@ -108,6 +121,8 @@ class Desk:
                 until = known.standing_until.isoformat(timespec="minutes") if known.standing_until else "further notice"
                 raise FailedPrecondition(f"this account is suspended until {until}", reason="ACCOUNT_SUSPENDED")
             begun = await requests.begin(conn, tenant, request_id, sha256(content).digest(), uuid4())
+            if isinstance(begun, requests.Answered) and await images.any_withdrawn(conn, tenant, begun.decision_id):
+                raise FailedPrecondition("a picture of this answer was withdrawn", reason="IMAGE_WITHDRAWN")
         match begun:
             case requests.Running():
                 raise Aborted(
@@ -151,7 +166,13 @@ class Desk:
                 decision,
                 await review_items.of_decision(conn, decision_id),
                 await images.by_decision(conn, tenant, decision_id),
+                await appeals.of_decision(conn, tenant, decision_id),
             )
+
+    @property
+    def seals(self) -> frozenset[str]:
+        """The categories whose refusals cannot be appealed, for their cases exist for the sealed role alone."""
+        return self._policy.current.document.review.seals
 
     async def ready(self) -> None:
         """Raises Unavailable while Postgres does not answer or has not confirmed the policy."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from celery import Celery
 
 from services.core.config import HouseSettings
-from services.core.store.outbox import ROUTE_ITEM, SETTLE_ITEM
+from services.core.store.outbox import ROUTE_ITEM, SETTLE_ITEM, WITHDRAW_IMAGE
 from services.review import broker
 from services.review.settings import ReviewSettings
 from services.review.tasks import make_route_item, make_settle_item
+from services.review.withdrawing import make_withdraw_image
 
 QUEUE = "portcullis_review"
 
@@ -41,4 +42,5 @@ def make_app(house: HouseSettings, settings: ReviewSettings, *, listens: bool) -
     )
     app.task(name=ROUTE_ITEM)(make_route_item(dsn))
     app.task(name=SETTLE_ITEM)(make_settle_item(dsn))
+    app.task(name=WITHDRAW_IMAGE)(make_withdraw_image(house))
     return app

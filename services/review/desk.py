@@ -13,7 +13,7 @@ import structlog
 from services.core.errors import NotFound, PortcullisError
 from services.core.evidence import EvidenceStore
 from services.core.staff import Analyst
-from services.core.store import claims, review_events, review_items
+from services.core.store import claims, reports, review_events, review_items
 from services.core.store.claims import Claim
 from services.core.store.database import Connection, Database
 from services.core.store.review_items import Place, Resolution, ReviewItem, State
@@ -25,12 +25,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a case is about, in plain; never in a repr. Parts that it does not have are empty."""
+    """What a case is about, in plain; never in a repr. Parts that it does not have are empty.
+
+    `statements` are what those say who report or appeal, oldest first.
+    """
 
     prompt: bytes = field(default=b"", repr=False)
     negative_prompt: bytes = field(default=b"", repr=False)
     image: bytes = field(default=b"", repr=False)
     mask: bytes = field(default=b"", repr=False)
+    statements: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,18 @@ class ReviewDesk:
             except PortcullisError as error:
                 unreadable.append(part)
                 log.error("evidence cannot be read", item=str(item.item_id), part=part, reason=error.reason)
-        detail = {"shown": ",".join(shown), "unreadable": ",".join(unreadable)}
+        said = await self._statements(conn, item)
+        detail = {"shown": ",".join(shown), "unreadable": ",".join(unreadable), "statements": str(len(said))}
         await review_events.append(conn, item.item_id, "viewed", analyst.identity, **detail)
-        return Content(**shown)
+        return Content(**shown, statements=said)
+
+    async def _statements(self, conn: Connection, item: ReviewItem) -> tuple[bytes, ...]:
+        if item.kind not in ("report", "appeal"):
+            return ()
+        said: list[bytes] = []
+        for blob_id in await reports.statements(conn, item.item_id):
+            try:
+                said.append(await asyncio.to_thread(self._evidence.get, blob_id))
+            except PortcullisError as error:
+                log.error("evidence cannot be read", item=str(item.item_id), part="statement", reason=error.reason)
+        return tuple(said)

@@ -12,5 +12,6 @@ def route(item: ReviewItem, rules: ReviewRules) -> Routing:
     """Sealed cases apart; for the others the first route of the policy that fits."""
     name, priority = (SEALED_QUEUE, 0) if item.sealed else ("default", 3 if item.held else 6)
     queue = rules.queues[name]
+    priority = max(0, priority - item.urgency)
     turn_at = item.created_at + priority * timedelta(hours=queue.ageing_hours)
     return Routing(name, priority, item.created_at + timedelta(hours=queue.due_hours), turn_at)

@@ -57,6 +57,14 @@ async def get_or_create(conn: Connection, tenant: str, account: str) -> Account:
     return made
 
 
+async def reinstate(conn: Connection, tenant: str, account: str) -> None:
+    """Ends a suspension."""
+    await conn.execute(
+        "UPDATE accounts SET standing = 'good', standing_until = NULL WHERE tenant = %s AND account = %s",
+        [tenant, account],
+    )
+
+
 async def set_tier(conn: Connection, tenant: str, account: str, tier: Tier) -> None:
     """Moves a known account to another tier."""
     await conn.execute("UPDATE accounts SET tier = %s WHERE tenant = %s AND account = %s", [tier, tenant, account])

@@ -33,7 +33,7 @@ async def claim(conn: Connection, item_id: UUID, analyst: Analyst, lease_seconds
     """Takes one item; taking one's own again, after a lost answer, makes the first token void.
 
     Raises NotFound where it does not exist for this analyst, Aborted where another holds it, FailedPrecondition where
-    it is decided or not in a queue yet.
+    it is decided, not in a queue yet, or judged by this analyst before.
     """
     cursor = await conn.execute(
         "SELECT state, claimed_by = %s OR claim_expires_at < now() FROM review_items"
@@ -50,7 +50,16 @@ async def claim(conn: Connection, item_id: UUID, analyst: Analyst, lease_seconds
         raise _decided()
     if state == "pending":
         raise FailedPrecondition("this item is on its way to a queue; try again in a moment", reason="ITEM_PENDING")
+    if await _barred(conn, item_id, analyst):
+        raise FailedPrecondition("you have judged this case before; it is for another person", reason="ITEM_JUDGED")
     return await _take(conn, item_id, analyst, lease_seconds)
+
+
+async def _barred(conn: Connection, item_id: UUID, analyst: Analyst) -> bool:
+    cursor = await conn.execute(
+        "SELECT FROM review_barred WHERE item_id = %s AND analyst = %s AND judged", [item_id, analyst.identity]
+    )
+    return await cursor.fetchone() is not None
 
 
 async def claim_next(conn: Connection, queue: str | None, analyst: Analyst, lease_seconds: float) -> Claim | None:
@@ -58,8 +67,10 @@ async def claim_next(conn: Connection, queue: str | None, analyst: Analyst, leas
     cursor = await conn.execute(
         "SELECT item_id FROM review_items WHERE state = 'queued' AND sealed = ANY(%(sealed)s)"
         " AND (%(queue)s::text IS NULL OR queue = %(queue)s)"
-        " AND leader IS NULL ORDER BY turn_at, item_id LIMIT 1 FOR UPDATE SKIP LOCKED",
-        {"sealed": analyst.sees(), "queue": queue},
+        " AND NOT EXISTS (SELECT FROM review_barred barred"
+        " WHERE barred.item_id = review_items.item_id AND barred.analyst = %(who)s)"
+        " AND leader IS NULL ORDER BY turn_at, item_id LIMIT 1 FOR UPDATE OF review_items SKIP LOCKED",
+        {"sealed": analyst.sees(), "queue": queue, "who": analyst.identity},
     )
     row = await cursor.fetchone()
     return await _take(conn, row[0], analyst, lease_seconds) if row is not None else None
