@@ -21,12 +21,14 @@ from portcullis.v1 import (
     image_filter_pb2,
     provenance_pb2,
 )
-from services.core.errors import Unavailable
+from services.core.errors import FailedPrecondition, Unavailable
 from services.core.verdicts import Verdict
 from services.gateway import answer
+from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Case, Desk, Outcome
-from services.gateway.journey import Journey
+from services.gateway.journey import Journey, check_both
 from services.gateway.order import Order
+from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
 
@@ -47,6 +49,7 @@ class ScriptedRooms:
         self.rendering: generator_pb2.GenerateRequest | None = None
         self.outputs: dict[int, pb.Check] = {}
         self.rendered = 4
+        self.withdrawn = False
 
     async def check_prompt(self, subject: pb.Subject, prompt: str, negative_prompt: str) -> pb.Check:
         self.asked.append("prompt")
@@ -84,7 +87,8 @@ class ScriptedRooms:
 
     async def inspect(self, subject: pb.Subject, image: bytes) -> provenance_pb2.Inspection:
         self.asked.append("inspect")
-        return provenance_pb2.Inspection(provenance=provenance_pb2.Provenance(image_id="parent"))
+        parent = provenance_pb2.Provenance(image_id="parent")
+        return provenance_pb2.Inspection(provenance=parent, withdrawn=self.withdrawn)
 
 
 def journey(rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATION_CREATE) -> Journey:
@@ -193,6 +197,37 @@ def test_a_platform_never_sees_a_clearance() -> None:
     assert answer.public(ALLOW).clearance == ""
 
 
+@pytest.mark.parametrize("operation", [pb.OPERATION_EDIT, pb.OPERATION_VARIATION])
+async def test_nothing_is_made_of_a_picture_that_was_withdrawn(operation: pb.Operation.ValueType) -> None:
+    rooms = ScriptedRooms()
+    rooms.withdrawn = True
+
+    with pytest.raises(FailedPrecondition) as caught:
+        await travelled(journey(rooms, operation))
+
+    assert caught.value.reason == "IMAGE_WITHDRAWN"
+    assert "generate" not in rooms.asked
+
+
+async def test_advice_on_a_pair_refuses_a_picture_that_was_withdrawn() -> None:
+    rooms = ScriptedRooms()
+    rooms.withdrawn = True
+
+    with pytest.raises(FailedPrecondition) as caught:
+        await check_both(cast("Rooms", rooms), pb.Subject(tenant="acme"), "a cat", "", b"upload", b"mask")
+
+    assert caught.value.reason == "IMAGE_WITHDRAWN"
+
+
+@pytest.mark.parametrize(("category", "appealable"), [("hate", True), ("sexual.minors", False)])
+async def test_a_refusal_says_whether_it_can_be_appealed(category: str, appealable: bool) -> None:
+    check = pb.Check(verdict=pb.VERDICT_BLOCK, reasons=[pb.Reason(category=category, verdict=pb.VERDICT_BLOCK)])
+
+    (event,) = await travelled(journey(ScriptedRooms(prompt=check)))
+
+    assert event.refused.appealable == appealable
+
+
 def test_nothing_checked_opens_nothing() -> None:
     assert not journey(ScriptedRooms()).open
 
@@ -222,6 +257,8 @@ async def test_a_refused_request_has_no_spurious_outputs() -> None:
 class Books:
     """Writes nothing down; the edge of a unit test."""
 
+    seals = frozenset({"sexual.minors"})
+
     def __init__(self, lost: bool = False) -> None:
         self.lost = lost
 
@@ -237,7 +274,9 @@ async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
     """How many spurious outputs of `hate` a request with one adds to the metric."""
     rooms = ScriptedRooms()
     rooms.outputs = {1: BLOCK}
-    door = GatewayServicer(cast("Rooms", rooms), cast("Desk", books))
+    door = GatewayServicer(
+        cast("Rooms", rooms), cast("Desk", books), cast("ReportDesk", None), cast("AppealDesk", None)
+    )
     case = Case(pb.Subject(tenant="acme"), UUID(int=1), UUID(int=2), 1)
 
     async def admit(_request: object) -> Case:
