@@ -16,7 +16,11 @@ from services.core.store import tenants
 from services.core.store.database import Database
 
 # A filter that hangs is given up sooner than by default, so that the tests of it are not slow.
-SETTINGS = {"PORTCULLIS_GATEWAY_CHECK_SECONDS": "8", "PORTCULLIS_DRAIN_SECONDS": "5"}
+SETTINGS = {
+    "PORTCULLIS_GATEWAY_CHECK_SECONDS": "8",
+    "PORTCULLIS_DRAIN_SECONDS": "5",
+    "PORTCULLIS_REVIEW_UNDO_SECONDS": "1",
+}
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from uuid import UUID, uuid4
 import grpc
 import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from portcullis import AsyncClient, PortcullisError, Profile
 from portcullis.v1 import checks_pb2 as pb
@@ -29,6 +31,7 @@ from portcullis.v1 import (
     review_pb2,
     review_pb2_grpc,
 )
+from services.commands import images as images_command
 from services.commands.provision import provision
 from services.core.clearance import Claim, ClearanceSigner
 from services.core.config import HouseSettings
@@ -37,7 +40,7 @@ from services.core.imaging import encode, sanitise
 from services.core.rpc import server as servers
 from services.core.rpc import tls
 from services.core.rpc.channel import connect
-from services.core.store import decisions, evidence_rows, images, outbox, stops, tenants
+from services.core.store import audit, decisions, evidence_rows, images, outbox, stops, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.stops import Stop
@@ -152,14 +155,17 @@ class House:
             await route_pending(self.settings.database(), item_id)
         return ids
 
-    async def decide(self, identity: str, item_id: UUID, resolution: review_pb2.Resolution.ValueType) -> None:
-        """What an analyst does, and then the worker."""
-        async with self.as_(identity) as desk:
-            claimed = await desk.ClaimItem(review_pb2.ClaimItemRequest(item_id=str(item_id)), timeout=10)
-            request = review_pb2.DecideItemRequest(
-                item_id=str(item_id), claim_token=claimed.claim_token, resolution=resolution
-            )
-            await desk.DecideItem(request, timeout=10)
+    async def decide(self, item_id: UUID, resolution: review_pb2.Resolution.ValueType) -> None:
+        """What one person does, and another where a second look is due, and then the worker."""
+        state = review_pb2.ITEM_STATE_QUEUED
+        people = iter(("senior/bob", "senior/cora"))
+        while state != review_pb2.ITEM_STATE_DECIDED:
+            async with self.as_(next(people)) as desk:
+                claimed = await desk.ClaimItem(review_pb2.ClaimItemRequest(item_id=str(item_id)), timeout=10)
+                request = review_pb2.DecideItemRequest(
+                    item_id=str(item_id), claim_token=claimed.claim_token, resolution=resolution
+                )
+                state = (await desk.DecideItem(request, timeout=10)).item.state
         assert await settle_decided(self.settings.database(), item_id)
 
 
@@ -215,7 +221,7 @@ async def test_an_upheld_report_withdraws_the_picture_and_whatever_kept_it(house
     reported = await house.client.report_image(file, reporter="a@b", category="violence", statement=HTML)
     (item_id,) = await house.items("report")
 
-    await house.decide("analyst/ann", item_id, review_pb2.RESOLUTION_UPHOLD)
+    await house.decide(item_id, review_pb2.RESOLUTION_UPHOLD)
     assert await withdraw_waiting(house.settings, image_id)
 
     decision = await house.client.get_decision(str(decision_id))
@@ -414,13 +420,9 @@ async def test_a_refused_prompt_is_appealed_and_granted(house: House) -> None:
     opened = await house.client.appeal_decision(str(decision_id), account="user-1", statement=HTML)
 
     (item_id,) = await house.items("appeal")
-    async with house.as_("analyst/bob") as desk:
+    async with house.as_("senior/bob") as desk:
         claimed = await desk.ClaimItem(review_pb2.ClaimItemRequest(item_id=str(item_id)), timeout=10)
-        request = review_pb2.DecideItemRequest(
-            item_id=str(item_id), claim_token=claimed.claim_token, resolution=review_pb2.RESOLUTION_RELEASE
-        )
-        await desk.DecideItem(request, timeout=10)
-    await settle_decided(house.settings.database(), item_id)
+    await house.decide(item_id, review_pb2.RESOLUTION_RELEASE)
     granted = (await house.client.get_decision(str(decision_id))).appeal
     assert (claimed.content.prompt, list(claimed.content.statements)) == ("the words that were refused", [HTML])
     assert (opened.state, granted.state) == (api.APPEAL_STATE_OPEN, api.APPEAL_STATE_GRANTED)
@@ -460,7 +462,32 @@ async def test_a_suspended_account_can_appeal_though_it_can_do_nothing_else(hous
     await house.client.appeal_decision(account="user-1", statement="It was my brother.")
 
     (item_id,) = await house.items("appeal")
-    await house.decide("senior/bob", item_id, review_pb2.RESOLUTION_RELEASE)
+    await house.decide(item_id, review_pb2.RESOLUTION_RELEASE)
     async with house.db.transaction() as conn:
         standing = await conn.execute("SELECT standing FROM accounts")
         assert await standing.fetchall() == [("good",)]
+
+
+async def test_an_operator_withdraws_and_restores_and_both_are_recorded(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, image_id, _ = await house.release()
+    monkeypatch.setenv("PORTCULLIS_HOME", str(house.settings.home))
+    monkeypatch.setenv("PORTCULLIS_DSN", house.settings.database())
+    monkeypatch.setenv("PORTCULLIS_PORT_BASE", str(house.settings.port_base))
+
+    async def run(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, images_command.app, arguments)
+
+    gone = await run("withdraw", str(image_id), "--reason", "order of the court")
+    withdrawn = (await house.client.inspect_image(file)).withdrawn
+    back = await run("restore", str(image_id), "--reason", "order lifted")
+    unknown = await run("withdraw", str(uuid4()), "--reason", "order of the court")
+    nameless = await run("withdraw", HTML, "--reason", "order of the court")
+
+    async with house.db.transaction() as conn:
+        recorded = {(event.action, event.subject) for event in await audit.latest(conn, 10)}
+    assert (gone.exit_code, withdrawn, back.exit_code) == (0, True, 0)
+    assert not (await house.client.inspect_image(file)).withdrawn
+    assert {("image.withdraw", str(image_id)), ("image.restore", str(image_id))} <= recorded
+    assert (unknown.exception.code, nameless.exception.code) == ("NOT_FOUND", "INVALID_ARGUMENT")
