@@ -113,12 +113,12 @@ class AppealDesk:
             raise NotFound("this account has no such decision", reason="DECISION_UNKNOWN")
         if await appeals.of_decision(conn, tenant, decision_id):
             raise appeals.appealed_before()
-        refused = await appeals.refused(conn, tenant, decision_id)
-        if not refused or any(reason.category in self._document.review.seals for reason in decision.reasons):
-            raise FailedPrecondition("nothing was refused here that can be appealed", reason="NOTHING_TO_APPEAL")
         days = self._document.complaints.appeal_days
         if decision.created_at is None or decision.created_at + timedelta(days=days) < datetime.now(UTC):
             raise FailedPrecondition(f"one may appeal for {days:g} days", reason="APPEAL_TOO_LATE")
+        refused = await appeals.refused(conn, tenant, decision_id)
+        if not refused or any(reason.category in self._document.review.seals for reason in decision.reasons):
+            raise FailedPrecondition("nothing was refused here that can be appealed", reason="NOTHING_TO_APPEAL")
         known = await accounts.get(conn, tenant, account)
         item = _item(appeal_id, refused, known.tier if known else "new")
         parts = (item.prompt, item.negative_prompt, item.image, item.mask)

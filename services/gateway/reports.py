@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1 import provenance_pb2
-from services.core.errors import Exhausted
+from services.core.errors import Exhausted, Unavailable
 from services.core.evidence import Blob, EvidenceStore
 from services.core.policy.notice_rules import fill
 from services.core.policy.schema import PolicyDocument
@@ -136,7 +136,8 @@ class ReportDesk:
             image = await images.registered(conn, image_id)
             assert image is not None, "the registry forgets nothing"
             decision = await decisions.get(conn, image.tenant, image.decision_id)
-            assert decision is not None, "what was released has a decision"
+            if decision is None:  # its gateway died between marking and recording, or is about to record
+                raise Unavailable("the picture's decision is not recorded (yet)", reason="DECISION_NOT_RECORDED")
             known = await accounts.get(conn, image.tenant, decision.account)
         return _Accused(image, decision.account, known.tier if known else "new")
 

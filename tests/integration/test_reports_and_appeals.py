@@ -305,14 +305,16 @@ async def test_who_complained_in_bad_faith_is_answered_and_opens_no_case_until_a
 
 
 async def test_a_report_about_minors_is_for_the_sealed_role_and_tells_nobody_else(house: House) -> None:
-    file, _, _ = await house.release()
+    file, _, decision_id = await house.release()
     await house.client.report_image(file, reporter="ann")
 
     sealed = await house.client.report_image(file, reporter="bob", category="sexual.minors")
 
     (first, second) = await house.items("report")
     plain = await house.client.report_image(file, reporter="carl")
+    decision = await house.client.get_decision(str(decision_id))
     assert sealed.notice == plain.notice
+    assert list(decision.review_item_ids) == [str(first)]
     async with house.as_("analyst/ann") as desk:
         listed = await desk.ListItems(review_pb2.ListItemsRequest(), timeout=10)
         assert [item.item_id for item in listed.items] == [str(first)]

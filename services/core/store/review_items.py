@@ -183,9 +183,11 @@ async def get(conn: Connection, item_id: UUID) -> ReviewItem | None:
 
 
 async def of_decision(conn: Connection, decision_id: UUID) -> list[UUID]:
-    """The ids of a decision's items, oldest first."""
+    """The ids of a decision's items, oldest first; of sealed reports nothing is said."""
     cursor = await conn.execute(
-        "SELECT item_id FROM review_items WHERE decision_id = %s ORDER BY created_at, item_id", [decision_id]
+        "SELECT item_id FROM review_items WHERE decision_id = %s AND NOT (sealed AND kind = 'report')"
+        " ORDER BY created_at, item_id",
+        [decision_id],
     )
     return [row[0] for row in await cursor.fetchall()]
 
