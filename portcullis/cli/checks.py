@@ -126,6 +126,8 @@ def decision(
     for image in answer.images:
         gone = ", [bold red]withdrawn[/] since" if image.withdrawn else ""
         out.print(f"  released {image.image_id}, {image.width}×{image.height}, sha256 {image.sha256[:12]}…{gone}")
+    if answer.resumable:
+        out.print(f"  people have released it; go on with: portcullis resume {answer.decision_id} -o out/")
     if answer.HasField("appeal"):
         show_appeal(answer.appeal)
 

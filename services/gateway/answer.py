@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from portcullis.v1 import checks_pb2 as pb
@@ -25,14 +25,10 @@ def public(check: pb.Check) -> pb.Check:
     return shown
 
 
-def last_events(journey: Journey, items: Mapping[int, UUID], seals: Set[str]) -> list[api.Event]:
-    """The events that end the stream; `items` maps a stop's place in the journey to its review item.
-
-    A request in which one of the categories `seals` was found cannot be appealed.
-    """
-    reasons = (reason for stop in journey.stops for reason in stop.check.reasons)
-    appealable = not any(reason.category in seals for reason in reasons)
-    closed = [_closed(stop, items.get(place), appealable) for place, stop in enumerate(journey.stops) if not stop.open]
+def last_events(journey: Journey, items: Mapping[int, UUID]) -> list[api.Event]:
+    """The events that end the stream; `items` maps a stop's place in the journey to its review item."""
+    closed = [_closed(stop, items.get(place)) for place, stop in enumerate(journey.stops) if not stop.open]
+    closed += [_refused(stop, appealable=False) for stop in journey.upheld]
     if not journey.open:
         return closed
     images = [api.Event(image=image) for image in sorted(journey.releases, key=lambda image: image.index)]
@@ -44,11 +40,20 @@ def last_events(journey: Journey, items: Mapping[int, UUID], seals: Set[str]) ->
     return [*images, *closed, api.Event(done=done)]
 
 
-def _closed(stop: Stop, item: UUID | None, appealable: bool) -> api.Event:
-    reasons: Sequence[pb.Reason] = stop.check.reasons
-    if stop.held:
-        return api.Event(held=api.Held(review_item_id=str(item), stage=stop.stage, reasons=reasons, index=stop.index))
+def _closed(stop: Stop, item: UUID | None) -> api.Event:
+    if not stop.held:
+        # A refusal with a case of its own is with people already: it is sealed.
+        return _refused(stop, appealable=stop.check.verdict == pb.VERDICT_BLOCK and item is None)
+    held = api.Held(review_item_id=str(item), stage=stop.stage, reasons=stop.check.reasons, index=stop.index)
+    return api.Event(held=held)
+
+
+def _refused(stop: Stop, *, appealable: bool) -> api.Event:
     refused = api.Refused(
-        stage=stop.stage, verdict=pb.VERDICT_BLOCK, reasons=reasons, index=stop.index, appealable=appealable
+        stage=stop.stage,
+        verdict=pb.VERDICT_BLOCK,
+        reasons=stop.check.reasons,
+        index=stop.index,
+        appealable=appealable,
     )
     return api.Event(refused=refused)

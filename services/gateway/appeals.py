@@ -64,11 +64,8 @@ class AppealDesk:
         """
 
         async def work(appeal_id: UUID) -> Callable[[Connection], Awaitable[Message]]:
-            said = plea.statement.encode()
-            statement = await asyncio.to_thread(self._evidence.put, said) if said else None
-
             async def write(conn: Connection) -> Message:
-                return await self._open(conn, tenant, appeal_id, plea, statement)
+                return await self._open(conn, tenant, appeal_id, plea)
 
             return write
 
@@ -83,12 +80,13 @@ class AppealDesk:
         return self._policy.current.document
 
     async def _open(
-        self, conn: Connection, tenant: str, appeal_id: UUID, plea: Plea, statement: Blob | None
+        self, conn: Connection, tenant: str, appeal_id: UUID, plea: Plea
     ) -> api.AppealDecisionResponse:
         if plea.decision_id:
             subject = await self._refusal(conn, tenant, plea.account, plea.decision_id, appeal_id)
         else:
             subject = await _suspension(conn, tenant, plea.account, appeal_id)
+        statement = await asyncio.to_thread(self._keep, plea.statement, sealed=subject.item.sealed)
         if statement:
             await evidence_rows.record(conn, tenant, "statement", statement, self._evidence_life)
         await review_items.open_items(conn, subject.decision_id, tenant, plea.account, [subject.item])
@@ -104,6 +102,9 @@ class AppealDesk:
         await appeals.add(conn, appeal, subject.decision_id)
         return api.AppealDecisionResponse(appeal=self.told(appeal))
 
+    def _keep(self, statement: str, *, sealed: bool) -> Blob | None:
+        return self._evidence.put(statement.encode(), sealed=sealed) if statement else None
+
     async def _refusal(
         self, conn: Connection, tenant: str, account: str, decision_id: UUID, appeal_id: UUID
     ) -> _Subject:
@@ -116,8 +117,12 @@ class AppealDesk:
         days = self._document.complaints.appeal_days
         if decision.created_at is None or decision.created_at + timedelta(days=days) < datetime.now(UTC):
             raise FailedPrecondition(f"one may appeal for {days:g} days", reason="APPEAL_TOO_LATE")
-        refused = await appeals.refused(conn, tenant, decision_id)
-        if not refused or any(reason.category in self._document.review.seals for reason in decision.reasons):
+        refused = [
+            stop
+            for stop in await appeals.refused(conn, tenant, decision_id)
+            if not any(reason.category in self._document.review.seals for reason in stop.reasons)
+        ]
+        if not refused:
             raise FailedPrecondition("nothing was refused here that can be appealed", reason="NOTHING_TO_APPEAL")
         known = await accounts.get(conn, tenant, account)
         item = _item(appeal_id, refused, known.tier if known else "new")

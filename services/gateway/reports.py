@@ -53,9 +53,12 @@ class _Accused:
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What lies encrypted on the disk before the transaction that names it."""
+class _Find:
+    """What is in a reported picture and what is said of it; both lie encrypted on the disk before a row names them."""
 
+    accused: _Accused
+    reasons: tuple[Reason, ...]
+    sealed: bool
     picture: Blob
     statement: Blob | None
 
@@ -124,10 +127,13 @@ class ReportDesk:
             request_id=str(report.report_id),
         )
         stop = await check_upload(self._rooms, subject, complaint.image, b"")
-        kept = await asyncio.to_thread(self._keep, stop, complaint)
+        reasons = _reasons(stop, complaint.category)
+        sealed = any(reason.category in self._document.review.seals for reason in reasons)
+        picture, said = await asyncio.to_thread(self._keep, stop.image, complaint.statement, sealed=sealed)
+        find = _Find(accused, reasons, sealed, picture, said)
 
         async def write(conn: Connection) -> Message:
-            return await self._write(conn, report, accused, stop, kept, inspection)
+            return await self._write(conn, report, find, inspection)
 
         return write
 
@@ -141,18 +147,12 @@ class ReportDesk:
             known = await accounts.get(conn, image.tenant, decision.account)
         return _Accused(image, decision.account, known.tier if known else "new")
 
-    def _keep(self, stop: Stop, complaint: Complaint) -> _Evidence:
-        statement = self._evidence.put(complaint.statement.encode()) if complaint.statement else None
-        return _Evidence(self._evidence.put(stop.image), statement)
+    def _keep(self, image: bytes, statement: str, *, sealed: bool) -> tuple[Blob, Blob | None]:
+        said = self._evidence.put(statement.encode(), sealed=sealed) if statement else None
+        return self._evidence.put(image, sealed=sealed), said
 
     async def _write(
-        self,
-        conn: Connection,
-        report: NewReport,
-        accused: _Accused,
-        stop: Stop,
-        kept: _Evidence,
-        inspection: provenance_pb2.Inspection,
+        self, conn: Connection, report: NewReport, find: _Find, inspection: provenance_pb2.Inspection
     ) -> api.ReportImageResponse:
         """Writes the report, and the case unless one is open; the picture's row keeps others waiting meanwhile."""
         image = await images.registered(conn, report.image_id)
@@ -162,15 +162,14 @@ class ReportDesk:
         if before := await reports.made_before(conn, report):
             notice = notices.report_kept if before.outcome == "dismissed" else notices.report_received
             return _answer(inspection, notice, before.report_id)
-        if kept.statement:
-            await evidence_rows.record(conn, accused.image.tenant, "statement", kept.statement, self._evidence_life)
-        await reports.add(conn, report, kept.statement.id if kept.statement else None)
-        reasons = _reasons(stop, report.category)
-        sealed = any(reason.category in self._document.review.seals for reason in reasons)
-        if item_id := await reports.open_case(conn, report.image_id, sealed=sealed):
+        if find.statement:
+            tenant = find.accused.image.tenant
+            await evidence_rows.record(conn, tenant, "statement", find.statement, self._evidence_life)
+        await reports.add(conn, report, find.statement.id if find.statement else None)
+        if item_id := await reports.open_case(conn, report.image_id, sealed=find.sealed):
             await self._join(conn, report, item_id)
-        elif sealed or await reports.weight(conn, report.image_id, None) >= self._document.complaints.case_weight:
-            await self._open(conn, report, accused, kept, reasons, sealed=sealed)
+        elif find.sealed or await reports.weight(conn, report.image_id, None) >= self._document.complaints.case_weight:
+            await self._open(conn, report, find)
         return _answer(inspection, notices.report_received, report.report_id)
 
     async def _join(self, conn: Connection, report: NewReport, item_id: UUID) -> None:
@@ -181,35 +180,26 @@ class ReportDesk:
         weight = await reports.weight(conn, report.image_id, item_id)
         await reports.hasten(conn, item_id, reports.urgency(weight), queue.ageing_hours if queue else 0.0)
 
-    async def _open(
-        self,
-        conn: Connection,
-        report: NewReport,
-        accused: _Accused,
-        kept: _Evidence,
-        reasons: tuple[Reason, ...],
-        *,
-        sealed: bool,
-    ) -> None:
+    async def _open(self, conn: Connection, report: NewReport, find: _Find) -> None:
         weight = await reports.weight(conn, report.image_id, None)
         item = NewReviewItem(
             item_id=uuid4(),
             stage="output",
-            verdict=max((reason.verdict for reason in reasons), default=Verdict.REVIEW),
-            reasons=reasons,
+            verdict=max((reason.verdict for reason in find.reasons), default=Verdict.REVIEW),
+            reasons=find.reasons,
             held=False,
-            sealed=sealed,
+            sealed=find.sealed,
             kind="report",
             subject=report.image_id,
-            tier=accused.tier,
-            image=kept.picture.id,
+            tier=find.accused.tier,
+            image=find.picture.id,
             urgency=reports.urgency(weight),
         )
-        image = accused.image
-        await evidence_rows.record(conn, image.tenant, "image", kept.picture, self._evidence_life)
-        await review_items.open_items(conn, image.decision_id, image.tenant, accused.account, [item])
+        image = find.accused.image
+        await evidence_rows.record(conn, image.tenant, "image", find.picture, self._evidence_life)
+        await review_items.open_items(conn, image.decision_id, image.tenant, find.accused.account, [item])
         await reports.join(conn, item.item_id, report.report_id)
-        if not sealed:
+        if not find.sealed:
             await reports.join_waiting(conn, report.image_id, item.item_id)
 
 

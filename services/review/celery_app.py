@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from celery import Celery
 
 from services.core.config import HouseSettings
 from services.core.store.outbox import ROUTE_ITEM, SETTLE_ITEM, WITHDRAW_IMAGE
 from services.review import broker
 from services.review.settings import ReviewSettings
-from services.review.tasks import make_route_item, make_settle_item
-from services.review.withdrawing import make_withdraw_image
+from services.review.tasks import Books, route_pending, settle_decided
+from services.review.withdrawing import withdraw_waiting
 
 QUEUE = "portcullis_review"
 
@@ -40,7 +42,8 @@ def make_app(house: HouseSettings, settings: ReviewSettings, *, listens: bool) -
         worker_hijack_root_logger=False,
         enable_utc=True,
     )
-    app.task(name=ROUTE_ITEM)(make_route_item(dsn))
-    app.task(name=SETTLE_ITEM)(make_settle_item(dsn))
-    app.task(name=WITHDRAW_IMAGE)(make_withdraw_image(house))
+    books = Books(dsn)
+    app.task(name=ROUTE_ITEM)(books.task(ROUTE_ITEM, route_pending))
+    app.task(name=SETTLE_ITEM)(books.task(SETTLE_ITEM, settle_decided))
+    app.task(name=WITHDRAW_IMAGE)(books.task(WITHDRAW_IMAGE, partial(withdraw_waiting, house)))
     return app

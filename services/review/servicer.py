@@ -18,6 +18,7 @@ from services.core.staff import ROLES, Analyst
 from services.core.store.claims import Claim
 from services.core.store.review_items import Kind, Resolution, ReviewItem, State
 from services.review import page_token
+from services.review.clearing import Clearing
 from services.review.desk import Content, ReviewDesk
 
 DEFAULT_PAGE, LARGEST_PAGE = 50, 200
@@ -48,8 +49,9 @@ RESOLUTION_NUMBERS = {resolution: number for number, resolution in RESOLUTIONS.i
 class ReviewServicer(stubs.ReviewServiceServicer):
     """Translates; who calls is known from the certificate."""
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    def __init__(self, desk: ReviewDesk, clearing: Clearing) -> None:
         self._desk = desk
+        self._clearing = clearing
 
     async def ListItems(self, request: pb.ListItemsRequest, context: Context) -> pb.ListItemsResponse:
         """A page of items without their content."""
@@ -125,8 +127,17 @@ class ReviewServicer(stubs.ReviewServiceServicer):
         raise Unavailable("not built yet")
 
     async def ClearDecision(self, request: pb.ClearDecisionRequest, context: Context) -> pb.ClearDecisionResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Clearances for what people released; for the gateway alone."""
+        decision_id = _uuid("decision_id", request.decision_id)
+        cleared = await self._clearing.clear(request.subject.tenant, request.subject.account, decision_id)
+        return pb.ClearDecisionResponse(
+            stops=[
+                pb.ReleasedStop(
+                    stage=convert.STAGE_NUMBERS[one.stop.stage], index=one.stop.output, clearance=one.clearance
+                )
+                for one in cleared
+            ]
+        )
 
 
 def _analyst() -> Analyst:
@@ -135,10 +146,14 @@ def _analyst() -> Analyst:
 
 
 def _item_id(text: str) -> UUID:
+    return _uuid("item_id", text)
+
+
+def _uuid(field: str, text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise InvalidInput("item_id", "must be a UUID") from error
+        raise InvalidInput(field, "must be a UUID") from error
 
 
 def _queue(text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -11,6 +12,7 @@ from services.core import telemetry
 from services.core.evidence import EvidenceStore
 from services.core.store import claims, evidence_rows, outbox, requests, review_items
 from services.core.store.database import MONTHS_AHEAD, Database
+from services.review import weekly
 
 BATCH = 500
 DAY_SECONDS = 24 * 3600
@@ -30,11 +32,12 @@ async def sweep(database: Database, stalled_seconds: float) -> None:
 
 
 async def tidy(database: Database, evidence: EvidenceStore) -> None:
-    """What can: expired rows and evidence, the next months' partitions; raises Unavailable if Postgres is not there."""
+    """What can: what expired, the next partitions, the week's report; raises Unavailable if Postgres is not there."""
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
+        await weekly.keep(conn, datetime.now(UTC))
     expired = 0
     while batch := await _delete_expired(database, evidence):
         expired += batch

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -14,7 +12,7 @@ from services.core.config import HouseSettings
 from services.core.errors import NotFound
 from services.core.rpc.channel import answer, connect
 from services.core.store import outbox
-from services.core.store.database import single_transaction
+from services.core.store.database import Database
 
 IDENTITY = "review"
 DEADLINE_SECONDS = 20.0
@@ -22,32 +20,20 @@ DEADLINE_SECONDS = 20.0
 log = structlog.get_logger()
 
 
-def make_withdraw_image(house: HouseSettings) -> Callable[[str], None]:
-    """The Celery task: idempotent, for it acts only while its message waits, and deletes that when it is done."""
-
-    def withdraw_image(image_id: str) -> None:
-        """Withdraws the picture; an exception leaves the message, and the relay tells it again."""
-        done = asyncio.run(withdraw_waiting(house, UUID(image_id)))
-        log.info("picture withdrawn", image=image_id, changed=done)
-
-    return withdraw_image
-
-
-async def withdraw_waiting(house: HouseSettings, image_id: UUID) -> bool:
-    """Withdraws a picture whose message waits; False where none does (any more).
+async def withdraw_waiting(house: HouseSettings, database: Database, image_id: UUID) -> bool:
+    """Withdraws a picture while its message waits, and deletes that when it is done; False where none waits (any more).
 
     So a message that the broker brings twice does not undo what somebody has decided since. Raises Unavailable where
-    provenance or Postgres is not there.
+    provenance or Postgres is not there; then the relay tells it again.
     """
-    dsn = house.database()
-    async with single_transaction(dsn) as conn:
+    async with database.transaction() as conn:
         if not await outbox.waits(conn, outbox.WITHDRAW_IMAGE, image_id):
             return False
     try:
         await set_withdrawn(house, image_id, withdrawn=True)
     except NotFound:
         log.error("a picture to withdraw is not registered", image=str(image_id))
-    async with single_transaction(dsn) as conn:
+    async with database.transaction() as conn:
         await outbox.done(conn, outbox.WITHDRAW_IMAGE, image_id)
     return True
 

@@ -15,11 +15,11 @@ from portcullis import Client, Profile, ReviewClient
 from services.core.store import tenants
 from services.core.store.database import Database
 
-# A filter that hangs is given up sooner than by default, so that the tests of it are not slow.
+# A filter that hangs is given up, and a decision settles, sooner than by default, so that the tests of it are not slow.
 SETTINGS = {
     "PORTCULLIS_GATEWAY_CHECK_SECONDS": "8",
     "PORTCULLIS_DRAIN_SECONDS": "5",
-    "PORTCULLIS_REVIEW_UNDO_SECONDS": "1",
+    "PORTCULLIS_REVIEW_UNDO_SECONDS": "2",
 }
 
 

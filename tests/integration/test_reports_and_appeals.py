@@ -152,7 +152,7 @@ class House:
             found = await conn.execute("SELECT item_id FROM review_items WHERE kind = %s ORDER BY created_at", [kind])
             ids = [row[0] for row in await found.fetchall()]
         for item_id in ids:
-            await route_pending(self.settings.database(), item_id)
+            await route_pending(self.db, item_id)
         return ids
 
     async def decide(self, item_id: UUID, resolution: review_pb2.Resolution.ValueType) -> None:
@@ -166,7 +166,7 @@ class House:
                     item_id=str(item_id), claim_token=claimed.claim_token, resolution=resolution
                 )
                 state = (await desk.DecideItem(request, timeout=10)).item.state
-        assert await settle_decided(self.settings.database(), item_id)
+        assert await settle_decided(self.db, item_id)
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ async def test_an_upheld_report_withdraws_the_picture_and_whatever_kept_it(house
     (item_id,) = await house.items("report")
 
     await house.decide(item_id, review_pb2.RESOLUTION_UPHOLD)
-    assert await withdraw_waiting(house.settings, image_id)
+    assert await withdraw_waiting(house.settings, house.db, image_id)
 
     decision = await house.client.get_decision(str(decision_id))
     again = await house.client.report_image(file, reporter="c@d")
@@ -234,7 +234,7 @@ async def test_an_upheld_report_withdraws_the_picture_and_whatever_kept_it(house
     )
     assert [image.withdrawn for image in decision.images] == [True]
     assert (again.withdrawn, again.report_id) == (True, "")
-    assert not await withdraw_waiting(house.settings, image_id)
+    assert not await withdraw_waiting(house.settings, house.db, image_id)
 
 
 async def test_the_analyst_sees_the_picture_what_is_in_it_and_what_is_said_of_it(house: House) -> None:
@@ -389,7 +389,7 @@ async def test_a_replay_of_an_answer_with_a_withdrawn_picture_is_refused_and_its
             [request.request_id, hashlib.sha256(content).digest(), decision_id, answer.id],
         )
         await outbox.add(conn, outbox.WITHDRAW_IMAGE, [image_id])
-    await withdraw_waiting(house.settings, image_id)
+    await withdraw_waiting(house.settings, house.db, image_id)
 
     async def replay() -> None:
         async for _ in house.client.create_images("a circle", account="user-1", request_id=request.request_id):
@@ -407,7 +407,7 @@ async def test_a_withdrawal_waits_for_provenance_and_is_not_forgotten(house: Hou
         await outbox.add(conn, outbox.WITHDRAW_IMAGE, [image_id])
 
     with pytest.raises(Exception, match="provenance"):
-        await withdraw_waiting(away, image_id)
+        await withdraw_waiting(away, house.db, image_id)
 
     async with house.db.transaction() as conn:
         assert await outbox.waits(conn, outbox.WITHDRAW_IMAGE, image_id)

@@ -14,6 +14,7 @@ import pytest
 
 from portcullis.v1 import review_pb2 as pb
 from portcullis.v1 import review_pb2_grpc as stubs
+from services.core.clearance import create_keys
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.policy.review_rules import ReviewRules
@@ -74,6 +75,7 @@ async def desk(
     for identity in ("review", "gateway", ALICE, BOB, EVE):
         tls.issue_certificate(tmp_path / "tls", identity)
     create_evidence_key(tmp_path / "keys" / "evidence.key")
+    create_keys(tmp_path / "keys" / "clearance")
     port_base = new_port_base()
     house = HouseSettings(home=tmp_path, dsn=database, port_base=port_base, drain_seconds=1)
     stopping = asyncio.Event()

@@ -24,7 +24,7 @@ async def record(conn: Connection, tenant: str, kind: Kind, blob: Blob, life: ti
 async def forget_expired(conn: Connection, limit: int) -> list[UUID]:
     """Deletes up to `limit` expired rows and returns their ids, whose files are to be deleted after the commit.
 
-    What a waiting review item needs is kept until it is decided.
+    What a waiting review item needs is kept until it is decided, what a held request needs until all is settled.
     """
     cursor = await conn.execute(
         """
@@ -39,6 +39,9 @@ async def forget_expired(conn: Connection, limit: int) -> list[UUID]:
                 WHERE reports.statement = evidence_id AND outcome IS NULL AND state <> 'decided'
             ) AND NOT EXISTS (
                 SELECT FROM appeals WHERE appeals.statement = evidence_id AND appeals.state = 'open'
+            ) AND NOT EXISTS (
+                SELECT FROM held_requests JOIN review_items USING (decision_id)
+                WHERE held_requests.evidence @> ARRAY[evidence_id] AND settled_at IS NULL
             ) LIMIT %s FOR UPDATE SKIP LOCKED
         ) RETURNING evidence_id
         """,

@@ -192,6 +192,16 @@ async def of_decision(conn: Connection, decision_id: UUID) -> list[UUID]:
     return [row[0] for row in await cursor.fetchall()]
 
 
+async def of_decisions(conn: Connection, tenant: str, decisions: Sequence[UUID]) -> list[ReviewItem]:
+    """The items of these decisions of a tenant, sealed ones among them: not for showing."""
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(
+            sql.SQL("SELECT {} FROM review_items WHERE tenant = %s AND decision_id = ANY(%s)").format(COLUMNS),
+            [tenant, list(decisions)],
+        )
+        return await cursor.fetchall()
+
+
 async def list_items(
     conn: Connection,
     *,

@@ -29,7 +29,8 @@ def test_rabbitmq_gets_quorum_queues_and_confirms() -> None:
 
 
 def test_redis_delivers_again_after_the_visibility_timeout() -> None:
-    assert choose("rediss://cache.example/0", DSN, 30, listens=True).options == {"visibility_timeout": 30}
+    options = choose("rediss://cache.example/0", DSN, 30, listens=True).options
+    assert options == {"visibility_timeout": 30, "unacked_restore_throttle": 1}
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
