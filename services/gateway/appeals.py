@@ -79,9 +79,7 @@ class AppealDesk:
     def _document(self) -> PolicyDocument:
         return self._policy.current.document
 
-    async def _open(
-        self, conn: Connection, tenant: str, appeal_id: UUID, plea: Plea
-    ) -> api.AppealDecisionResponse:
+    async def _open(self, conn: Connection, tenant: str, appeal_id: UUID, plea: Plea) -> api.AppealDecisionResponse:
         if plea.decision_id:
             subject = await self._refusal(conn, tenant, plea.account, plea.decision_id, appeal_id)
         else:
