@@ -13,6 +13,8 @@ from portcullis.channel import OPTIONS, gateway_credentials
 from portcullis.errors import from_rpc_error
 from portcullis.profile import Profile, load_profile
 from portcullis.v1.gateway_pb2 import (
+    Appeal,
+    AppealDecisionRequest,
     CheckPairRequest,
     CheckPairResponse,
     CheckPromptRequest,
@@ -24,6 +26,8 @@ from portcullis.v1.gateway_pb2 import (
     GetDecisionRequest,
     GetDecisionResponse,
     InspectImageRequest,
+    ReportImageRequest,
+    ReportImageResponse,
     ResumeDecisionRequest,
     VaryImagesRequest,
 )
@@ -109,6 +113,34 @@ class AsyncClient:
     async def inspect_image(self, image: bytes) -> Inspection:
         """Says whether a picture was made here, by every layer."""
         return (await self._ask(self._stub.InspectImage, InspectImageRequest(image=image))).inspection
+
+    async def report_image(
+        self, image: bytes, *, reporter: str, category: str = "", statement: str = "", request_id: str | None = None
+    ) -> ReportImageResponse:
+        """Passes on somebody's complaint about a picture; `reporter` is an opaque id of 1 … 128 ASCII characters.
+
+        `category` is one of the policy's vocabulary, `statement` has at most 2,000 characters; both may be empty.
+        """
+        request = ReportImageRequest(
+            request_id=request_id or str(uuid4()),
+            image=image,
+            reporter=reporter,
+            category=category,
+            statement=statement,
+        )
+        return await self._ask(self._stub.ReportImage, request)
+
+    async def appeal_decision(
+        self, decision_id: str = "", *, account: str, statement: str = "", request_id: str | None = None
+    ) -> Appeal:
+        """Asks that another person look again at a refusal, or, without a decision, at the account's suspension.
+
+        `statement` has at most 2,000 characters.
+        """
+        request = AppealDecisionRequest(
+            request_id=request_id or str(uuid4()), account=account, decision_id=decision_id, statement=statement
+        )
+        return (await self._ask(self._stub.AppealDecision, request)).appeal
 
     async def get_decision(self, decision_id: str) -> GetDecisionResponse:
         """What was decided, by the id that the answer or the Accepted event gave."""

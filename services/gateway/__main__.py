@@ -8,10 +8,13 @@ from portcullis.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore
 from services.core.policy.source import ActivePolicy
+from services.core.pseudonyms import Pseudonyms
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
+from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Desk
 from services.gateway.order import MAX_IMAGE_BYTES
+from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
 from services.gateway.settings import GatewaySettings
@@ -41,9 +44,12 @@ async def build(house: HouseSettings) -> App:
     database = await Database.open(house.database())
     evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
     policy = await ActivePolicy.load(database, house.policy_stale_seconds)
-    desk = Desk(database, evidence, policy, timedelta(days=settings.evidence_days))
+    life = timedelta(days=settings.evidence_days)
+    desk = Desk(database, evidence, policy, life)
     rooms = Rooms(house, settings.check_seconds)
-    servicer = GatewayServicer(rooms, desk)
+    reporters = Pseudonyms(house.home / "keys" / "evidence.key", "reporters")
+    reports = ReportDesk(database, evidence, policy, rooms, reporters, life)
+    servicer = GatewayServicer(rooms, desk, reports, AppealDesk(database, evidence, policy, life))
 
     async def close() -> None:
         await rooms.close()

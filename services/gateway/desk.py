@@ -16,7 +16,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from portcullis.v1 import checks_pb2 as pb
 from services.core.clearance import digest, prompt_digests
-from services.core.errors import Aborted, NotFound, Unauthenticated
+from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
 from services.core.evidence import Blob, EvidenceStore
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
@@ -24,6 +24,7 @@ from services.core.standing import conduct
 from services.core.standing.entry import enter
 from services.core.standing.violations import of_stops
 from services.core.store import (
+    appeals,
     decisions,
     evidence_rows,
     held_requests,
@@ -33,6 +34,7 @@ from services.core.store import (
     stops,
     tenants,
 )
+from services.core.store.appeals import Appeal
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.held_requests import HeldRequest
@@ -87,11 +89,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A decision as it stands in the books."""
+    """A decision as it stands in the books, with its appeal, if there is one."""
 
     decision: Decision
     items: Sequence[UUID]
     images: Sequence[RegisteredImage]
+    appeal: Appeal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,15 @@ class Desk:
         """Opens a case for this request, or returns what it was answered before.
 
         `content` is everything that decides the answer. Raises FailedPrecondition for an account that its standing
-        keeps out, Aborted while the same request runs, AlreadyExists where the id was used for other content.
+        keeps out and where a picture of the answer was withdrawn since, Aborted while the same request runs,
+        AlreadyExists where the id was used for other content.
         """
         async with self._database.transaction() as conn:
             rules = self._policy.current.document.standing
             known = await enter(conn, tenant, account, rules, datetime.now(UTC))
             begun = await requests.begin(conn, tenant, request_id, sha256(content).digest(), uuid4())
+            if isinstance(begun, requests.Answered) and await images.any_withdrawn(conn, tenant, begun.decision_id):
+                raise FailedPrecondition("a picture of this answer was withdrawn", reason="IMAGE_WITHDRAWN")
         match begun:
             case requests.Running():
                 raise Aborted(
@@ -190,6 +196,7 @@ class Desk:
                 decision,
                 await review_items.of_decision(conn, decision_id),
                 await images.by_decision(conn, tenant, decision_id),
+                await appeals.of_decision(conn, tenant, decision_id),
             )
 
     async def ready(self) -> None:

@@ -84,10 +84,15 @@ class Rooms:
         return await answer(self._provenance.MarkImage(request, timeout=self._timeout), "provenance service")
 
     async def inspect(self, subject: checks_pb2.Subject, image: bytes) -> provenance_pb2.Inspection:
-        """Asks whether a picture is ours."""
+        """Asks whether a picture is ours; the answer may be passed on."""
+        return (await self.find(subject, image)).inspection
+
+    async def find(
+        self, subject: checks_pb2.Subject, image: bytes
+    ) -> provenance_pb2.ProvenanceServiceInspectImageResponse:
+        """Asks whether a picture is ours, and which one, whoever's it is: for the house alone."""
         request = provenance_pb2.ProvenanceServiceInspectImageRequest(subject=subject, image=image)
-        response = await answer(self._provenance.InspectImage(request, timeout=self._timeout), "provenance service")
-        return response.inspection
+        return await answer(self._provenance.InspectImage(request, timeout=self._timeout), "provenance service")
 
     async def clear_decision(self, subject: checks_pb2.Subject, decision_id: str) -> Sequence[review_pb2.ReleasedStop]:
         """Asks the review service what people released of a held decision."""

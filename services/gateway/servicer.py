@@ -16,12 +16,15 @@ from services.core import telemetry
 from services.core.errors import Unavailable
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
+from services.gateway import complaint as complaints
 from services.gateway import order as orders
 from services.gateway.answer import last_events, public, worst
+from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Case, Desk, Outcome, Replay
 from services.gateway.held import Resumption, keep
-from services.gateway.journey import Journey, check_both, check_prompt, check_upload
+from services.gateway.journey import Journey, check_both, check_prompt, check_upload, inspect_upload
 from services.gateway.order import Order
+from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 
 Response = TypeVar("Response", bound=Message)
@@ -40,9 +43,11 @@ Asked = (
 class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     """The one service that a platform can reach."""
 
-    def __init__(self, rooms: Rooms, desk: Desk) -> None:
+    def __init__(self, rooms: Rooms, desk: Desk, reports: ReportDesk, appeals: AppealDesk) -> None:
         self._rooms = rooms
         self._desk = desk
+        self._reports = reports
+        self._appeals = appeals
 
     async def CheckPrompt(self, request: api.CheckPromptRequest, context: Context) -> api.CheckPromptResponse:
         """Judges a prompt."""
@@ -61,6 +66,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
 
         async def work(case: Case) -> Outcome:
             stop = await check_upload(self._rooms, case.subject, picture, b"")
+            if stop.open:
+                await inspect_upload(self._rooms, case.subject, stop)
             response = api.CheckUploadResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_upload", [stop], lambda _items: [response], advice=True)
 
@@ -123,6 +130,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             models=[convert.model_to_proto(model) for model in decision.models],
             review_item_ids=[str(item) for item in recorded.items],
             images=[convert.provenance_to_proto(image) for image in recorded.images],
+            appeal=self._appeals.told(recorded.appeal) if recorded.appeal else None,
             resumable=await self._desk.held.resumable(tenant, decision_id),
         )
         if decision.created_at is not None:
@@ -144,12 +152,14 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                 yield api.ResumeDecisionResponse(event=event)
 
     async def ReportImage(self, request: api.ReportImageRequest, context: Context) -> api.ReportImageResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Takes a third party's complaint about a picture."""
+        request_id, complaint = orders.request_id(request.request_id), complaints.complaint(request)
+        return await self._reports.report(current_caller().name, request_id, request, complaint)
 
     async def AppealDecision(self, request: api.AppealDecisionRequest, context: Context) -> api.AppealDecisionResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Asks that another person look again."""
+        request_id, plea = orders.request_id(request.request_id), complaints.plea(request)
+        return await self._appeals.appeal(current_caller().name, request_id, request, plea)
 
     async def GetAccount(self, request: api.GetAccountRequest, context: Context) -> api.GetAccountResponse:
         """Not built yet."""

@@ -20,8 +20,10 @@ from services.core.rpc.door import Caller
 from services.core.rpc.status import from_rpc_error
 from services.core.store import decisions, evidence_rows, stops
 from services.gateway import servicer
+from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Case
 from services.gateway.held import HeldRequests
+from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
 from tests.integration.held_house import ACCOUNT, TENANT, HeldHouse, held_house
@@ -58,7 +60,7 @@ class RoomsWithReview(ScriptedRooms):
 
 
 def door(house: HeldHouse, rooms: ScriptedRooms) -> GatewayServicer:
-    return GatewayServicer(cast("Rooms", rooms), house.desk)
+    return GatewayServicer(cast("Rooms", rooms), house.desk, cast("ReportDesk", None), cast("AppealDesk", None))
 
 
 async def create(house: HeldHouse, rooms: ScriptedRooms) -> tuple[UUID, list[api.Event]]:

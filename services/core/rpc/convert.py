@@ -164,6 +164,7 @@ def provenance_to_proto(image: RegisteredImage) -> Provenance:
         sha256=image.sha256.hex(),
         width=image.width,
         height=image.height,
+        withdrawn=image.withdrawn_at is not None,
     )
 
 

@@ -119,6 +119,15 @@ async def give_up(conn: Connection, tenant: str, request_id: UUID, attempt: int)
     )
 
 
+async def drop_answers(conn: Connection, decision_id: UUID) -> None:
+    """Lets the stored answers of a decision expire at once."""
+    await conn.execute(
+        "UPDATE evidence SET expires_at = now() FROM requests"
+        " WHERE requests.decision_id = %s AND evidence_id = requests.answer",
+        [decision_id],
+    )
+
+
 async def forget_expired(conn: Connection) -> int:
     """Deletes requests older than their 24 hours, and returns how many."""
     return (await conn.execute("DELETE FROM requests WHERE expires_at < now()")).rowcount

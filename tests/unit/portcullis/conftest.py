@@ -27,6 +27,7 @@ class RememberingGateway(gateway_pb2_grpc.GatewayServiceServicer):
         self.check = checks_pb2.Check(verdict=checks_pb2.VERDICT_ALLOW, scores={"hate": 0.25})
         self.events: list[gateway_pb2.Event] = []
         self.failure: status_pb2.Status | None = None
+        self.withdrawn = False
 
     def _remember(self, request, context) -> None:
         self.requests.append(request)
@@ -72,9 +73,20 @@ class RememberingGateway(gateway_pb2_grpc.GatewayServiceServicer):
         self._remember(request, context)
         return gateway_pb2.GetDecisionResponse(decision_id=request.decision_id, verdict=checks_pb2.VERDICT_BLOCK)
 
+    def ReportImage(self, request, context):
+        self._remember(request, context)
+        return gateway_pb2.ReportImageResponse(
+            report_id=DECISION, origin=provenance_pb2.ORIGIN_OURS_ALTERED, notice="A [bold]person[/] will look."
+        )
+
+    def AppealDecision(self, request, context):
+        self._remember(request, context)
+        appeal = gateway_pb2.Appeal(appeal_id=DECISION, state=gateway_pb2.APPEAL_STATE_OPEN, notice="Wait.")
+        return gateway_pb2.AppealDecisionResponse(appeal=appeal)
+
     def InspectImage(self, request, context):
         self._remember(request, context)
-        inspection = provenance_pb2.Inspection(origin=provenance_pb2.ORIGIN_OURS_INTACT)
+        inspection = provenance_pb2.Inspection(origin=provenance_pb2.ORIGIN_OURS_INTACT, withdrawn=self.withdrawn)
         return gateway_pb2.InspectImageResponse(inspection=inspection)
 
 
