@@ -10,6 +10,7 @@ from services.core.evidence import EvidenceStore
 from services.core.policy.source import ActivePolicy
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
+from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.desk import Desk
 from services.gateway.order import MAX_IMAGE_BYTES
 from services.gateway.rooms import Rooms
@@ -43,9 +44,10 @@ async def build(house: HouseSettings) -> App:
     policy = await ActivePolicy.load(database, house.policy_stale_seconds)
     desk = Desk(database, evidence, policy, timedelta(days=settings.evidence_days))
     rooms = Rooms(house, settings.check_seconds)
-    servicer = GatewayServicer(rooms, desk)
+    servicer = GatewayServicer(rooms, desk, AccountsDesk(database, desk.allowance))
 
     async def close() -> None:
+        await desk.allowance.close()
         await rooms.close()
         await database.close()
 

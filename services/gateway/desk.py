@@ -18,14 +18,17 @@ from portcullis.v1 import checks_pb2 as pb
 from services.core.clearance import digest, prompt_digests
 from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
 from services.core.evidence import Blob, EvidenceStore
+from services.core.limits.charges import Use
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
 from services.core.store import accounts, decisions, evidence_rows, images, requests, review_items, stops, tenants
+from services.core.store.accounts import Account
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.images import RegisteredImage
 from services.core.store.review_items import NewReviewItem
 from services.core.verdicts import Reason, Verdict
+from services.gateway.allowance import NOTHING_SPENT, Allowance, Spent, ours
 from services.gateway.answer import worst
 from services.gateway.journey import Stop
 
@@ -40,6 +43,7 @@ class Case:
     request_id: UUID
     decision_id: UUID
     attempt: int
+    spent: Spent = NOTHING_SPENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Outcome:
     stops: Sequence[Stop]
     answer: Callable[[Mapping[int, UUID]], Sequence[Message]]
     advice: bool = False
+
+    @property
+    def rendered(self) -> bool:
+        """Whether pictures were made, released or not."""
+        return any(stop.stage == pb.STAGE_OUTPUT for stop in self.stops)
 
     def needs_person(self, stop: Stop, seals: frozenset[str]) -> bool:
         """Whether a case must be opened: for what is sealed always, else for every REVIEW."""
@@ -87,6 +96,7 @@ class Desk:
         self._evidence = evidence
         self._policy = policy
         self._evidence_life = evidence_life
+        self.allowance = Allowance(database, policy)
 
     async def check_key(self, key: str) -> str:
         """The identity behind an API key ("tenant/acme"); raises Unauthenticated."""
@@ -96,30 +106,56 @@ class Desk:
             raise Unauthenticated("this API key is not known, or was revoked", reason="API_KEY_INVALID")
         return f"tenant/{tenant.tenant}"
 
-    async def admit(self, tenant: str, account: str, request_id: UUID, content: bytes) -> Case | Replay:
+    async def admit(self, tenant: str, account: str, request_id: UUID, content: bytes, use: Use) -> Case | Replay:
         """Opens a case for this request, or returns what it was answered before.
 
-        `content` is everything that decides the answer. Raises FailedPrecondition for a suspended account, Aborted
-        while the same request runs, AlreadyExists where the id was used for other content.
+        `content` is everything that decides the answer; `use` is charged to the limits and the credits, once. Raises
+        FailedPrecondition for a suspended account, Aborted while the same request runs, AlreadyExists where the id was
+        used for other content, Exhausted where a limit is passed.
         """
+        content_digest = sha256(content).digest()
         async with self._database.transaction() as conn:
             known = await accounts.get_or_create(conn, tenant, account)
             if known.suspended(datetime.now(UTC)):
                 until = known.standing_until.isoformat(timespec="minutes") if known.standing_until else "further notice"
                 raise FailedPrecondition(f"this account is suspended until {until}", reason="ACCOUNT_SUSPENDED")
-            begun = await requests.begin(conn, tenant, request_id, sha256(content).digest(), uuid4())
-        match begun:
+            before = await requests.look(conn, tenant, request_id, content_digest)
+        if before is not None:
+            return await self._again(before)
+        return await self._begin(known, request_id, content_digest, use)
+
+    async def _begin(self, account: Account, request_id: UUID, content_digest: bytes, use: Use) -> Case | Replay:
+        """Charges the call and begins it; what does not begin is not charged."""
+        grant, decision_id = await self.allowance.take(account, use), uuid4()
+        try:
+            async with self._database.transaction() as conn:
+                begun = await requests.begin(conn, account.tenant, request_id, content_digest, decision_id)
+                spent = Spent(grant)
+                # One that a gateway began and died of has paid its credits already.
+                if isinstance(begun, requests.Begun) and begun.decision_id == decision_id:
+                    spent = await self.allowance.take_credits(conn, account, use, grant)
+        except BaseException:
+            self.allowance.undo(grant)
+            raise
+        if not isinstance(begun, requests.Begun):  # its twin came first
+            self.allowance.undo(grant)
+            return await self._again(begun)
+        subject = pb.Subject(
+            tenant=account.tenant,
+            account=account.account,
+            tier=convert.TIERS[account.tier],
+            request_id=str(request_id),
+        )
+        return Case(subject, request_id, begun.decision_id, begun.attempt, spent)
+
+    async def _again(self, before: requests.Running | requests.Answered) -> Replay:
+        match before:
             case requests.Running():
                 raise Aborted(
-                    "the same request is being worked on", reason="REQUEST_RUNNING", retry_after=min(begun.seconds, 5)
+                    "the same request is being worked on", reason="REQUEST_RUNNING", retry_after=min(before.seconds, 5)
                 )
             case requests.Answered():
-                return Replay(await asyncio.to_thread(self._read_answer, begun.answer))
-            case requests.Begun():
-                subject = pb.Subject(
-                    tenant=tenant, account=account, tier=convert.TIERS[known.tier], request_id=str(request_id)
-                )
-                return Case(subject, request_id, begun.decision_id, begun.attempt)
+                return Replay(await asyncio.to_thread(self._read_answer, before.answer))
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         """Writes decision, items, outbox rows and the answer in one transaction; returns the answer's messages."""
@@ -134,12 +170,22 @@ class Desk:
             await decisions.record(conn, _decision(case, outcome), written.items)
             await stops.record(conn, written.stops)
             await requests.answer(conn, case.subject.tenant, case.request_id, case.attempt, written.answer)
+            if not outcome.rendered:
+                await self.allowance.return_credits(conn, case.subject, case.spent)
+        self.allowance.give_back(case.spent.grant, None, rendered=outcome.rendered)
         return messages
 
-    async def give_up(self, case: Case) -> None:
-        """Forgets a case that failed before its decision, so that the request may be sent again."""
+    async def give_up(self, case: Case, failure: BaseException, *, rendered: bool = False) -> None:
+        """Forgets a case that failed before its decision, so that the request may be sent again.
+
+        `rendered` says whether pictures had been begun: then only a failure of ours gives back what they cost.
+        """
         async with self._database.transaction() as conn:
-            await requests.give_up(conn, case.subject.tenant, case.request_id, case.attempt)
+            forgotten = await requests.give_up(conn, case.subject.tenant, case.request_id, case.attempt)
+            if forgotten and (ours(failure) or not rendered):
+                await self.allowance.return_credits(conn, case.subject, case.spent)
+        if forgotten:
+            self.allowance.give_back(case.spent.grant, failure, rendered=rendered)
 
     async def decision(self, tenant: str, decision_id: UUID) -> Recorded:
         """A decision of this tenant with its cases and pictures; raises NotFound, also for another tenant's."""

@@ -15,9 +15,13 @@ from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1 import gateway_pb2_grpc
 from services.core import telemetry
 from services.core.errors import InvalidInput, Unavailable
+from services.core.limits.charges import Use
 from services.core.rpc import convert
-from services.core.rpc.door import Context, current_caller
+from services.core.rpc.door import Context, current_caller, tell_limit
+from services.gateway import account_order as updates
+from services.gateway import accounts_desk
 from services.gateway import order as orders
+from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.answer import last_events, public, worst
 from services.gateway.desk import Case, Desk, Outcome, Replay
 from services.gateway.journey import Journey, check_both, check_prompt, check_upload
@@ -40,9 +44,10 @@ Asked = (
 class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     """The one service that a platform can reach."""
 
-    def __init__(self, rooms: Rooms, desk: Desk) -> None:
+    def __init__(self, rooms: Rooms, desk: Desk, accounts: AccountsDesk) -> None:
         self._rooms = rooms
         self._desk = desk
+        self._accounts = accounts
 
     async def CheckPrompt(self, request: api.CheckPromptRequest, context: Context) -> api.CheckPromptResponse:
         """Judges a prompt."""
@@ -53,7 +58,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             response = api.CheckPromptResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_prompt", [stop], lambda _items: [response], advice=True)
 
-        return await self._once(request, api.CheckPromptResponse, work)
+        return await self._once(request, Use("check_prompt"), api.CheckPromptResponse, work)
 
     async def CheckUpload(self, request: api.CheckUploadRequest, context: Context) -> api.CheckUploadResponse:
         """Judges a picture as an upload."""
@@ -64,7 +69,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             response = api.CheckUploadResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_upload", [stop], lambda _items: [response], advice=True)
 
-        return await self._once(request, api.CheckUploadResponse, work)
+        return await self._once(request, Use("check_upload"), api.CheckUploadResponse, work)
 
     async def CheckPair(self, request: api.CheckPairRequest, context: Context) -> api.CheckPairResponse:
         """Judges a prompt and a picture, alone and together."""
@@ -82,7 +87,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             )
             return Outcome("check_pair", stops, lambda _items: [response], advice=True)
 
-        return await self._once(request, api.CheckPairResponse, work)
+        return await self._once(request, Use("check_pair"), api.CheckPairResponse, work)
 
     async def CreateImages(
         self, request: api.CreateImagesRequest, context: Context
@@ -152,56 +157,74 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         raise Unavailable("not built yet")
 
     async def GetAccount(self, request: api.GetAccountRequest, context: Context) -> api.GetAccountResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Reads an account as it stands."""
+        state = await self._accounts.read(current_caller().name, orders.account(request.account))
+        return api.GetAccountResponse(account=accounts_desk.to_proto(state))
 
     async def UpdateAccount(self, request: api.UpdateAccountRequest, context: Context) -> api.UpdateAccountResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Takes what the platform knows of an account."""
+        change = updates.change(request)
+        state = await self._accounts.update(current_caller().name, change)
+        return api.UpdateAccountResponse(account=accounts_desk.to_proto(state))
 
-    async def _admit(self, request: Asked) -> Case | Replay:
+    async def _admit(self, request: Asked, use: Use) -> Case | Replay:
         request_id = orders.request_id(request.request_id)
         account = orders.account(request.account)
         content = b"\0".join([type(request).__name__.encode(), request.SerializeToString(deterministic=True)])
-        return await self._desk.admit(current_caller().name, account, request_id, content)
+        admitted = await self._desk.admit(current_caller().name, account, request_id, content, use)
+        if isinstance(admitted, Case) and (near := admitted.spent.grant.tightest):
+            tell_limit(near.limit, near.left, near.resets_in)
+        return admitted
 
     async def _once(
-        self, request: Asked, response: type[Response], work: Callable[[Case], Awaitable[Outcome]]
+        self, request: Asked, use: Use, response: type[Response], work: Callable[[Case], Awaitable[Outcome]]
     ) -> Response:
         """Answers a unary request, from the books where it was answered before."""
-        case = await self._admit(request)
+        case = await self._admit(request, use)
         if isinstance(case, Replay):
             return response.FromString(case.messages[0])
-        try:
-            (message,) = await self._desk.record(case, await work(case))
-        except BaseException:
-            await asyncio.shield(self._desk.give_up(case))
-            raise
+        with self._desk.allowance.running(case.spent):
+            try:
+                (message,) = await self._desk.record(case, await work(case))
+            except BaseException as failure:
+                await asyncio.shield(self._desk.give_up(case, failure))
+                raise
         assert isinstance(message, response)
         return message
 
     async def _make(self, request: Asked, order: Order) -> AsyncGenerator[api.Event, None]:
         """Answers a creating request, from the books where it was answered before."""
-        case = await self._admit(request)
+        case = await self._admit(request, await self._use(order))
         if isinstance(case, Replay):
             for message in case.messages:
                 yield api.Event.FromString(message)
             return
+        with self._desk.allowance.running(case.spent):
+            async with aclosing(self._travel(case, order)) as events:
+                async for event in events:
+                    yield event
+
+    async def _travel(self, case: Case, order: Order) -> AsyncGenerator[api.Event, None]:
         accepted = api.Event(accepted=api.Accepted(decision_id=str(case.decision_id)))
         yield accepted
         journey = Journey(self._rooms, case.subject, str(case.decision_id), order)
         last: Sequence[Message] = ()
+        rendered = False
         try:
             async with aclosing(journey.travel()) as steps:
                 async for progress in steps:
+                    rendered = rendered or progress.stage == "render"
                     yield api.Event(progress=progress)
             operation = orders.NAMES[order.operation]
             outcome = Outcome(operation, journey.stops, lambda items: [accepted, *last_events(journey, items)])
             last = (await self._desk.record(case, outcome))[1:]
             telemetry.count_spurious(journey.spurious)
-        except BaseException:
-            await asyncio.shield(self._desk.give_up(case))
+        except BaseException as failure:
+            await asyncio.shield(self._desk.give_up(case, failure, rendered=rendered))
             raise
         for event in last:
             assert isinstance(event, api.Event)
             yield event
+
+    async def _use(self, order: Order) -> Use:
+        return Use(orders.NAMES[order.operation], order.count, order.size or await self._rooms.own_size())

@@ -9,7 +9,7 @@ import structlog
 
 from services.core import telemetry
 from services.core.evidence import EvidenceStore
-from services.core.store import claims, evidence_rows, outbox, requests, review_items
+from services.core.store import claims, evidence_rows, limits, outbox, requests, review_items
 from services.core.store.database import MONTHS_AHEAD, Database
 
 BATCH = 500
@@ -34,6 +34,7 @@ async def tidy(database: Database, evidence: EvidenceStore) -> None:
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
+        await limits.forget_idle(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
     expired = 0
     while batch := await _delete_expired(database, evidence):

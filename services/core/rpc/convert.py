@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from hashlib import sha256
 
 from portcullis.v1 import checks_pb2 as pb
+from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1.provenance_pb2 import Provenance
 from services.core.errors import InvalidInput
 from services.core.policy.categories import Stage
@@ -20,6 +22,7 @@ from services.core.signals import (
     TextForm,
     TextSpan,
 )
+from services.core.store.accounts import Account
 from services.core.store.images import RegisteredImage
 from services.core.verdicts import Judgement, Reason, Tier, Verdict
 
@@ -179,3 +182,10 @@ def check_to_proto(measurement: Measurement, judgement: Judgement, policy: str, 
         timings=[pb.Timing(step=step, milliseconds=ms) for step, ms in measurement.timings.items()],
         capabilities=measurement.capabilities,
     )
+
+
+def standing_to_proto(account: Account, now: datetime) -> api.Standing.ValueType:
+    """What an account's conduct has led to, as it holds at `now`; what is not known is not said."""
+    if account.standing == "good" or (account.standing == "suspended" and not account.suspended(now)):
+        return api.STANDING_GOOD
+    return api.STANDING_SUSPENDED if account.standing == "suspended" else api.STANDING_UNSPECIFIED
