@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
 from typing import cast
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from portcullis.v1 import (
 from services.core.errors import Unavailable
 from services.core.verdicts import Verdict
 from services.gateway import answer
+from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.desk import Case, Desk, Outcome
 from services.gateway.journey import Journey
 from services.gateway.order import Order
@@ -47,6 +49,9 @@ class ScriptedRooms:
         self.rendering: generator_pb2.GenerateRequest | None = None
         self.outputs: dict[int, pb.Check] = {}
         self.rendered = 4
+
+    async def own_size(self) -> int:
+        return 64
 
     async def check_prompt(self, subject: pb.Subject, prompt: str, negative_prompt: str) -> pb.Check:
         self.asked.append("prompt")
@@ -224,23 +229,24 @@ class Books:
 
     def __init__(self, lost: bool = False) -> None:
         self.lost = lost
+        self.allowance = SimpleNamespace(running=contextlib.nullcontext)
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         if self.lost:
             raise Unavailable("the store does not answer")
         return outcome.answer({})
 
-    async def give_up(self, case: Case) -> None: ...
+    async def give_up(self, case: Case, failure: BaseException, *, rendered: bool = False) -> None: ...
 
 
 async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
     """How many spurious outputs of `hate` a request with one adds to the metric."""
     rooms = ScriptedRooms()
     rooms.outputs = {1: BLOCK}
-    door = GatewayServicer(cast("Rooms", rooms), cast("Desk", books))
+    door = GatewayServicer(cast("Rooms", rooms), cast("Desk", books), cast("AccountsDesk", None))
     case = Case(pb.Subject(tenant="acme"), UUID(int=1), UUID(int=2), 1)
 
-    async def admit(_request: object) -> Case:
+    async def admit(_request: object, _use: object) -> Case:
         return case
 
     def now() -> float:

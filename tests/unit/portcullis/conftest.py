@@ -26,6 +26,7 @@ class RememberingGateway(gateway_pb2_grpc.GatewayServiceServicer):
         self.deadlines: list[float | None] = []
         self.check = checks_pb2.Check(verdict=checks_pb2.VERDICT_ALLOW, scores={"hate": 0.25})
         self.events: list[gateway_pb2.Event] = []
+        self.account = gateway_pb2.Account(account="user-1", tier=checks_pb2.TIER_NEW, credits=12)
         self.failure: status_pb2.Status | None = None
 
     def _remember(self, request, context) -> None:
@@ -66,6 +67,14 @@ class RememberingGateway(gateway_pb2_grpc.GatewayServiceServicer):
     def GetDecision(self, request, context):
         self._remember(request, context)
         return gateway_pb2.GetDecisionResponse(decision_id=request.decision_id, verdict=checks_pb2.VERDICT_BLOCK)
+
+    def GetAccount(self, request, context):
+        self._remember(request, context)
+        return gateway_pb2.GetAccountResponse(account=self.account)
+
+    def UpdateAccount(self, request, context):
+        self._remember(request, context)
+        return gateway_pb2.UpdateAccountResponse(account=self.account)
 
     def InspectImage(self, request, context):
         self._remember(request, context)
