@@ -53,7 +53,7 @@ class AccountsDesk:
             return await self._state(conn, known)
 
     async def _state(self, conn: Connection, known: Account) -> AccountState:
-        quotas = tuple(await self._allowance.left(conn, known))
+        quotas = tuple(await self._allowance.left(known))
         return AccountState(known, quotas, await self._allowance.credits_left(conn, known), datetime.now(UTC))
 
 

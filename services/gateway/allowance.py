@@ -1,7 +1,7 @@
 """What a call may use by the policy in force: its limits and its credits, and what comes back of them.
 
-Rates and pixels are charged before the request is begun, credits in the transaction that begins it. What is refused is
-charged nothing. Afterwards:
+All is charged while the request is begun, in one transaction of the books that is taken back where a limit refuses:
+what is refused is not begun, and not charged. Afterwards:
 
 - pictures that were not rendered (refused or held before, or not done) give their pixels and credits back; what was
   rendered costs, also where the screen held it back, for the work was done;
@@ -18,7 +18,7 @@ from datetime import date
 from portcullis.v1 import checks_pb2 as pb
 from services.core import telemetry
 from services.core.errors import Exhausted, PortcullisError, QuotaViolation
-from services.core.limits.charges import Use, Who, binding, charges
+from services.core.limits.charges import Charge, Use, Who, binding, charges
 from services.core.policy.limit_rules import CreditRules
 from services.core.policy.source import ActivePolicy
 from services.core.store import credit_rows
@@ -48,10 +48,17 @@ class Allowance:
         self._policy = policy
         self._limiter = Limiter(database)
 
+    def over(self, account: Account, use: Use) -> bool:
+        """Whether a call is over a limit for sure, by what is remembered; asks and charges nothing."""
+        return self._limiter.over(self._wanted(account, use))
+
+    def refusal(self, account: Account, use: Use) -> Exhausted:
+        """Counts a refusal from memory and says why."""
+        return self._limiter.refusal(self._wanted(account, use))
+
     async def take(self, account: Account, use: Use) -> Grant:
         """Charges an account's call; raises Exhausted with the limits that it passed, and charges nothing then."""
-        who = Who(account.tenant, account.account, account.tier)
-        return await self._limiter.take(charges(self._policy.current.document.limits.named, use, who))
+        return await self._limiter.take(self._wanted(account, use))
 
     async def take_report(self, tenant: str, reporter: str) -> None:
         """Charges one report of a reporter; raises as `take` does."""
@@ -93,11 +100,11 @@ class Allowance:
         held = await credit_rows.lock(conn, account.tenant, account.account, rules)
         await credit_rows.save(conn, account.tenant, account.account, held.add(pictures))
 
-    async def left(self, conn: Connection, account: Account) -> list[Left]:
+    async def left(self, account: Account) -> list[Left]:
         """What is left of each limit in force for the account; what only counts (shadow) binds nobody."""
         who = Who(account.tenant, account.account, account.tier)
         named = self._policy.current.document.limits.named
-        return await self._limiter.left(conn, [bound for bound in binding(named, who) if bound.limit.enforced])
+        return await self._limiter.left([bound for bound in binding(named, who) if bound.limit.enforced])
 
     @contextmanager
     def running(self, spent: Spent) -> Iterator[None]:
@@ -121,6 +128,10 @@ class Allowance:
     async def close(self) -> None:
         """Publishes what ended."""
         await self._limiter.settled()
+
+    def _wanted(self, account: Account, use: Use) -> list[Charge]:
+        who = Who(account.tenant, account.account, account.tier)
+        return charges(self._policy.current.document.limits.named, use, who)
 
 
 def ours(failure: BaseException | None) -> bool:

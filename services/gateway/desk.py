@@ -22,7 +22,6 @@ from services.core.limits.charges import Use
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
 from services.core.store import accounts, decisions, evidence_rows, images, requests, review_items, stops, tenants
-from services.core.store.accounts import Account
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.images import RegisteredImage
@@ -114,48 +113,43 @@ class Desk:
         used for other content, Exhausted where a limit is passed.
         """
         content_digest = sha256(content).digest()
-        async with self._database.transaction() as conn:
-            known = await accounts.get_or_create(conn, tenant, account)
-            if known.suspended(datetime.now(UTC)):
-                until = known.standing_until.isoformat(timespec="minutes") if known.standing_until else "further notice"
-                raise FailedPrecondition(f"this account is suspended until {until}", reason="ACCOUNT_SUSPENDED")
-            before = await requests.look(conn, tenant, request_id, content_digest)
-        if before is not None:
-            return await self._again(before)
-        return await self._begin(known, request_id, content_digest, use)
-
-    async def _begin(self, account: Account, request_id: UUID, content_digest: bytes, use: Use) -> Case | Replay:
-        """Charges the call and begins it; what does not begin is not charged."""
-        grant, decision_id = await self.allowance.take(account, use), uuid4()
+        spent = NOTHING_SPENT
         try:
             async with self._database.transaction() as conn:
-                begun = await requests.begin(conn, account.tenant, request_id, content_digest, decision_id)
-                spent = Spent(grant)
-                # One that a gateway began and died of has paid its credits already.
-                if isinstance(begun, requests.Begun) and begun.decision_id == decision_id:
-                    spent = await self.allowance.take_credits(conn, account, use, grant)
+                known = await accounts.get_or_create(conn, tenant, account)
+                if known.suspended(datetime.now(UTC)):
+                    ends = known.standing_until
+                    until = ends.isoformat(timespec="minutes") if ends else "further notice"
+                    raise FailedPrecondition(f"this account is suspended until {until}", reason="ACCOUNT_SUSPENDED")
+                begun: requests.Begun | requests.Running | requests.Answered
+                if self.allowance.over(known, use):
+                    before = await requests.look(conn, tenant, request_id, content_digest)
+                    if before is None:  # a flood leaves nothing in the books
+                        raise self.allowance.refusal(known, use)
+                    begun = before
+                else:
+                    decision_id = uuid4()
+                    begun = await requests.begin(conn, tenant, request_id, content_digest, decision_id)
+                    if isinstance(begun, requests.Begun):
+                        spent = Spent(await self.allowance.take(known, use))
+                        # What a gateway began and died of has paid its credits already.
+                        if begun.decision_id == decision_id:
+                            spent = await self.allowance.take_credits(conn, known, use, spent.grant)
         except BaseException:
-            self.allowance.undo(grant)
+            self.allowance.undo(spent.grant)
             raise
-        if not isinstance(begun, requests.Begun):  # its twin came first
-            self.allowance.undo(grant)
-            return await self._again(begun)
-        subject = pb.Subject(
-            tenant=account.tenant,
-            account=account.account,
-            tier=convert.TIERS[account.tier],
-            request_id=str(request_id),
-        )
-        return Case(subject, request_id, begun.decision_id, begun.attempt, spent)
-
-    async def _again(self, before: requests.Running | requests.Answered) -> Replay:
-        match before:
+        match begun:
             case requests.Running():
                 raise Aborted(
-                    "the same request is being worked on", reason="REQUEST_RUNNING", retry_after=min(before.seconds, 5)
+                    "the same request is being worked on", reason="REQUEST_RUNNING", retry_after=min(begun.seconds, 5)
                 )
             case requests.Answered():
-                return Replay(await asyncio.to_thread(self._read_answer, before.answer))
+                return Replay(await asyncio.to_thread(self._read_answer, begun.answer))
+            case requests.Begun():
+                subject = pb.Subject(
+                    tenant=tenant, account=account, tier=convert.TIERS[known.tier], request_id=str(request_id)
+                )
+                return Case(subject, request_id, begun.decision_id, begun.attempt, spent)
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         """Writes decision, items, outbox rows and the answer in one transaction; returns the answer's messages."""

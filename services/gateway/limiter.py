@@ -26,13 +26,14 @@ from services.core import telemetry
 from services.core.errors import Exhausted, PortcullisError, QuotaViolation
 from services.core.limits.charges import Charge
 from services.core.store import limits
-from services.core.store.database import Connection, Database
-from services.core.store.limits import Taken
+from services.core.store.database import Database
+from services.core.store.limits import Truth
 
 MAX_BATCH = 256
 MAX_KNOWN = 65_536
 BUCKET_MEMORY_SECONDS = 5.0  # another gateway may have given back
 SLOT_MEMORY_SECONDS = 0.25
+PUBLISH_SECONDS = 0.05  # so that under load what ends goes along with what begins
 SLOT_WAIT_SECONDS = 1.0  # when a running call ends, nobody knows
 TRIES = 3
 UNBOUNDED = 2**62  # what runs is published as it is, whatever the limit says
@@ -138,7 +139,7 @@ class Limiter:
     """One for each gateway process and database."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._lane = database.lane
         self._me = uuid4().hex
         self._asks: list[_Ask] = []
         self._returned: dict[str, tuple[float, float]] = {}
@@ -147,6 +148,7 @@ class Limiter:
         self._known: FIFOCache[str, _Known] = FIFOCache(MAX_KNOWN)
         self._ahead = time.time() - time.monotonic()  # Postgres' clock before ours; its own from the first answer on
         self._work: asyncio.Task[None] | None = None
+        self._publishing: asyncio.TimerHandle | None = None
         self._counters: dict[tuple[str, str, str], Metric] = {}
 
     async def take(self, charges: Sequence[Charge]) -> Grant:
@@ -156,8 +158,8 @@ class Limiter:
         """
         if not charges:
             return NOTHING
-        if self._over_already(charges):
-            raise self._refusal(charges)
+        if self.over(charges):
+            raise self.refusal(charges)
         ask = _Ask(tuple(charges), asyncio.get_running_loop().create_future())
         self._asks.append(ask)
         self._wake()
@@ -169,14 +171,15 @@ class Limiter:
             raise
 
     def release(self, grant: Grant) -> None:
-        """Ends a call: its slots are free at once here, and for other gateways with the next statement."""
+        """Ends a call: its slots are free at once here, and for other gateways with the next statement, or soon."""
         for charge in grant.charges:
             if charge.limit.bucket is None:
                 self._mine[charge.key] -= 1
                 self._known.pop(charge.key, None)
                 self._unpublished.add(charge.key)
-        if self._unpublished:
-            self._wake()
+        if self._unpublished and self._publishing is None:
+            loop = asyncio.get_running_loop()
+            self._publishing = loop.call_later(PUBLISH_SECONDS, self._publish)
 
     def give_back(self, charges: Iterable[Charge]) -> None:
         """Gives rates and pixels back that came to nothing; slots are `release`d."""
@@ -193,25 +196,33 @@ class Limiter:
         self.release(grant)
         self.give_back(grant.charges)
 
-    async def left(self, conn: Connection, bound: Sequence[Charge]) -> list[Left]:
+    async def left(self, bound: Sequence[Charge]) -> list[Left]:
         """What is left of each limit."""
         buckets = [charge.key for charge in bound if charge.limit.bucket is not None]
         slots = [charge.key for charge in bound if charge.limit.bucket is None]
-        now, tats, others = await limits.read(conn, buckets, slots, self._me)
+        truth = await limits.read(self._lane, buckets, slots, self._me)
         found = []
         for charge in bound:
             if (bucket := charge.limit.bucket) is None:
-                running = others.get(charge.key, 0) + self._mine[charge.key]
+                running = truth.others.get(charge.key, 0) + self._mine[charge.key]
                 found.append(Left(charge, max(0, charge.limit.limit - running), 0.0))
             else:
-                tat = tats.get(charge.key, 0.0)
-                found.append(Left(charge, bucket.left(tat, now), max(0.0, tat - now)))
+                tat = truth.tats.get(charge.key, 0.0)
+                found.append(Left(charge, bucket.left(tat, truth.now), max(0.0, tat - truth.now)))
         return found
 
     async def settled(self) -> None:
         """Waits until everything that was released or given back is in the books."""
+        self._publish()
         while self._work is not None and not self._work.done():
             await asyncio.wait([self._work])
+
+    def _publish(self) -> None:
+        if self._publishing is not None:
+            self._publishing.cancel()
+            self._publishing = None
+        if self._unpublished:
+            self._wake()
 
     def _wake(self) -> None:
         if self._work is None or self._work.done():
@@ -219,7 +230,7 @@ class Limiter:
 
     async def _drain(self) -> None:
         """Works until nothing waits; one at a time, for that is what lets calls gather."""
-        while self._asks or self._returned or self._unpublished:
+        while self._asks or self._returned or (self._unpublished and self._publishing is None):
             batch, self._asks = self._asks[:MAX_BATCH], self._asks[MAX_BATCH:]
             try:
                 await self._decide(batch, 0)
@@ -277,39 +288,54 @@ class Limiter:
         }
         if not costs and not slots:
             return frozenset()
-        try:
-            async with self._database.transaction() as conn:
-                taken = await limits.take(conn, costs, slots, self._me)
-                if taken.refused:
-                    raise _RolledBack
-        except _RolledBack:
-            self._learn(taken)
+        taken = await limits.take(self._lane, costs, slots, self._me)
+        if taken is None:
+            # Nothing was taken: what is the truth, of all keys that may have refused?
+            truth = await limits.read(self._lane, plan.costs, plan.slots, self._me)
+            self._learn(truth)
             self._unpublished |= released
             for key, (back, depth) in returned.items():
                 self._returned[key] = (self._returned.get(key, (0.0, 0.0))[0] + back, depth)
-            return taken.refused
+            return self._too_much(plan)
         self._learn(taken)
         self._mine.update(plan.slots)
         self._mine += Counter()  # forgets what is zero
         return frozenset()
 
-    def _learn(self, taken: Taken) -> None:
+    def _too_much(self, plan: _Plan) -> frozenset[str]:
+        """The keys of a plan that refused it, by what is known now; all of them where nothing tells."""
+        now, known = self._now(), self._known
+        found = {
+            key
+            for key, (cost, depth) in plan.costs.items()
+            if key in known and max(known[key].number, now) + cost > now + depth
+        }
+        found |= {
+            key
+            for key, more in plan.slots.items()
+            if key in known and known[key].number + self._mine[key] + more > plan.most[key]
+        }
+        return frozenset(found or plan.costs.keys() | plan.slots.keys())
+
+    def _learn(self, truth: Truth) -> None:
         ours = time.monotonic()
-        if taken.now is not None:
-            self._ahead = taken.now - ours
-        for key, tat in taken.tats.items():
+        self._ahead = truth.now - ours
+        for key, tat in truth.tats.items():
             if (ends_in := tat - self._ahead - ours) > 0:
                 self._known[key] = _Known(tat, ours + min(ends_in, BUCKET_MEMORY_SECONDS))
-        for key, others in taken.others.items():
+        for key, others in truth.others.items():
             self._known[key] = _Known(others, ours + SLOT_MEMORY_SECONDS)
 
-    def _over_already(self, charges: Sequence[Charge]) -> bool:
+    def over(self, charges: Sequence[Charge]) -> bool:
+        """Whether a call is over a limit for sure, by what is remembered; asks and charges nothing."""
         plan = self._plan()
         return any(charge.limit.enforced and plan.wait(charge) > 0 for charge in charges)
 
     def _plan(self) -> _Plan:
-        ours = time.monotonic()
-        return _Plan(self._known, self._mine, ours, ours + self._ahead)
+        return _Plan(self._known, self._mine, time.monotonic(), self._now())
+
+    def _now(self) -> float:
+        return time.monotonic() + self._ahead
 
     def _admit(self, ask: _Ask, taken: tuple[Charge, ...]) -> None:
         self._count(taken, "allowed")
@@ -323,10 +349,10 @@ class Limiter:
 
     def _refuse(self, ask: _Ask) -> None:
         if not ask.future.done():
-            ask.future.set_exception(self._refusal(ask.charges))
+            ask.future.set_exception(self.refusal(ask.charges))
 
-    def _refusal(self, charges: Sequence[Charge]) -> Exhausted:
-        """Counts and tells by which limits, and when it would pass."""
+    def refusal(self, charges: Sequence[Charge]) -> Exhausted:
+        """Counts a refusal and tells by which limits, and when it would pass, as far as is known."""
         plan = self._plan()
         waits = [(charge, plan.wait(charge)) for charge in charges if charge.limit.enforced]
         over = [(charge, wait) for charge, wait in waits if wait > 0] or waits[:1]
@@ -360,10 +386,6 @@ class Limiter:
                 if (free := 1 - used / bucket.depth) < share:
                     nearest, share = Tightest(charge.limit.limit, bucket.left(plan.now + used, plan.now), used), free
         return nearest
-
-
-class _RolledBack(Exception):
-    """Takes back what a batch took that did not fit as a whole."""
 
 
 def _violation(charge: Charge) -> QuotaViolation:

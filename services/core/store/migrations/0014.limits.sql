@@ -17,6 +17,16 @@ CREATE FUNCTION limit_now() RETURNS float8 LANGUAGE sql VOLATILE
 CREATE FUNCTION limit_base(tat float8, depth float8, at float8) RETURNS float8 LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN tat > at + 2 * depth THEN at ELSE greatest(tat, at) END;
 
+-- Fails the statement that could not take all it asked for, so that it takes nothing.
+CREATE FUNCTION limit_all(got bigint, asked bigint) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF got < asked THEN
+        RAISE EXCEPTION 'over a limit';
+    END IF;
+    RETURN true;
+END
+$$;
+
 -- Calls at once, by the gateway that runs them: {"<gateway>": [calls, until]}. Each writes its own count, as it is; one
 -- that dies is left out when its time has ended.
 CREATE UNLOGGED TABLE limit_slots (
