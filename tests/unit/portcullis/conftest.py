@@ -136,6 +136,14 @@ def unavailable() -> status_pb2.Status:
 
 
 @pytest.fixture
+def exhausted() -> status_pb2.Status:
+    quota = error_details_pb2.QuotaFailure()
+    quota.violations.add(subject="account:user-1", description="account-calls: 600 calls in 60 s")
+    retry = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=1, nanos=500_000_000))
+    return failure(code_pb2.RESOURCE_EXHAUSTED, "over the limit account-calls", quota, retry)
+
+
+@pytest.fixture
 def invalid() -> status_pb2.Status:
     bad = error_details_pb2.BadRequest()
     bad.field_violations.add(field="prompt", description="is empty; 1 to 4,000 characters are allowed")
