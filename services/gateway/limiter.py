@@ -68,7 +68,7 @@ class Left:
     resets_in: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Ask:
     charges: tuple[Charge, ...]
     future: asyncio.Future[Grant]
@@ -272,8 +272,17 @@ class Limiter:
             middle = len(touched) // 2
             await self._decide(touched[:middle], tries)
             await self._decide(touched[middle:], tries)
-        else:
-            self._refuse(touched[0])
+        elif touched:
+            await self._give_in(touched[0], refused)
+
+    async def _give_in(self, ask: _Ask, refused: frozenset[str]) -> None:
+        """Ends one that others were always faster than: refused by a limit in force, let past those in shadow."""
+        shut = [charge for charge in ask.charges if charge.key in refused]
+        if any(charge.limit.enforced for charge in shut):
+            self._refuse(ask)
+            return
+        self._count(shut, "over")
+        await self._decide([_Ask(tuple(charge for charge in ask.charges if charge not in shut), ask.future)], 0)
 
     async def _ask(self, plan: _Plan) -> frozenset[str]:
         """Takes what was planned, together with what was given back and released; returns the keys that refused."""

@@ -137,6 +137,32 @@ async def test_shadow_refuses_nobody_and_counts(limiter: Limiter) -> None:
     assert counted("shy", "over") - before["over"] == 5
 
 
+async def test_shadow_refuses_nobody_while_gateways_race(limiter: Limiter, other: Limiter) -> None:
+    named = {"shy": calls(10, mode="shadow"), "full": slots(3, mode="shadow")}
+
+    answers = await asyncio.gather(*(tried(one, asked(**named)) for _ in range(40) for one in (limiter, other)))
+
+    assert all(isinstance(answer, Grant) for answer in answers)
+
+
+async def test_one_who_always_loses_a_race_is_let_past_shadow_and_refused_by_force(
+    limiter: Limiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = limits.take
+
+    async def lost(lane: Lane, costs: dict[str, tuple[float, float]], *rest: object) -> object:
+        return None if "acme/shy/ada" in costs or "acme/firm/ada" in costs else await take(lane, costs, *rest)  # type: ignore[arg-type]
+
+    async def read(*_: object) -> limits.Truth:
+        return limits.Truth(0.0, {}, {})
+
+    monkeypatch.setattr(limits, "take", lost)
+    monkeypatch.setattr(limits, "read", read)
+
+    assert isinstance(await tried(limiter, asked(shy=calls(9, mode="shadow"))), Grant)
+    assert isinstance(await tried(limiter, asked(firm=calls(9))), Exhausted)
+
+
 def counted(name: str, outcome: str) -> float:
     labels = {"limit": name, "mode": "shadow", "outcome": outcome}
     return REGISTRY.get_sample_value("portcullis_limit_decisions_total", labels) or 0.0
