@@ -15,8 +15,8 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from uuid import uuid4
 
 from cachetools import FIFOCache
@@ -28,13 +28,13 @@ from services.core.limits.charges import Charge
 from services.core.store import limits
 from services.core.store.database import Database
 from services.core.store.limits import Truth
+from services.gateway.limit_plan import Known, Plan
 
 MAX_BATCH = 256
 MAX_KNOWN = 65_536
 BUCKET_MEMORY_SECONDS = 5.0  # another gateway may have given back
 SLOT_MEMORY_SECONDS = 0.25
 PUBLISH_SECONDS = 0.05  # so that under load what ends goes along with what begins
-SLOT_WAIT_SECONDS = 1.0  # when a running call ends, nobody knows
 TRIES = 3
 UNBOUNDED = 2**62  # what runs is published as it is, whatever the limit says
 
@@ -74,67 +74,6 @@ class _Ask:
     future: asyncio.Future[Grant]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Where a bucket stands at least, or how many calls the other gateways run; no longer sure after `until`."""
-
-    number: float
-    until: float
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What a batch will ask for, laid beside what is known."""
-
-    known: Mapping[str, _Known]
-    mine: Mapping[str, int]
-    ours: float  # our clock
-    now: float  # Postgres' clock
-    tats: dict[str, float] = field(default_factory=dict[str, float])
-    costs: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
-    slots: dict[str, int] = field(default_factory=dict[str, int])
-    most: dict[str, int] = field(default_factory=dict[str, int])
-
-    def fit(self, charges: Sequence[Charge]) -> tuple[Charge, ...] | None:
-        """Counts in what fits of one call: all that is enforced, or nothing of it (None)."""
-        taken = []
-        for charge in charges:
-            if self.wait(charge) <= 0:
-                taken.append(charge)
-            elif charge.limit.enforced:
-                return None
-        for charge in taken:
-            self._add(charge)
-        return tuple(taken)
-
-    def wait(self, charge: Charge) -> float:
-        """Seconds until it may fit, as far as is known; infinite where it never does."""
-        bucket = charge.limit.bucket
-        if bucket is None:
-            running = self._known(charge.key) + self.mine.get(charge.key, 0) + self.slots.get(charge.key, 0)
-            return 0.0 if running < charge.limit.limit else SLOT_WAIT_SECONDS
-        return bucket.wait(self.tat(charge.key), charge.units, self.now)
-
-    def _add(self, charge: Charge) -> None:
-        bucket, key = charge.limit.bucket, charge.key
-        if bucket is None:
-            self.slots[key] = self.slots.get(key, 0) + 1
-            self.most[key] = charge.limit.limit
-            return
-        self.tats[key] = bucket.take(self.tat(key), charge.units, self.now)
-        before, _ = self.costs.get(key, (0.0, 0.0))
-        self.costs[key] = (before + charge.units * bucket.period, bucket.depth)
-
-    def tat(self, key: str) -> float:
-        """Where a bucket stands, as far as is known, after what was counted in."""
-        tat = self.tats.get(key)
-        return self._known(key) if tat is None else tat
-
-    def _known(self, key: str) -> float:
-        known = self.known.get(key)
-        return 0.0 if known is None or known.until < self.ours else known.number
-
-
 class Limiter:
     """One for each gateway process and database."""
 
@@ -145,7 +84,7 @@ class Limiter:
         self._returned: dict[str, tuple[float, float]] = {}
         self._mine: Counter[str] = Counter()
         self._unpublished: set[str] = set()
-        self._known: FIFOCache[str, _Known] = FIFOCache(MAX_KNOWN)
+        self._known: FIFOCache[str, Known] = FIFOCache(MAX_KNOWN)
         self._ahead = time.time() - time.monotonic()  # Postgres' clock before ours; its own from the first answer on
         self._work: asyncio.Task[None] | None = None
         self._publishing: asyncio.TimerHandle | None = None
@@ -284,7 +223,7 @@ class Limiter:
         self._count(shut, "over")
         await self._decide([_Ask(tuple(charge for charge in ask.charges if charge not in shut), ask.future)], 0)
 
-    async def _ask(self, plan: _Plan) -> frozenset[str]:
+    async def _ask(self, plan: Plan) -> frozenset[str]:
         """Takes what was planned, together with what was given back and released; returns the keys that refused."""
         returned, self._returned = self._returned, {}
         released, self._unpublished = self._unpublished, set()
@@ -311,7 +250,7 @@ class Limiter:
         self._mine += Counter()  # forgets what is zero
         return frozenset()
 
-    def _too_much(self, plan: _Plan) -> frozenset[str]:
+    def _too_much(self, plan: Plan) -> frozenset[str]:
         """The keys of a plan that refused it, by what is known now; all of them where nothing tells."""
         now, known = self._now(), self._known
         found = {
@@ -331,17 +270,17 @@ class Limiter:
         self._ahead = truth.now - ours
         for key, tat in truth.tats.items():
             if (ends_in := tat - self._ahead - ours) > 0:
-                self._known[key] = _Known(tat, ours + min(ends_in, BUCKET_MEMORY_SECONDS))
+                self._known[key] = Known(tat, ours + min(ends_in, BUCKET_MEMORY_SECONDS))
         for key, others in truth.others.items():
-            self._known[key] = _Known(others, ours + SLOT_MEMORY_SECONDS)
+            self._known[key] = Known(others, ours + SLOT_MEMORY_SECONDS)
 
     def over(self, charges: Sequence[Charge]) -> bool:
         """Whether a call is over a limit for sure, by what is remembered; asks and charges nothing."""
         plan = self._plan()
         return any(charge.limit.enforced and plan.wait(charge) > 0 for charge in charges)
 
-    def _plan(self) -> _Plan:
-        return _Plan(self._known, self._mine, time.monotonic(), self._now())
+    def _plan(self) -> Plan:
+        return Plan(self._known, self._mine, time.monotonic(), self._now())
 
     def _now(self) -> float:
         return time.monotonic() + self._ahead
