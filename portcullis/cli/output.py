@@ -33,6 +33,9 @@ def show_error(error: PortcullisError) -> None:
     for violation in error.violations:
         if (line := f"{violation.field}: {violation.description}") != error.message:
             err.print(f"  {escape(line)}")
+    for quota in error.quotas:
+        if quota != error.message:
+            err.print(f"  limit {escape(quota)}")
     if error.reason:
         err.print(f"  reason: {error.reason}", style="dim")
     if error.retry_after is not None:

@@ -48,6 +48,11 @@ SHADOW_VERDICTS = Counter(
 IMAGE_BANK_ENTRIES = Gauge("portcullis_image_bank_entries", "Known images that can match.")
 IMAGE_BANK_HASHES = Gauge("portcullis_image_bank_hashes", "Hashes of known images in the index.", ["kind"])
 IMAGE_BANKS_AGE = Gauge("portcullis_image_banks_age_seconds", "Seconds since Postgres confirmed the known images.")
+LIMIT_DECISIONS = Counter(
+    "portcullis_limit_decisions",
+    "What limits of the policy made of calls; over in shadow passed.",
+    ["limit", "mode", "outcome"],
+)
 MODEL = Gauge("portcullis_model", "Loaded models; always 1.", ["name", "version", "digest"])
 
 

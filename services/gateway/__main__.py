@@ -11,6 +11,7 @@ from services.core.policy.source import ActivePolicy
 from services.core.pseudonyms import Pseudonyms
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
+from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Desk
 from services.gateway.order import MAX_IMAGE_BYTES
@@ -48,10 +49,12 @@ async def build(house: HouseSettings) -> App:
     desk = Desk(database, evidence, policy, life)
     rooms = Rooms(house, settings.check_seconds)
     reporters = Pseudonyms(house.home / "keys" / "evidence.key", "reporters")
-    reports = ReportDesk(database, evidence, policy, rooms, reporters, life)
-    servicer = GatewayServicer(rooms, desk, reports, AppealDesk(database, evidence, policy, life))
+    reports = ReportDesk(database, evidence, policy, rooms, reporters, desk.allowance, life)
+    appeals = AppealDesk(database, evidence, policy, life)
+    servicer = GatewayServicer(rooms, desk, reports, appeals, AccountsDesk(database, policy, desk.allowance))
 
     async def close() -> None:
+        await desk.allowance.close()
         await rooms.close()
         await database.close()
 

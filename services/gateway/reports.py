@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1 import provenance_pb2
-from services.core.errors import Exhausted, Unavailable
+from services.core.errors import Unavailable
 from services.core.evidence import Blob, EvidenceStore
 from services.core.policy.notice_rules import fill
 from services.core.policy.schema import PolicyDocument
@@ -30,6 +30,7 @@ from services.core.store.images import RegisteredImage
 from services.core.store.reports import NewReport, Origin
 from services.core.store.review_items import NewReviewItem
 from services.core.verdicts import Reason, Tier, Verdict
+from services.gateway.allowance import Allowance
 from services.gateway.complaint import Complaint
 from services.gateway.journey import Stop, check_upload
 from services.gateway.once import Once
@@ -73,6 +74,7 @@ class ReportDesk:
         policy: ActivePolicy,
         rooms: Rooms,
         pseudonyms: Pseudonyms,
+        allowance: Allowance,
         evidence_life: timedelta,
     ) -> None:
         self._database = database
@@ -80,17 +82,18 @@ class ReportDesk:
         self._policy = policy
         self._rooms = rooms
         self._pseudonyms = pseudonyms
+        self._allowance = allowance
         self._evidence_life = evidence_life
         self._once = Once(database, evidence)
 
     async def report(
         self, tenant: str, request_id: UUID, request: api.ReportImageRequest, complaint: Complaint
     ) -> api.ReportImageResponse:
-        """Answers a report once; raises Exhausted where a reporter reports too much."""
+        """Answers a report once; raises Exhausted where a limit on reports is passed."""
 
         async def work(report_id: UUID) -> Callable[[Connection], Awaitable[Message]]:
             reporter = self._pseudonyms.of(tenant, complaint.reporter)
-            await self._admit_report(tenant, reporter)
+            await self._allowance.take_report(tenant, reporter.hex())
             found = await self._rooms.find(pb.Subject(tenant=tenant, request_id=str(request_id)), complaint.image)
             notices = self._document.notices
             if found.inspection.withdrawn:
@@ -106,14 +109,6 @@ class ReportDesk:
     @property
     def _document(self) -> PolicyDocument:
         return self._policy.current.document
-
-    async def _admit_report(self, tenant: str, reporter: bytes) -> None:
-        """The one place that bounds how much a reporter may report."""
-        most = self._document.complaints.reports_per_hour
-        async with self._database.transaction() as conn:
-            wait = await reports.admit(conn, tenant, reporter, most)
-        if wait:
-            raise Exhausted(f"at most {most} reports an hour", reason="TOO_MANY_REPORTS", retry_after=wait)
 
     async def _take(
         self, report: NewReport, complaint: Complaint, inspection: provenance_pb2.Inspection

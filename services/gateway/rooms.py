@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 
 import grpc
@@ -22,11 +23,15 @@ from portcullis.v1 import (
     review_pb2_grpc,
 )
 from services.core.config import HouseSettings
-from services.core.errors import Unavailable
+from services.core.errors import PortcullisError, Unavailable
 from services.core.rpc.channel import answer, answers, connect
 from services.core.rpc.door import MAX_DEADLINE_SECONDS
 
 IDENTITY = "gateway"
+# What a picture's side is taken for while the generator has not said its own: rather too large than too small.
+ASSUMED_SIZE = 1024
+SIZE_SECONDS = 60.0
+SIZE_WAIT_SECONDS = 1.0
 
 
 class Rooms:
@@ -35,6 +40,7 @@ class Rooms:
     def __init__(self, house: HouseSettings, check_seconds: float) -> None:
         """`check_seconds` bounds every call but rendering, which the caller's own deadline bounds."""
         self._timeout = check_seconds
+        self._size, self._size_until = ASSUMED_SIZE, 0.0
         self._channels: list[grpc.aio.Channel] = []
 
         def channel(room: str) -> grpc.aio.Channel:
@@ -78,6 +84,18 @@ class Rooms:
     def generate(self, request: generator_pb2.GenerateRequest) -> AsyncGenerator[generator_pb2.GenerateResponse, None]:
         """Renders; closing the iterator cancels the rendering."""
         return answers(self._generator.Generate(request, timeout=MAX_DEADLINE_SECONDS), "generator")
+
+    async def own_size(self) -> int:
+        """Side in pixels of what is rendered where a request names none; asked again once a minute."""
+        if time.monotonic() >= self._size_until:
+            self._size_until = time.monotonic() + SIZE_SECONDS
+            request = generator_pb2.GetCapabilitiesRequest()
+            try:
+                said = await answer(self._generator.GetCapabilities(request, timeout=SIZE_WAIT_SECONDS), "generator")
+                self._size = said.sizes[0] if said.sizes else self._size
+            except PortcullisError:
+                self._size_until = time.monotonic() + SIZE_WAIT_SECONDS
+        return self._size
 
     async def mark(self, request: provenance_pb2.MarkImageRequest) -> provenance_pb2.MarkImageResponse:
         """Signs, watermarks, registers."""

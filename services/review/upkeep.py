@@ -18,6 +18,7 @@ from services.core.store import (
     claims,
     events,
     evidence_rows,
+    limits,
     outbox,
     policies,
     requests,
@@ -73,6 +74,7 @@ async def tidy(database: Database, evidence: EvidenceStore, event_days: float = 
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
         await bulk.forget_expired(conn)
+        await limits.forget_idle(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
         await weekly.keep(conn, datetime.now(UTC))
     await standing.tidy(database)

@@ -12,6 +12,5 @@ from services.core.policy.fields import Section
 class ComplaintRules(Section):
     """A report opens a case where its reporters together weigh `case_weight`; one who never reported weighs 0.5."""
 
-    reports_per_hour: int = Field(default=20, ge=1, le=10_000)
     case_weight: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.25
     appeal_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30.0

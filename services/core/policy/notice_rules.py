@@ -42,11 +42,6 @@ class NoticeRules(Section):
     appeal_received: Notice = "Another person will look at this again, by {due} at the latest."
     appeal_granted: Notice = "You were right: this should not have been refused. You may ask for it again."
     appeal_denied: Notice = "Another person has looked at this again, and the decision stands."
-    warned: Notice = "Some of what you asked for breaks the rules. Please read them before you go on."
-    cooling: Notice = "Too much of what you asked for breaks the rules. You may go on after {until}."
-    held: Notice = "A person looks at what you ask for before you get it, until {until}."
-    suspended: Notice = "Your account is suspended until {until}. You may appeal."
-    banned: Notice = "Your account is closed for breaking the rules. You may appeal."
 
 
 def fill(notice: str, *, due: datetime | None = None, until: datetime | None = None) -> str:

@@ -24,7 +24,6 @@ from services.core.store.review_items import ReviewItem
 Outcome = Literal["upheld", "dismissed"]
 Origin = Literal["intact", "altered", "derived"]
 
-HOUR_SECONDS = 3600
 MOST_SHOWN = 100
 
 _WEIGHT = sql.SQL("(upheld + 1.0) / (upheld + dismissed + 2)")
@@ -81,26 +80,6 @@ class Case:
     children: tuple[RegisteredImage, ...]
 
 
-async def admit(conn: Connection, tenant: str, reporter: bytes, per_hour: int) -> float:
-    """Counts one more report of a reporter: 0 where it may be made, else the seconds until the next."""
-    cursor = await conn.execute(
-        """
-        INSERT INTO reporters AS old (tenant, reporter, in_hour) VALUES (%(tenant)s, %(reporter)s, 1)
-        ON CONFLICT (tenant, reporter) DO UPDATE SET
-            in_hour = CASE WHEN old.hour_began < now() - %(hour)s * interval '1 second' THEN 1
-                ELSE least(old.in_hour, %(most)s) + 1 END,
-            hour_began = CASE WHEN old.hour_began < now() - %(hour)s * interval '1 second' THEN now()
-                ELSE old.hour_began END
-        RETURNING in_hour <= %(most)s, extract(epoch FROM hour_began - now())::float8 + %(hour)s
-        """,
-        {"tenant": tenant, "reporter": reporter, "most": per_hour, "hour": HOUR_SECONDS},
-    )
-    row = await cursor.fetchone()
-    assert row is not None, "an upsert returns its row"
-    admitted, left = row
-    return 0.0 if admitted else max(1.0, left)
-
-
 async def of_cases(conn: Connection, items: Sequence[UUID]) -> dict[UUID, Made]:
     """How many reports each of these cases has, and how much they weigh together."""
     cursor = await conn.execute(
@@ -124,8 +103,12 @@ async def made_before(conn: Connection, report: NewReport) -> Report | None:
 async def add(conn: Connection, report: NewReport, statement: UUID | None) -> None:
     """Writes a complaint, with the evidence id of what was said, if anything.
 
-    Its reporter must have been admitted before, and `images.registered` must hold its picture.
+    `images.registered` must hold its picture.
     """
+    await conn.execute(
+        "INSERT INTO reporters (tenant, reporter) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        [report.tenant, report.reporter],
+    )
     await conn.execute(
         "INSERT INTO reports (report_id, tenant, reporter, image_id, category, origin, statement)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s)",

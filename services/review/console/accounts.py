@@ -16,6 +16,7 @@ from services.core.standing.conduct import Imposed
 from services.core.store import accounts, histories, strikes, tenants
 from services.core.store.strikes import GivenStrike
 from services.core.verdicts import Tier
+from services.review.console import allowance
 from services.review.console.door import Call, Page
 from services.review.console.rendering import account_path
 
@@ -141,6 +142,7 @@ async def _show(call: Call, tenant: str, account: str) -> Response:
         changes = await strikes.changes(conn, tenant, account, CHANGES)
         past = await histories.decisions_of(conn, tenant, account, policy.review.seals, sees, DECISIONS)
         cases = await histories.cases_of(conn, tenant, account, sees, None, CASES)
+        credits_left = await allowance.credits_left(conn, call, known)
         theirs = {each.strike_id for each in await strikes.of_account(conn, tenant, account, sealed=[False])}
     return call.page(
         "account.html.j2",
@@ -153,6 +155,8 @@ async def _show(call: Call, tenant: str, account: str) -> Response:
         changes=changes,
         past=past,
         cases=cases,
+        quotas=await allowance.quotas(call, known),
+        credits_left=credits_left,
         tiers=TIERS,
         usual=_usual(policy.standing),
     )

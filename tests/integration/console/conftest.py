@@ -119,7 +119,7 @@ LEFT_BEHIND = (
     "staff_sessions, staff_invitations, staff_recovery_codes, staff_reveals, login_attempts, staff, audit_events,"
     " review_events, review_comments, review_rounds, review_barred, review_pieces, review_previews, review_items,"
     " decisions, evidence, outbox, events, images,"
-    " strike_reversals, strikes, standing_changes, waitlist, reports, reporters, appeals, accounts,"
+    " strike_reversals, strikes, standing_changes, waitlist, reports, reporters, appeals, credits, account_updates, accounts,"
     " bank_seen, bank_hashes, bank_entries, banks, terms, term_banks, people, people_banks"
 )
 
@@ -353,6 +353,7 @@ def visitor(http: httpx.AsyncClient) -> Visitor:
 async def sign_in(page: Page, url: str, person: Person, path: str = "/work") -> None:
     """Signs in by keyboard alone, and arrives at `path`."""
     await page.goto(url + path)
+    await page.wait_for_function("document.activeElement?.matches('input')")
     await page.keyboard.type(person.name)
     await page.keyboard.press("Tab")
     await page.keyboard.type(PASSWORD)

@@ -95,7 +95,6 @@ async def reported(
         await images.insert(conn, _image(uuid4(), image.image_id))
         await evidence_rows.record(conn, "acme", "image", shown, WEEK)
         await evidence_rows.record(conn, "acme", "statement", said, WEEK)
-        await reports.admit(conn, "acme", bytes(32), 20)
         report = NewReport(uuid4(), "acme", bytes(32), image.image_id, category, "altered")
         await reports.add(conn, report, said.id)
         await review_items.open_items(conn, decision.decision_id, "acme", account, [item])

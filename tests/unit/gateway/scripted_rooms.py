@@ -40,6 +40,9 @@ class ScriptedRooms:
         self.rendered = 4
         self.withdrawn = False
 
+    async def own_size(self) -> int:
+        return 64
+
     async def check_prompt(self, subject: pb.Subject, prompt: str, negative_prompt: str) -> pb.Check:
         self.asked.append("prompt")
         return self.answers.get("prompt", ALLOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import cast
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from portcullis.v1 import (
 from services.core.errors import FailedPrecondition, Unavailable
 from services.core.verdicts import Verdict
 from services.gateway import answer
+from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Case, Desk, Outcome
 from services.gateway.journey import check_both
@@ -202,13 +204,14 @@ class Books:
 
     def __init__(self, lost: bool = False) -> None:
         self.lost = lost
+        self.allowance = SimpleNamespace(running=contextlib.nullcontext)
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         if self.lost:
             raise Unavailable("the store does not answer")
         return outcome.answer({})
 
-    async def give_up(self, case: Case) -> None: ...
+    async def give_up(self, case: Case, failure: BaseException, *, rendered: bool = False) -> None: ...
 
 
 async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
@@ -216,11 +219,15 @@ async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
     rooms = ScriptedRooms()
     rooms.outputs = {1: BLOCK}
     door = GatewayServicer(
-        cast("Rooms", rooms), cast("Desk", books), cast("ReportDesk", None), cast("AppealDesk", None)
+        cast("Rooms", rooms),
+        cast("Desk", books),
+        cast("ReportDesk", None),
+        cast("AppealDesk", None),
+        cast("AccountsDesk", None),
     )
     case = Case(pb.Subject(tenant="acme"), UUID(int=1), UUID(int=2), 1)
 
-    async def admit(_request: object) -> Case:
+    async def admit(_request: object, _use: object) -> Case:
         return case
 
     def now() -> float:

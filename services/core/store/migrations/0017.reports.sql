@@ -14,8 +14,6 @@ CREATE TABLE reporters (
     reporter bytea NOT NULL CHECK (length(reporter) = 32),
     upheld integer NOT NULL DEFAULT 0 CHECK (upheld >= 0),
     dismissed integer NOT NULL DEFAULT 0 CHECK (dismissed >= 0),
-    hour_began timestamptz NOT NULL DEFAULT now(),
-    in_hour integer NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, reporter)
 );
 
