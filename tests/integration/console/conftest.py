@@ -119,7 +119,8 @@ LEFT_BEHIND = (
     "staff_sessions, staff_invitations, staff_recovery_codes, staff_reveals, login_attempts, staff, audit_events,"
     " review_events, review_comments, review_rounds, review_barred, review_pieces, review_previews, review_items,"
     " decisions, evidence, outbox, events, images,"
-    " strike_reversals, strikes, standing_changes, waitlist, reports, reporters, appeals, credits, account_updates, accounts,"
+    " strike_reversals, strikes, standing_changes, waitlist, reports, reporters, appeals, credits,"
+    " account_updates, accounts,"
     " bank_seen, bank_hashes, bank_entries, banks, terms, term_banks, people, people_banks"
 )
 

@@ -143,7 +143,7 @@ async def suspended(running: Running, account: str = "user-1") -> UUID:
 
 
 async def fill_banks(running: Running, text: str = "acme bomb") -> None:
-    """A bank of each kind, with 60 entries in that of images; `text` is in all that a bank can say."""
+    """A bank of each kind, with 60 entries in that of images; `text` (to 128 characters) is in all that a bank says."""
     async with running.database.transaction() as conn:
         await terms.replace(conn, "acme", "brand", [Term(text, category="violence", score=0.9, near=(text,))], text)
         await people.replace(conn, "politicians", [PersonRow("Q1", text, (text,), 1999, 0.95)], text)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import pytest_asyncio
 
-from services.core.policy.document import load_policy
 from services.core.store import banks
 from tests.integration.console import scenes
 from tests.integration.console.conftest import sign_in
@@ -106,8 +107,10 @@ async def test_banks_are_for_those_who_keep_them(running, visitor):
 
 async def test_how_often_a_sealed_match_was_seen_is_told_to_its_own_people_alone(running, visitor, monkeypatch):
     await scenes.fill_banks(running)
-    policy = load_policy("version: 1\nreview: {sealed: [known_image]}\n", "test")
-    monkeypatch.setattr(running.console.policy, "_current", policy)
+    policy = running.console.policy.current
+    review = policy.document.review.model_copy(update={"sealed": ["known_image"]})
+    sealing = replace(policy, document=policy.document.model_copy(update={"review": review}))
+    monkeypatch.setattr(running.console.policy, "_current", sealing)
     await visitor.sign_in(await running.person("alice", "senior"))
     assert ">Seen<" not in (await visitor.get(LEAKED)).text
     visitor.cookies.clear()
