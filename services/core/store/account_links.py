@@ -1,0 +1,61 @@
+"""Account links: which accounts of a tenant share a device or a means of payment, as hashes under the house's key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.core.errors import InvalidInput
+from services.core.link_key import AT_ONCE, LEAST, MOST, LinkKey
+from services.core.store.database import Connection
+
+Link = tuple[str, bytes]
+
+
+async def add(conn: Connection, key: LinkKey, tenant: str, account: str, hashes: Sequence[bytes]) -> bool:
+    """Adds what an account shares, as the platform hashed it; True where something of it was not known.
+
+    Raises InvalidInput for more than 16 hashes or one that is not 16–64 bytes.
+    """
+    if len(hashes) > AT_ONCE:
+        raise InvalidInput("shared_hashes", f"are {len(hashes)}; at most {AT_ONCE} are allowed at once")
+    if any(not LEAST <= len(shared) <= MOST for shared in hashes):
+        raise InvalidInput("shared_hashes", f"must each be {LEAST}–{MOST} bytes")
+    if not hashes:
+        return False
+    cursor = await conn.execute(
+        "INSERT INTO account_links (tenant, account, hash) SELECT %s, %s, hash FROM unnest(%s::bytea[]) AS hash"
+        " ON CONFLICT DO NOTHING",
+        [tenant, account, sorted({key.blind(tenant, shared) for shared in hashes})],
+    )
+    return cursor.rowcount > 0
+
+
+async def around(conn: Connection, tenant: str, account: str, shared_by: int, size: int) -> list[Link]:
+    """The links (account, hash) around an account, as far as `services.core.anomalies.rings.ring` can walk.
+
+    Of what more than `shared_by` accounts share, `shared_by` + 1 links are read and nothing beyond them.
+    """
+    known: dict[Link, None] = {}
+    walked: set[str] = set()
+    edge = [account]
+    while edge and len(walked) < size:
+        walked.update(edge)
+        cursor = await conn.execute(
+            """
+            SELECT sharer.account, mine.hash
+            FROM (SELECT DISTINCT hash FROM account_links WHERE tenant = %(tenant)s AND account = ANY(%(edge)s)) AS mine,
+                LATERAL (
+                    SELECT account FROM account_links
+                    WHERE tenant = %(tenant)s AND hash = mine.hash ORDER BY account LIMIT %(most)s
+                ) AS sharer
+            """,
+            {"tenant": tenant, "edge": edge, "most": shared_by + 1},
+        )
+        found: list[Link] = await cursor.fetchall()
+        known |= dict.fromkeys(found)
+        sharers: dict[bytes, set[str]] = {}
+        for who, what in found:
+            sharers.setdefault(what, set()).add(who)
+        telling = (who for accounts in sharers.values() if len(accounts) <= shared_by for who in accounts)
+        edge = sorted(set(telling) - walked)[: size - len(walked)]
+    return list(known)
