@@ -1,0 +1,1 @@
+"""What conduct leads to: strikes, the ladder, tiers."""
