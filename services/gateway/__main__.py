@@ -54,7 +54,7 @@ async def build(house: HouseSettings) -> App:
         register=lambda server: add_GatewayServiceServicer_to_server(servicer, server),
         callers=dict.fromkeys(METHODS, TENANTS),
         settings=settings,
-        background=[policy.keep_fresh],
+        background=[policy.keep_fresh, desk.observer.keep_watch],
         ready=desk.ready,
         close=close,
         check_key=desk.check_key,

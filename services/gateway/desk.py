@@ -28,6 +28,8 @@ from services.core.store.review_items import NewReviewItem
 from services.core.verdicts import Reason, Verdict
 from services.gateway.answer import worst
 from services.gateway.journey import Stop
+from services.gateway.sight import sight
+from services.gateway.watch import Observer
 
 ANSWER_LIFE = timedelta(seconds=requests.LIFE_SECONDS)
 
@@ -87,6 +89,7 @@ class Desk:
         self._evidence = evidence
         self._policy = policy
         self._evidence_life = evidence_life
+        self.observer = Observer(database, policy)
 
     async def check_key(self, key: str) -> str:
         """The identity behind an API key ("tenant/acme"); raises Unauthenticated."""
@@ -134,6 +137,7 @@ class Desk:
             await decisions.record(conn, _decision(case, outcome), written.items)
             await stops.record(conn, written.stops)
             await requests.answer(conn, case.subject.tenant, case.request_id, case.attempt, written.answer)
+        self.observer.see(sight(case.subject, outcome.stops, seals, datetime.now(UTC)))
         return messages
 
     async def give_up(self, case: Case) -> None:

@@ -28,7 +28,7 @@ from services.gateway.rooms import Rooms
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One check on the way, with the content that a person would need to judge it."""
+    """One check on the way, with the content that a person would need to judge it; `model` drew an output."""
 
     stage: pb.Stage.ValueType
     check: pb.Check
@@ -38,6 +38,7 @@ class Stop:
     image: bytes = b""
     mask: bytes = b""
     request_digest: str = ""
+    model: str = ""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -154,6 +155,7 @@ class Journey:
                 negative_prompt=self.order.negative_prompt,
                 image=checked.image,
                 request_digest=image.request_digest,
+                model=f"{image.model.name}/{image.model.version}",
             )
             for checked, image in zip(await self.rooms.check_images(request), rendered, strict=True)
         ]

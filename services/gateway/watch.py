@@ -32,24 +32,13 @@ from services.core.store import account_links, anomalies, watches
 from services.core.store.anomalies import Anomaly
 from services.core.store.database import Connection, Database
 from services.core.store.watches import Watch
+from services.gateway.sight import Sight
 
 WHO = "anomalies"
 MOST_WAITING = 10_000
 BATCH = 200
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """One answered request. `outputs` are, by model, those drawn for a request that was allowed throughout and those
-    of them that the screen held back.
-    """
-
-    tenant: str
-    account: str
-    seen: Seen
-    outputs: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +70,7 @@ class Observer:
             telemetry.UNWATCHED.inc()
 
     async def keep_watch(self) -> None:
-        """Works off what was seen, until cancelled; a batch that fails is tried once more, alone, and then dropped."""
+        """Works off what was seen, until cancelled; a batch that fails is counted and dropped."""
         while True:
             batch = [await self._waiting.get()]
             while not self._waiting.empty() and len(batch) < BATCH:
