@@ -96,6 +96,8 @@ class _TierEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tier.ValueType],
     """A history without violations."""
     TIER_RED_TEAM: _Tier.ValueType  # 3
     """A tester of the filters, by contract."""
+    TIER_INVITED: _Tier.ValueType  # 4
+    """Trusted, and invited to what is not open to all."""
 
 class Tier(_Tier, metaclass=_TierEnumTypeWrapper):
     """How far an account is trusted. Chooses the policy's thresholds."""
@@ -108,6 +110,8 @@ TIER_TRUSTED: Tier.ValueType  # 2
 """A history without violations."""
 TIER_RED_TEAM: Tier.ValueType  # 3
 """A tester of the filters, by contract."""
+TIER_INVITED: Tier.ValueType  # 4
+"""Trusted, and invited to what is not open to all."""
 Global___Tier: _TypeAlias = Tier  # noqa: Y015
 
 class _Operation:

@@ -18,7 +18,7 @@ from services.core.config import HouseSettings
 from services.core.errors import NotFound
 from services.core.policy.categories import CATEGORIES, STAGES, possible_at
 from services.core.policy.document import Policy, PolicyError, load_policy
-from services.core.policy.limits import Limit
+from services.core.policy.limits import TIERS, Limit
 from services.core.policy.schema import NEVER
 from services.core.store import policies, prompt_models
 from services.core.store.database import single_transaction
@@ -69,12 +69,12 @@ def validate(file: PolicyFile) -> None:
 @app.command()
 def show(
     file: Annotated[Path | None, typer.Argument(help="A policy in YAML; without it, the one in force.")] = None,
-    tier: Annotated[str, typer.Option(help="new, trusted or red_team.")] = "new",
+    tier: Annotated[str, typer.Option(help="new, trusted, invited or red_team.")] = "new",
 ) -> None:
     """Show what a policy comes to: every threshold, with inheritance and floors applied, and every rule."""
-    tiers: dict[str, Tier] = {"new": "new", "trusted": "trusted", "red_team": "red_team"}
+    tiers: dict[str, Tier] = {name: name for name in TIERS}
     if tier not in tiers:
-        raise typer.BadParameter("must be new, trusted or red_team", param_hint="--tier")
+        raise typer.BadParameter(f"must be one of {', '.join(tiers)}", param_hint="--tier")
     with told_plainly():
         policy = _read(file) if file else asyncio.run(_in_force())
     out.print(f"[bold]{escape(policy.document.name)}[/] {policy.id}\n{escape(policy.document.description)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -14,12 +15,20 @@ class PortcullisError(Exception):
 
     code = "INTERNAL"
 
-    def __init__(self, message: str, *, reason: str = "", retry_after: float | None = None) -> None:
-        """`retry_after` is in seconds; set it where trying again may help."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        retry_after: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """`retry_after` is in seconds; set it where trying again may help. `metadata` is for machines, as is `reason`."""
         super().__init__(message)
         self.message = message
         self.reason = reason or type(self).__name__.upper()
         self.retry_after = retry_after
+        self.metadata = dict(metadata or {})
 
 
 @dataclass(frozen=True, slots=True)

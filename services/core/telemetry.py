@@ -37,6 +37,12 @@ STEP_SECONDS = Histogram(
 CLEARANCE_REFUSALS = Counter("portcullis_clearance_refusals", "Clearances that were not accepted.", ["reason"])
 QUEUE_DEPTH = Gauge("portcullis_queue_depth", "Items waiting.", ["queue"])
 QUEUE_AGE = Gauge("portcullis_queue_oldest_seconds", "Age of the oldest waiting item.", ["queue"])
+STRIKES = Counter("portcullis_strikes", "Strikes given.", ["category", "source"])
+STANDING_CHANGES = Counter(
+    "portcullis_standing_changes", "Changes of standing; in shadow nothing was done.", ["step", "mode"]
+)
+STANDINGS = Gauge("portcullis_accounts_in_standing", "Accounts that are not in good standing.", ["standing"])
+SUSPENSIONS_OVERDUE = Gauge("portcullis_suspensions_overdue", "Suspensions that nobody has looked at in due time.")
 POLICY = Info("portcullis_policy", "The active policy.")
 SHADOW_VERDICTS = Counter(
     "portcullis_shadow_verdicts", "Prompts judged a second time by the model on trial.", ["active", "shadow"]

@@ -8,7 +8,10 @@ from typing import Literal
 
 from services.core.signals import Evidence
 
-Tier = Literal["new", "trusted", "red_team"]
+Tier = Literal["new", "trusted", "invited", "red_team"]
+
+# The rule of a reason that is about the account's standing, not about the content.
+ACCOUNT_HELD = "account-held"
 
 
 class Verdict(IntEnum):

@@ -16,11 +16,14 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from portcullis.v1 import checks_pb2 as pb
 from services.core.clearance import digest, prompt_digests
-from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
+from services.core.errors import Aborted, NotFound, Unauthenticated
 from services.core.evidence import Blob, EvidenceStore
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
-from services.core.store import accounts, decisions, evidence_rows, images, requests, review_items, stops, tenants
+from services.core.standing import conduct
+from services.core.standing.entry import enter
+from services.core.standing.violations import of_stops
+from services.core.store import decisions, evidence_rows, images, requests, review_items, stops, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.images import RegisteredImage
@@ -36,12 +39,16 @@ ANSWER_LIFE = timedelta(seconds=requests.LIFE_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request that was admitted: for whom, and under which decision. `attempt` fences off a gateway that died."""
+    """A request that was admitted: for whom, and under which decision. `attempt` fences off a gateway that died.
+
+    `hold_for` is why the account's standing lets nothing leave that no person has looked at; empty where it does.
+    """
 
     subject: pb.Subject
     request_id: UUID
     decision_id: UUID
     attempt: int
+    hold_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +109,12 @@ class Desk:
     async def admit(self, tenant: str, account: str, request_id: UUID, content: bytes) -> Case | Replay:
         """Opens a case for this request, or returns what it was answered before.
 
-        `content` is everything that decides the answer. Raises FailedPrecondition for a suspended account, Aborted
-        while the same request runs, AlreadyExists where the id was used for other content.
+        `content` is everything that decides the answer. Raises FailedPrecondition for an account that its standing
+        keeps out, Aborted while the same request runs, AlreadyExists where the id was used for other content.
         """
         async with self._database.transaction() as conn:
-            known = await accounts.get_or_create(conn, tenant, account)
-            if known.suspended(datetime.now(UTC)):
-                until = known.standing_until.isoformat(timespec="minutes") if known.standing_until else "further notice"
-                raise FailedPrecondition(f"this account is suspended until {until}", reason="ACCOUNT_SUSPENDED")
+            rules = self._policy.current.document.standing
+            known = await enter(conn, tenant, account, rules, datetime.now(UTC))
             begun = await requests.begin(conn, tenant, request_id, sha256(content).digest(), uuid4())
         match begun:
             case requests.Running():
@@ -122,11 +127,13 @@ class Desk:
                 subject = pb.Subject(
                     tenant=tenant, account=account, tier=convert.TIERS[known.tier], request_id=str(request_id)
                 )
-                return Case(subject, request_id, begun.decision_id, begun.attempt)
+                hold_for = known.standing_reason or "conduct" if known.standing == "held" else ""
+                return Case(subject, request_id, begun.decision_id, begun.attempt, hold_for)
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         """Writes decision, items, outbox rows and the answer in one transaction; returns the answer's messages."""
-        seals = self._policy.current.document.review.seals
+        policy = self._policy.current.document
+        seals = policy.review.seals
         items = {place: uuid4() for place, stop in enumerate(outcome.stops) if outcome.needs_person(stop, seals)}
         messages = outcome.answer(items)
         written = await asyncio.to_thread(self._write, case, outcome, items, seals, messages)
@@ -136,6 +143,10 @@ class Desk:
                 await evidence_rows.record(conn, case.subject.tenant, kind, blob, life)
             await decisions.record(conn, _decision(case, outcome), written.items)
             await stops.record(conn, written.stops)
+            if strike := of_stops(written.stops, policy.standing, seals):
+                await conduct.strike(
+                    conn, case.subject.tenant, case.subject.account, strike, policy.standing, datetime.now(UTC)
+                )
             await requests.answer(conn, case.subject.tenant, case.request_id, case.attempt, written.answer)
         self.observer.see(sight(case.subject, outcome.stops, seals, datetime.now(UTC)))
         return messages

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from portcullis.v1 import checks_pb2 as pb
@@ -22,6 +22,7 @@ from portcullis.v1 import (
 )
 from services.core.clearance import digest, prompt_digests
 from services.core.errors import Unavailable
+from services.core.verdicts import ACCOUNT_HELD
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
 
@@ -59,15 +60,25 @@ class Stop:
         """Whether a person may still let it through."""
         return not self.open and self.check.verdict == pb.VERDICT_REVIEW
 
+    @property
+    def for_account(self) -> bool:
+        """Whether it is held for its account's standing alone."""
+        return any(reason.rule == ACCOUNT_HELD for reason in self.check.reasons)
+
 
 @dataclass(slots=True)
 class Journey:
-    """One request on its way."""
+    """One request on its way.
+
+    `hold_for` is why nothing may leave that no person has looked at, whatever the checks say: the reason of the
+    account's standing; empty where the checks decide.
+    """
 
     rooms: Rooms
     subject: pb.Subject
     decision_id: str
     order: Order
+    hold_for: str
     stops: list[Stop] = field(default_factory=list[Stop])
     releases: list[gateway_pb2.Image] = field(default_factory=list[gateway_pb2.Image])
     parents: list[str] = field(default_factory=list[str])
@@ -100,6 +111,8 @@ class Journey:
         yield gateway_pb2.Progress(stage="screen")
         started = perf_counter()
         screened = await self._screen(rendered)
+        if self.hold_for:
+            screened = [hold(stop, self.hold_for) for stop in screened]
         self.timings["screen"] = (perf_counter() - started) * 1000
         self.stops.extend(screened)
         yield gateway_pb2.Progress(stage="mark")
@@ -120,7 +133,11 @@ class Journey:
         checks = [stop.check.verdict for stop in self.stops if stop.stage != pb.STAGE_OUTPUT]
         if any(verdict != pb.VERDICT_ALLOW for verdict in checks):
             return []
-        shut = [stop.check.reasons for stop in self.stops if stop.stage == pb.STAGE_OUTPUT and not stop.open]
+        shut = [
+            stop.check.reasons
+            for stop in self.stops
+            if stop.stage == pb.STAGE_OUTPUT and not stop.open and not stop.for_account
+        ]
         return [reasons[0].category if reasons else "none" for reasons in shut]
 
     async def _check_halves(self) -> None:
@@ -202,6 +219,29 @@ class Journey:
 
     def _stop(self, stage: pb.Stage.ValueType) -> Stop:
         return next(stop for stop in self.stops if stop.stage == stage)
+
+
+def hold(stop: Stop, category: str) -> Stop:
+    """The same stop waiting for a person, where it had opened the gate: without its clearance nothing marks it.
+
+    `category` is why the account is held.
+    """
+    if not stop.open:
+        return stop
+    check = pb.Check()
+    check.CopyFrom(stop.check)
+    check.ClearField("clearance")
+    check.verdict = pb.VERDICT_REVIEW
+    check.reasons.append(
+        pb.Reason(
+            category=category,
+            message="A person looks at everything that is made for this account.",
+            score=1.0,
+            rule=ACCOUNT_HELD,
+            verdict=pb.VERDICT_REVIEW,
+        )
+    )
+    return replace(stop, check=check)
 
 
 async def check_prompt(rooms: Rooms, subject: pb.Subject, prompt: str, negative_prompt: str) -> Stop:

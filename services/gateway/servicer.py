@@ -189,7 +189,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             return
         accepted = api.Event(accepted=api.Accepted(decision_id=str(case.decision_id)))
         yield accepted
-        journey = Journey(self._rooms, case.subject, str(case.decision_id), order)
+        journey = Journey(self._rooms, case.subject, str(case.decision_id), order, case.hold_for)
         last: Sequence[Message] = ()
         try:
             async with aclosing(journey.travel()) as steps:

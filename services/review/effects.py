@@ -8,6 +8,7 @@ from services.core.policy.document import Policy
 from services.core.store import events
 from services.core.store.database import Connection
 from services.core.store.review_items import ReviewItem
+from services.review.standing import judge_conduct, review_suspension
 
 Effect = Callable[[Connection, ReviewItem, Policy], Awaitable[None]]
 
@@ -26,4 +27,4 @@ async def tell(conn: Connection, item: ReviewItem, _policy: Policy) -> None:
     )
 
 
-EFFECTS: Sequence[Effect] = (tell,)
+EFFECTS: Sequence[Effect] = (tell, judge_conduct, review_suspension)

@@ -11,6 +11,7 @@ from services.core import telemetry
 from services.core.evidence import EvidenceStore
 from services.core.store import claims, evidence_rows, outbox, requests, review_items
 from services.core.store.database import MONTHS_AHEAD, Database
+from services.review import standing
 
 BATCH = 500
 DAY_SECONDS = 24 * 3600
@@ -27,6 +28,7 @@ async def sweep(database: Database, stalled_seconds: float) -> None:
     await show_figures(database)
     if stalled or lapsed:
         log.info("swept", stalled=stalled, lapsed=lapsed)
+    await standing.sweep(database)
 
 
 async def tidy(database: Database, evidence: EvidenceStore) -> None:
@@ -35,6 +37,7 @@ async def tidy(database: Database, evidence: EvidenceStore) -> None:
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
+    await standing.tidy(database)
     expired = 0
     while batch := await _delete_expired(database, evidence):
         expired += batch

@@ -11,7 +11,7 @@ from services.core.policy.floors import ALWAYS_BLOCK
 from services.core.policy.schema import NEVER, PolicyDocument
 from services.core.verdicts import Tier
 
-TIERS: tuple[Tier, ...] = ("new", "trusted", "red_team")
+TIERS: tuple[Tier, ...] = ("new", "trusted", "invited", "red_team")
 
 Path = tuple[str | int, ...]
 Mistake = tuple[Path, str]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
+    model_serializer,
 )
 
 from services.core.policy.anomaly_rules import AnomalyRules
@@ -55,26 +57,39 @@ BlockAt = Annotated[
 
 
 def _same_for_all(value: object) -> object:
-    """A bare number holds for every tier; a tier that is left out gets what `new` gets."""
+    """A bare number holds for every tier; a tier left out gets what `new` gets, `invited` what `trusted` gets."""
     if not isinstance(value, dict):
-        return {"new": value, "trusted": value, "red_team": value}
+        return {"new": value, "trusted": value, "invited": value, "red_team": value}
     rest = {tier: value["new"] for tier in ("trusted", "red_team") if tier not in value and "new" in value}
-    return {**value, **rest}
+    full = {**value, **rest}
+    return full if "trusted" not in full else {"invited": full["trusted"], **full}
 
 
-class ReviewTiers(Section):
+class _Tiers(Section):
+    @model_serializer(mode="wrap")
+    def _without_what_follows(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out an `invited` that says nothing of its own, so that policies from before it keep their id."""
+        plain: dict[str, Any] = dump(self)
+        if plain["invited"] == plain["trusted"]:
+            del plain["invited"]
+        return plain
+
+
+class ReviewTiers(_Tiers):
     """The score from which a person looks, by tier of trust."""
 
     new: ReviewAt
     trusted: ReviewAt
+    invited: ReviewAt
     red_team: ReviewAt
 
 
-class BlockTiers(Section):
+class BlockTiers(_Tiers):
     """The score from which content is refused, by tier; `never` leaves it to people (and demands `hold`)."""
 
     new: BlockAt
     trusted: BlockAt
+    invited: BlockAt
     red_team: BlockAt
 
 

@@ -78,7 +78,7 @@ class Held(Step):
 
 
 class Suspended(Step):
-    """Nothing is accepted, and a person looks at it. `lift`: what nobody looked at in due time ends; `keep`: it stays."""
+    """Nothing is accepted, and a person looks at it. `lift` ends what nobody looked at in due time; `keep` does not."""
 
     weight: Weight = 12.0
     hours: Hours = 24.0 * 30
@@ -130,7 +130,7 @@ class Trust(Section):
 
 
 class StandingRules(Section):
-    """What conduct leads to. A strike weighs its category's weight × its severity, and half of it is gone each half-life.
+    """What conduct leads to. A strike weighs its category's weight × its severity, and loses half in each half-life.
 
     `jitter` is the share by which each account's thresholds and times differ from what is written here, at most.
     """

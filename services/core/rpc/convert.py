@@ -39,6 +39,7 @@ STAGE_NUMBERS: dict[Stage, pb.Stage.ValueType] = {stage: number for number, stag
 TIERS: dict[Tier, pb.Tier.ValueType] = {
     "new": pb.TIER_NEW,
     "trusted": pb.TIER_TRUSTED,
+    "invited": pb.TIER_INVITED,
     "red_team": pb.TIER_RED_TEAM,
 }
 _VERDICTS: dict[Verdict, pb.Verdict.ValueType] = {

@@ -27,7 +27,7 @@ DOMAIN = "portcullis"
 
 def to_status(error: PortcullisError) -> status_pb2.Status:
     """The google.rpc.Status of `error`, with ErrorInfo and, where they apply, BadRequest, QuotaFailure, RetryInfo."""
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     if isinstance(error, InvalidInput):
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=error.violation.field, description=error.violation.description

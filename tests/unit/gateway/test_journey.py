@@ -99,7 +99,7 @@ def journey(rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATI
         image=b"" if operation == pb.OPERATION_CREATE else b"upload",
         mask=b"mask" if operation == pb.OPERATION_EDIT else b"",
     )
-    return Journey(cast("Rooms", rooms), pb.Subject(tenant="acme"), "decision", order)
+    return Journey(cast("Rooms", rooms), pb.Subject(tenant="acme"), "decision", order, "")
 
 
 async def travelled(journey: Journey) -> list[gateway_pb2.Event]:

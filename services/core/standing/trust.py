@@ -1,0 +1,51 @@
+"""Tiers: a new account becomes a trusted one by its conduct, and is new again by it. The time is handed in."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from services.core import telemetry
+from services.core.policy.standing_rules import StandingRules
+from services.core.standing.ladder import Jitter, horizon, score
+from services.core.store import accounts, audit, events, strikes, trust
+from services.core.store.accounts import Account
+from services.core.store.database import Connection
+from services.core.verdicts import Tier
+
+HOUSE = "portcullis"
+# An account that is not trusted yet is looked at again after so long.
+AGAIN = timedelta(hours=6)
+
+
+async def promote(conn: Connection, rules: StandingRules, now: datetime, limit: int) -> int:
+    """Looks at up to `limit` new accounts whose turn it is, trusts those that earned it; returns how many it looked at.
+
+    It takes days since the first request, allowed requests, few strikes, good standing, and no open case.
+    """
+    wanted = rules.trust
+    found = await trust.candidates(conn, now, now - timedelta(days=wanted.days), now - AGAIN, wanted.allowed, limit)
+    for candidate in found:
+        history = await strikes.history(conn, candidate.tenant, candidate.account, now - horizon(rules))
+        if candidate.earned and score(history, rules, now) < wanted.strikes_below:
+            telemetry.STANDING_CHANGES.labels("trusted", wanted.mode).inc()
+            if wanted.mode == "enforce":
+                known = await accounts.lock(conn, candidate.tenant, candidate.account)
+                await give_tier(conn, known, "trusted", HOUSE, "account.promoted")
+    return len(found)
+
+
+async def demote(conn: Connection, known: Account, weight: float, rules: StandingRules, jitter: Jitter) -> None:
+    """Makes a trusted account new again once its strikes weigh too much; its row is locked by us."""
+    wanted = rules.trust
+    if known.tier not in ("trusted", "invited") or weight < wanted.demote_from * jitter.factor(rules.jitter, "weight"):
+        return
+    telemetry.STANDING_CHANGES.labels("new", wanted.mode).inc()
+    if wanted.mode == "enforce":
+        await give_tier(conn, known, "new", HOUSE, "account.demoted")
+
+
+async def give_tier(conn: Connection, known: Account, tier: Tier, who: str, what: str) -> None:
+    """Moves an account to another tier, with its event (`what`) and the audit."""
+    await accounts.set_tier(conn, known.tenant, known.account, tier)
+    await events.append(conn, what, known.account, tenant=known.tenant, before=known.tier, tier=tier)
+    await audit.append(conn, who, what, f"{known.tenant}/{known.account}", before=known.tier, after=tier)
