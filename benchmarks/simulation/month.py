@@ -6,13 +6,15 @@ import heapq
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from benchmarks.simulation.house import START, STOPPED, House
+from benchmarks.simulation.house import STOPPED, House
 from benchmarks.simulation.people import DAY, Answer, Ask, Class, Life, Minds, World, honest, prober, ring
 from services.core.policy.schema import PolicyDocument
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ def live(world: World, policy: PolicyDocument, seed: int) -> Month:
     """One month of one world."""
     rng = np.random.default_rng(seed)
     minds = Minds(world, rng)
-    month = Month(House(policy, seed))
+    month = Month(House(policy, seed.to_bytes(32)))
     events: list[tuple[float, int, Callable[[float], None]]] = []
     order = iter(range(10**9))
 
@@ -60,7 +62,7 @@ def live(world: World, policy: PolicyDocument, seed: int) -> Month:
         at, _, what = heapq.heappop(events)
         what(at)
         while month.house.looks:
-            _, account = month.house.looks.pop()
+            account = month.house.looks.pop()
             wait = rng.uniform(*world.review_hours) * 3600
             later(at + wait, lambda then, account=account: _look(month, world, rng, account, then))
     return month
@@ -105,13 +107,17 @@ def _settle_in(minds: Minds, month: Month, later: Callable[[float, Callable[[flo
 
 
 def _judge(
-    month: Month, world: World, rng: np.random.Generator, ask: Ask, later: Callable[[float, Callable[[float], None]], None]
+    month: Month,
+    world: World,
+    rng: np.random.Generator,
+    ask: Ask,
+    later: Callable[[float, Callable[[float], None]], None],
 ) -> Answer:
     """The way of one request: admitted or not, checked, recorded."""
     house, course, now = month.house, month.courses[ask.account], _time(ask.at)
     standing = house.standing(ask.account, now)
     if standing in ("cooling", "suspended", "banned"):
-        return Answer("refused", standing, _seconds(house.book(ask.account).until))
+        return Answer("refused", standing, _seconds(house.book(ask.account).known.standing_until))
     course.requests += 1
     stopped = rng.random() < ask.doubt
     blocked = stopped and rng.random() >= world.held_share
@@ -124,16 +130,18 @@ def _judge(
     if looked_at:
         # In doubt are what the filter held, and true violations; a plainly harmless picture is hardly ever upheld.
         wrong = world.uphold_error if ask.violates else world.release_error if stopped else world.release_error / 20
+        rules = house.policy.standing
+        severity = rules.severity.upheld * (1.0 if stopped else rules.outputs)
         if (rng.random() < wrong) != ask.violates:
             later(
                 ask.at + rng.uniform(*world.review_hours) * 3600,
-                lambda at: house.strike(ask.account, ask.category, house.policy.standing.severity.upheld, _time(at)),
+                lambda at: house.strike(ask.account, ask.category, severity, _time(at)),
             )
     after = house.standing(ask.account, now)
     if after in STOPPED and course.stopped_at is None:
         course.stopped_at = ask.at
     verdict = "block" if blocked else "review" if looked_at else "allow"
-    return Answer(verdict, after, _seconds(house.book(ask.account).until))
+    return Answer(verdict, after, _seconds(house.book(ask.account).known.standing_until))
 
 
 def _look(month: Month, world: World, rng: np.random.Generator, account: str, at: float) -> None:
@@ -143,8 +151,7 @@ def _look(month: Month, world: World, rng: np.random.Generator, account: str, at
     wrong = rng.random() < (world.account_miss if abuser else world.account_error)
     if abuser != wrong:
         hours = house.policy.standing.ladder.suspended.hours
-        house.impose(account, "suspended", now + timedelta(hours=hours), now)
-        house.looks = [look for look in house.looks if look[1] != account]
+        house.impose(account, "suspended", now + timedelta(hours=hours), now, confirmed=True)
         if month.courses[account].stopped_at is None:
             month.courses[account].stopped_at = at
     elif house.standing(account, now) in ("held", "suspended"):

@@ -100,7 +100,11 @@ class Minds:
 
     def foul_category(self) -> str:
         """What an abuser is after."""
-        return str(self.rng.choice(("sexual", "violence.graphic", "hate", "public_figure", "deception"), p=(0.4, 0.2, 0.2, 0.12, 0.08)))
+        return str(
+            self.rng.choice(
+                ("sexual", "violence.graphic", "hate", "public_figure", "deception"), p=(0.4, 0.2, 0.2, 0.12, 0.08)
+            )
+        )
 
     def waking(self, at: float, home: float) -> float:
         """The next time when somebody who lives `home` hours east is awake, drawn around the evening."""
@@ -135,7 +139,9 @@ def honest(minds: Minds, account: str, born: float) -> Life:
         day = max(day + 1, np.floor(at / DAY))
 
 
-def _drawn(minds: Minds, account: str, at: float, doubt: float, again: float) -> Generator[Ask, Answer, tuple[float, float | None]]:
+def _drawn(
+    minds: Minds, account: str, at: float, doubt: float, again: float
+) -> Generator[Ask, Answer, tuple[float, float | None]]:
     """One idea, with the tries that follow a refusal; the second value says when to come back, where it was shut out."""
     rng = minds.rng
     topic = minds.topic()
@@ -203,7 +209,11 @@ def ring(minds: Minds, accounts: Mapping[str, float]) -> Life:
                 topic, category = minds.topic(), minds.foul_category()
             harmless = rng.random() < 0.35
             answer = yield Ask(
-                at, account, minds.topic() if harmless else minds.reworded(topic), category, not harmless,
+                at,
+                account,
+                minds.topic() if harmless else minds.reworded(topic),
+                category,
+                not harmless,
                 0.02 if harmless else world.recall,
             )
             at += float(rng.exponential(180)) + 10

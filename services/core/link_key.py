@@ -1,4 +1,4 @@
-"""The key under which shared devices and means of payment are hashed once more, so that the table links nothing alone."""
+"""The key under which shared devices and means of payment are hashed once more: the table alone links nothing."""
 
 from __future__ import annotations
 

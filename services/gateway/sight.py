@@ -38,5 +38,5 @@ def sight(subject: pb.Subject, stops: Sequence[Stop], seals: Collection[str], at
         for stop in stops:
             if stop.stage == pb.STAGE_OUTPUT and stop.model:
                 drawn, held = outputs.get(stop.model, (0, 0))
-                outputs[stop.model] = drawn + 1, held + (not stop.open)
+                outputs[stop.model] = drawn + 1, held + (not stop.open and not stop.for_account)
     return Sight(subject.tenant, subject.account, seen, outputs)

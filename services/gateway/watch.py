@@ -24,10 +24,11 @@ from services.core.anomalies.block_ratio import BlockRatio
 from services.core.anomalies.rings import Member
 from services.core.anomalies.spurious import Spurious
 from services.core.anomalies.watched import Seen, Watched
-from services.core.policy.anomaly_rules import AnomalyRules
+from services.core.policy.anomaly_rules import Action, AnomalyRules
 from services.core.policy.schema import PolicyDocument
 from services.core.policy.source import ActivePolicy
 from services.core.standing import conduct
+from services.core.standing.ladder import horizon, score
 from services.core.store import account_links, anomalies, watches
 from services.core.store.anomalies import Anomaly
 from services.core.store.database import Connection, Database
@@ -45,8 +46,8 @@ log = structlog.get_logger()
 class _Crowd:
     """What is remembered of a tenant or a model; `fired` as in `Watched`."""
 
-    block_ratio: BlockRatio = BlockRatio()
-    spurious: Spurious = Spurious()
+    block_ratio: BlockRatio = field(default_factory=BlockRatio)
+    spurious: Spurious = field(default_factory=Spurious)
     fired: Mapping[Rule, float] = field(default_factory=dict[Rule, float])
 
 
@@ -120,15 +121,14 @@ async def observe(conn: Connection, batch: Sequence[Sight], policy: PolicyDocume
 
 async def judge_newcomer(conn: Connection, tenant: str, account: str, at: datetime, policy: PolicyDocument) -> None:
     """To be called when an account is linked to others: where these are suspended, it starts under watch."""
-    alarm = rings.judge_newcomer(await _ring(conn, tenant, account, policy), policy.anomalies.rings)
+    alarm = rings.judge_newcomer(await _ring(conn, tenant, account, at, policy), policy.anomalies.rings)
     if alarm is None:
         return
     watch = Watch("account", tenant, account)
     state = _read(_WATCHED, (await watches.lock(conn, [watch]))[watch], Watched())
     if not watched.loud("rings", state.fired, at.timestamp(), policy.anomalies):
         return
-    fired = {**state.fired, "rings": at.timestamp()}
-    after = Watched(state.velocity, state.block_ratio, state.topics, fired, state.sealed)
+    after = watched.fired(state, "rings", at.timestamp())
     await watches.save(conn, {watch: _WATCHED.dump_python(after, mode="json")})
     anomaly = _anomaly(tenant, account, alarm, at, policy.anomalies, sealed=state.sealed)
     await anomalies.record(conn, [anomaly])
@@ -150,23 +150,19 @@ async def _account(
             fired.append(anomaly)
     last = sights[-1].at
     if any(seen.blocked for seen in sights) and watched.loud("rings", state.fired, last, rules):
-        members = await _ring(conn, watch.tenant, watch.subject, policy)
-        alarm = rings.judge(members, rules.rings)
-        if alarm is not None:
-            at = datetime.fromtimestamp(last, UTC)
+        at = datetime.fromtimestamp(last, UTC)
+        members = await _ring(conn, watch.tenant, watch.subject, at, policy)
+        together = rings.judge(members, rules.rings)
+        if together is not None:
             struck = [account for account, member in sorted(members.items()) if member.strikes > 0]
-            anomaly = _anomaly(watch.tenant, watch.subject, alarm, at, rules, sealed=state.sealed)
+            anomaly = _anomaly(watch.tenant, watch.subject, together, at, rules, sealed=state.sealed)
             await _act(conn, anomaly, sorted({watch.subject, *struck}), policy)
             fired.append(anomaly)
-            state = Watched(
-                state.velocity, state.block_ratio, state.topics, {**state.fired, "rings": last}, state.sealed
-            )
+            state = watched.fired(state, "rings", last)
     return state, fired
 
 
-def _crowd(
-    watch: Watch, state: _Crowd, batch: Sequence[Sight], rules: AnomalyRules
-) -> tuple[_Crowd, list[Anomaly]]:
+def _crowd(watch: Watch, state: _Crowd, batch: Sequence[Sight], rules: AnomalyRules) -> tuple[_Crowd, list[Anomaly]]:
     latest = max(sight.seen.at for sight in batch)
     if watch.kind == "tenant":
         mine = [sight.seen for sight in batch if sight.tenant == watch.tenant]
@@ -187,13 +183,17 @@ def _crowd(
     return fired, [_anomaly(watch.tenant or None, watch.subject, alarm, at, rules, sealed=False)]
 
 
-async def _ring(conn: Connection, tenant: str, account: str, policy: PolicyDocument) -> Mapping[str, Member]:
+async def _ring(
+    conn: Connection, tenant: str, account: str, at: datetime, policy: PolicyDocument
+) -> Mapping[str, Member]:
     """The account's ring with what each has against it; empty where it shares nothing."""
     rule = policy.anomalies.rings
     links = await account_links.around(conn, tenant, account, rule.shared_by, rule.size)
     if not links:
         return {}
-    return await conduct.members(conn, tenant, rings.ring(account, links, rule), policy.standing)
+    members = rings.ring(account, links, rule)
+    known = await account_links.members(conn, tenant, members, at - horizon(policy.standing))
+    return {who: Member(score(member.strikes, policy.standing, at), member.shut_out) for who, member in known.items()}
 
 
 async def _act(conn: Connection, anomaly: Anomaly, accounts: Sequence[str], policy: PolicyDocument) -> None:
@@ -201,7 +201,8 @@ async def _act(conn: Connection, anomaly: Anomaly, accounts: Sequence[str], poli
     if anomaly.mode == "shadow" or anomaly.action == "flag" or anomaly.tenant is None:
         return
     ladder = policy.standing.ladder
-    step, hours = ("cooling", ladder.cooling.hours) if anomaly.action == "cool" else ("held", ladder.held.hours)
+    step: conduct.Imposed = "cooling" if anomaly.action == "cool" else "held"
+    hours = ladder.cooling.hours if anomaly.action == "cool" else ladder.held.hours
     for account in accounts:
         await conduct.impose(
             conn,
@@ -221,10 +222,8 @@ def _anomaly(
     tenant: str | None, subject: str, alarm: Alarm, at: datetime, rules: AnomalyRules, *, sealed: bool
 ) -> Anomaly:
     rule = getattr(rules, alarm.rule)
-    action = getattr(rule, "action", "flag")
-    return Anomaly(
-        uuid4(), at, tenant, subject, alarm.rule, rule.mode, action, alarm.explanation, alarm.facts, sealed
-    )
+    action: Action = getattr(rule, "action", "flag")
+    return Anomaly(uuid4(), at, tenant, subject, alarm.rule, rule.mode, action, alarm.explanation, alarm.facts, sealed)
 
 
 def _read(adapter: TypeAdapter[Any], state: dict[str, Any], empty: Any) -> Any:

@@ -36,8 +36,8 @@ def step(
     share = after.spurious / after.outputs
     return after, Alarm(
         "spurious",
-        f"Of about {after.outputs:.0f} pictures that {model} drew lately for allowed requests, {share:.1%} were held back"
-        f" by the screen; {rule.share:.1%} are the bound.",
+        f"Of about {after.outputs:.0f} pictures that {model} drew lately for allowed requests, {share:.1%} were held"
+        f" back by the screen; {rule.share:.1%} are the bound.",
         {
             "outputs": round(after.outputs),
             "spurious": round(after.spurious, 1),

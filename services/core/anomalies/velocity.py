@@ -32,7 +32,7 @@ class Velocity:
 
 
 def step(state: Velocity, at: float, rule: VelocityRule) -> tuple[Velocity, Alarm | None]:
-    """One request at `at` (seconds since the epoch); at most one alarm an hour. A clock set back counts as this hour."""
+    """One request at `at` (seconds since the epoch); at most one alarm an hour; a clock set back changes no hour."""
     hour = int(at // HOUR_SECONDS)
     if hour > state.hour:
         state = _learned(state, hour)
@@ -43,7 +43,8 @@ def step(state: Velocity, at: float, rule: VelocityRule) -> tuple[Velocity, Alar
     if not alarmed or state.alarmed:
         return after, None
     usual = math.expm1(state.usual)
-    against = f"about {usual:.0f} an hour are usual for it" if state.hours >= rule.learn_hours else "it has no habits yet"
+    settled = state.hours >= rule.learn_hours
+    against = f"about {usual:.0f} an hour are usual for it" if settled else "it has no habits yet"
     return after, Alarm(
         "velocity",
         f"{count} requests within an hour; {against}, {bound:.0f} are the bound.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.core.anomalies import block_ratio, probing, velocity
 from services.core.anomalies.alarm import Alarm, Rule
@@ -20,8 +20,8 @@ class Watched:
     `sealed`: something of it was sealed once, so that its alarms are for the sealed role alone.
     """
 
-    velocity: Velocity = Velocity()
-    block_ratio: BlockRatio = BlockRatio()
+    velocity: Velocity = field(default_factory=Velocity)
+    block_ratio: BlockRatio = field(default_factory=BlockRatio)
     topics: Topics = ()
     fired: Mapping[Rule, float] = field(default_factory=dict[Rule, float])
     sealed: bool = False
@@ -50,11 +50,16 @@ def step(state: Watched, seen: Seen, rules: AnomalyRules) -> tuple[Watched, list
     if not again:
         ratio, refused = block_ratio.step(state.block_ratio, int(seen.blocked), 1, rules.block_ratio)
     alarms = [alarm for alarm in (fast, refused, probes) if alarm and loud(alarm.rule, state.fired, seen.at, rules)]
-    fired = {**state.fired, **{alarm.rule: seen.at for alarm in alarms}}
-    return Watched(speed, ratio, topics, fired, state.sealed or seen.sealed), alarms
+    loudly = {**state.fired, **{alarm.rule: seen.at for alarm in alarms}}
+    return Watched(speed, ratio, topics, loudly, state.sealed or seen.sealed), alarms
 
 
-def loud(rule: Rule, fired: Mapping[Rule, float], at: float, rules: AnomalyRules) -> bool:
+def fired(state: Watched, rule: Rule, at: float) -> Watched:
+    """The state after a rule that is judged elsewhere fired."""
+    return replace(state, fired={**state.fired, rule: at})
+
+
+def loud(rule: Rule, when: Mapping[Rule, float], at: float, rules: AnomalyRules) -> bool:
     """Whether a rule may fire again at `at`."""
-    last = fired.get(rule)
+    last = when.get(rule)
     return last is None or at - last >= getattr(rules, rule).quiet_hours * 3600

@@ -25,8 +25,9 @@ class AnomalyRule(Section):
 
 
 class AccountRule(AnomalyRule):
-    """What a firing does to the account beside telling people: nothing (`flag`), a wait (`cool`), or that a person looks
-    at everything before it leaves (`hold`).
+    """What a firing does to the account beside telling people.
+
+    Nothing (`flag`), a wait (`cool`), or that a person looks at everything before it leaves (`hold`).
     """
 
     action: Action = "flag"

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from services.core.errors import InvalidInput
 from services.core.link_key import AT_ONCE, LEAST, MOST, LinkKey
+from services.core.standing.ladder import Strike
 from services.core.store.database import Connection
 
 Link = tuple[str, bytes]
+
+MOST_STRIKES = 10_000  # of a ring's latest: far more than any bound needs
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What stands against an account that is linked to others: its strikes, and whether it is suspended or banned."""
+
+    shut_out: bool
+    strikes: list[Strike] = field(default_factory=list[Strike])
 
 
 async def add(conn: Connection, key: LinkKey, tenant: str, account: str, hashes: Sequence[bytes]) -> bool:
@@ -43,7 +56,9 @@ async def around(conn: Connection, tenant: str, account: str, shared_by: int, si
         cursor = await conn.execute(
             """
             SELECT sharer.account, mine.hash
-            FROM (SELECT DISTINCT hash FROM account_links WHERE tenant = %(tenant)s AND account = ANY(%(edge)s)) AS mine,
+            FROM (
+                SELECT DISTINCT hash FROM account_links WHERE tenant = %(tenant)s AND account = ANY(%(edge)s)
+            ) AS mine,
                 LATERAL (
                     SELECT account FROM account_links
                     WHERE tenant = %(tenant)s AND hash = mine.hash ORDER BY account LIMIT %(most)s
@@ -59,3 +74,22 @@ async def around(conn: Connection, tenant: str, account: str, shared_by: int, si
         telling = (who for accounts in sharers.values() if len(accounts) <= shared_by for who in accounts)
         edge = sorted(set(telling) - walked)[: size - len(walked)]
     return list(known)
+
+
+async def members(conn: Connection, tenant: str, accounts: Collection[str], since: datetime) -> dict[str, Known]:
+    """Each of these accounts that is known, with its strikes since a time that were not taken back."""
+    cursor = await conn.execute(
+        "SELECT account, standing IN ('suspended', 'banned') FROM accounts WHERE tenant = %s AND account = ANY(%s)",
+        [tenant, list(accounts)],
+    )
+    known = {account: Known(shut_out) for account, shut_out in await cursor.fetchall()}
+    cursor = await conn.execute(
+        "SELECT account, decision_id, at, weight, category, sealed FROM strikes"
+        " WHERE tenant = %s AND account = ANY(%s) AND at >= %s"
+        " AND NOT EXISTS (SELECT FROM strike_reversals r WHERE r.strike_id = strikes.strike_id)"
+        " ORDER BY at DESC LIMIT %s",
+        [tenant, list(known), since, MOST_STRIKES],
+    )
+    for account, *strike in await cursor.fetchall():
+        known[account].strikes.append(Strike(*strike))
+    return known

@@ -28,7 +28,7 @@ async def lock(conn: Connection, watches: Collection[Watch]) -> dict[Watch, dict
     cursor = await conn.execute(
         "INSERT INTO watches AS watch (kind, tenant, subject)"
         " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (kind, tenant, subject)"
-        " ORDER BY kind, tenant COLLATE \"C\", subject COLLATE \"C\""
+        ' ORDER BY kind, tenant COLLATE "C", subject COLLATE "C"'
         " ON CONFLICT (kind, tenant, subject) DO UPDATE SET updated_at = now()"
         " RETURNING kind, tenant, subject, state",
         _columns(sorted(watches)),
