@@ -81,6 +81,10 @@ bench-images: $(TOOLS) ## The image filter: goals and figures, plain NudeNet and
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/image_filter.py $(if $(REAL),--real '$(REAL)') \
 	  $(if $(DRAWN),--drawn '$(DRAWN)') $(if $(FACELESS),--faceless '$(FACELESS)')
 
+.PHONY: sim-abuse
+sim-abuse: $(TOOLS) ## A simulated month of abuse on the rules as shipped: who is stopped, who is hurt; SEED=1 by default
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/abuse.py
+
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 

@@ -50,7 +50,9 @@ class House:
 
     def book(self, account: str) -> Book:
         """The account's, made where it is new."""
-        return self._books.setdefault(account, Book(Account(TENANT, account, "new", "good", None)))
+        if account not in self._books:
+            self._books[account] = Book(Account(TENANT, account, "new", "good", None))
+        return self._books[account]
 
     def standing(self, account: str, now: datetime) -> Standing:
         """What holds now, as `entry.enter` finds out."""

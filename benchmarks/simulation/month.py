@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Course:
-    """What became of one account: violations tried while nothing stopped it, and when it was first stopped (seconds)."""
+    """What became of one account: violations tried while nothing stopped it, and when it was stopped (seconds)."""
 
     kind: Class
     requests: int = 0
@@ -54,7 +53,7 @@ def live(world: World, policy: PolicyDocument, seed: int) -> Month:
             ask = life.send(answer) if answer is not None else next(life)
         except StopIteration:
             return
-        later(ask.at, lambda at: act(life, _judge(month, world, rng, ask, later)))
+        later(ask.at, lambda _at: act(life, _judge(month, world, rng, ask, later)))
 
     for life in _settle_in(minds, month, later):
         act(life)
@@ -164,8 +163,3 @@ def _time(at: float) -> datetime:
 
 def _seconds(at: datetime | None) -> float:
     return np.inf if at is None else (at - START).total_seconds()
-
-
-def violations_before_stop(month: Month, kind: Class) -> Counter[int]:
-    """A histogram."""
-    return Counter(course.violations for course in month.courses.values() if course.kind == kind)

@@ -1,14 +1,14 @@
 """Who uses the platform: honest people as people are, probers who adapt, rings that rotate their accounts.
 
-Each is a generator that asks and is told the answer, so that what it does next depends on what it was told. Sketches are
-drawn as those of the prompt filter lie (signs of 384 numbers): rewordings of one refused prompt differ in 66 bits of 384
+Each is a generator that asks and is told the answer, so that what it does next depends on what it was told. Sketches
+are drawn as those of the prompt filter lie (signs of 384 numbers): rewordings of one refused prompt differ in 66 bits
 in the median, different refused prompts in 146, one pair in twenty in less than 87.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -60,6 +60,9 @@ class World:
     false_positives: tuple[float, float] = (0.01, 0.03)
     edgy: float = 0.05  # share of accounts that draw what is near the line …
     edgy_times: float = 4.0  # … and are stopped so much more often
+    touchy: float = 0.15  # share of an honest account's sessions on one theme that the filter minds …
+    touchy_times: float = 5.0  # … where it is stopped so much more often than on the whole, …
+    plain_times: float = 0.3  # … and so much less in all others
     clumsy_days: float = 3.0  # a new user's first days, with twice the false positives
     stubborn: float = 0.05  # share of honest accounts that try a refused prompt again and again
     family_share: float = 0.3
@@ -92,6 +95,10 @@ class Minds:
         """The same in other words, now and then in quite other words."""
         far = 0.25 if self.rng.random() < 0.1 else self.rng.uniform(0.01, 0.16)
         return topic ^ (self.rng.random(BITS) < far)
+
+    def varied(self, theme: np.ndarray) -> np.ndarray:
+        """Another idea on one theme: further from it than a rewording, nearer than any other idea."""
+        return theme ^ (self.rng.random(BITS) < self.rng.uniform(0.08, 0.2))
 
     def honest_category(self) -> str:
         """What an honest prompt is mistaken for."""
@@ -128,10 +135,14 @@ def honest(minds: Minds, account: str, born: float) -> Life:
         at = max(born, minds.waking(day * DAY, home))
         left = int(rng.poisson(pace * rng.lognormal(0, 0.6)))
         while left > 0 and at < end:
+            touchy = rng.random() < world.touchy
+            theme, category = minds.topic(), minds.honest_category()
+            clumsy = 2 if born > 0 and at - born < world.clumsy_days * DAY else 1
+            doubt = clumsy * usual * (world.touchy_times if touchy else world.plain_times)
             for _ in range(min(left, 1 + int(rng.geometric(0.15)))):
                 left -= 1
-                doubt = usual * (2 if 0 <= at - born < world.clumsy_days * DAY and born > 0 else 1)
-                at, told = yield from _drawn(minds, account, at, doubt, again)
+                topic = minds.varied(theme) if touchy else minds.topic()
+                at, told = yield from _drawn(minds, Ask(at, account, topic, category, False, doubt), again)
                 if told is not None:
                     at, left = max(at, told), 0
                     break
@@ -139,14 +150,10 @@ def honest(minds: Minds, account: str, born: float) -> Life:
         day = max(day + 1, np.floor(at / DAY))
 
 
-def _drawn(
-    minds: Minds, account: str, at: float, doubt: float, again: float
-) -> Generator[Ask, Answer, tuple[float, float | None]]:
-    """One idea, with the tries that follow a refusal; the second value says when to come back, where it was shut out."""
+def _drawn(minds: Minds, ask: Ask, again: float) -> Generator[Ask, Answer, tuple[float, float | None]]:
+    """One idea, with the tries that follow a refusal; says when it was done, and when to come back if shut out."""
     rng = minds.rng
-    topic = minds.topic()
-    category = minds.honest_category()
-    ask = Ask(at, account, topic, category, False, doubt)
+    topic, at = ask.sketch, ask.at
     while True:
         answer = yield ask
         at += float(rng.exponential(100)) + 20
@@ -155,7 +162,7 @@ def _drawn(
         if answer.verdict != "block" or rng.random() > again:
             return at, None
         # What was refused once is likely to be refused again.
-        ask = Ask(at, account, minds.reworded(topic), category, False, 0.5)
+        ask = replace(ask, at=at, sketch=minds.reworded(topic), doubt=0.5)
 
 
 def prober(minds: Minds, account: str) -> Life:

@@ -9,12 +9,13 @@ import structlog
 
 from services.core import telemetry
 from services.core.evidence import EvidenceStore
-from services.core.store import claims, evidence_rows, outbox, requests, review_items
+from services.core.store import anomalies, claims, evidence_rows, outbox, requests, review_items, watches
 from services.core.store.database import MONTHS_AHEAD, Database
 from services.review import standing
 
 BATCH = 500
 DAY_SECONDS = 24 * 3600
+WATCH_DAYS, ANOMALY_DAYS = 90, 365
 
 log = structlog.get_logger()
 
@@ -36,6 +37,8 @@ async def tidy(database: Database, evidence: EvidenceStore) -> None:
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
+        await watches.forget(conn, WATCH_DAYS)
+        await anomalies.forget(conn, ANOMALY_DAYS)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
     await standing.tidy(database)
     expired = 0

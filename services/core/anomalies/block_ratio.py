@@ -2,14 +2,15 @@
 
 A CUSUM (Page 1954, "Continuous inspection schemes", Biometrika 41) of the log likelihood ratio of refusals being `odds`
 times likelier than usual, for Bernoulli observations (Reynolds & Stoumbos 1999). What is usual is an exponentially
-weighted mean, kept between a floor and the policy's ceiling, and frozen from half the alarm on: so an attack neither
-becomes the normal nor does one refusal, which adds a bounded step, ever alarm.
+weighted mean, kept between a floor and the policy's ceiling. It stands still while the sum is above zero: a run of
+requests teaches once it has proved harmless, and never if it alarmed, so an attack does not become the normal. One
+refusal adds a bounded step and never alarms.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.core.anomalies.alarm import Alarm, Rule
 from services.core.policy.anomaly_rules import BlockRatioRule
@@ -27,6 +28,7 @@ class BlockRatio:
     score: float = 0.0
     requests: int = 0
     blocked: int = 0
+    alarmed: bool = False
 
 
 def step(
@@ -38,12 +40,15 @@ def step(
     worse = rule.odds * normal / (1 - normal + rule.odds * normal)
     gain = blocked * math.log(worse / normal) + (requests - blocked) * math.log((1 - worse) / (1 - normal))
     score = min(max(0.0, state.score + gain), HIGHEST * rule.alarm)
-    if score < rule.alarm / 2:
-        # As if `usual` had been seen a while already; many at once weigh as much as one by one.
-        rate = 1 / min(state.seen + rule.memory / 4, rule.memory)
-        usual += (1 - (1 - rate) ** requests) * (blocked / requests - usual)
-    run = (0, 0) if score == 0 else (state.requests + requests, state.blocked + blocked)
-    after = BlockRatio(usual, min(state.seen + requests, rule.memory), score, *run)
+    run = replace(
+        state,
+        usual=usual,
+        score=score,
+        requests=state.requests + requests,
+        blocked=state.blocked + blocked,
+        alarmed=state.alarmed or score >= rule.alarm,
+    )
+    after = _learned(run, rule) if score == 0 else run
     if score < rule.alarm:
         return after, None
     share = after.blocked / after.requests
@@ -58,3 +63,12 @@ def step(
             "alarm": rule.alarm,
         },
     )
+
+
+def _learned(run: BlockRatio, rule: BlockRatioRule) -> BlockRatio:
+    """What a run that is over teaches; many requests at once weigh as much as one by one."""
+    if run.alarmed or run.usual is None:
+        return BlockRatio(run.usual, run.seen)
+    rate = 1 / min(run.seen + rule.memory / 4, rule.memory)  # as if `usual` had been seen a while already
+    learned = run.usual + (1 - (1 - rate) ** run.requests) * (run.blocked / run.requests - run.usual)
+    return BlockRatio(learned, min(run.seen + run.requests, rule.memory))
