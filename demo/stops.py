@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from demo import inputs
 from demo.book import Book
@@ -15,7 +16,7 @@ from portcullis.v1.checks_pb2 import Check, Stage, Timing, Verdict
 from portcullis.v1.provenance_pb2 import Inspection, Origin
 from portcullis.v1.review_pb2 import ItemState, Resolution, ReviewItem
 
-ACCOUNT = "visitor"
+ACCOUNT = f"visitor-{uuid4().hex[:8]}"  # a tour is refused on purpose: no strikes of an earlier one count
 ROUTING_SECONDS = 30.0
 
 

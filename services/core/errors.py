@@ -23,7 +23,7 @@ class PortcullisError(Exception):
         retry_after: float | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """`retry_after` is in seconds; set it where trying again may help. `metadata` is for machines, as is `reason`."""
+        """`retry_after` is in seconds; set it where trying again may help. Machines read `metadata`."""
         super().__init__(message)
         self.message = message
         self.reason = reason or type(self).__name__.upper()

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 async def judge_conduct(conn: Connection, item: ReviewItem, policy: Policy) -> None:
     """A strike for what a person upheld; what a filter gave for what a person found harmless is taken back."""
+    if item.golden:  # a known case, to measure by
+        return
     rules, now = policy.document.standing, datetime.now(UTC)
     if strike := of_item(item, rules, policy.document.review.seals):
         await conduct.strike(conn, item.tenant, item.account, strike, rules, now)

@@ -52,28 +52,34 @@ def _value(document: PolicyDocument, category: str, stage: Stage, field: str) ->
     return next(((*path, field), value) for path, value in places if value is not None)
 
 
+def _said(tiers: object, tier: Tier) -> Tier:
+    """The tier whose value holds: for invited accounts that of the trusted, where none is said for them."""
+    return "trusted" if getattr(tiers, tier) is None else tier
+
+
 def _limit(document: PolicyDocument, category: str, stage: Stage, tier: Tier) -> tuple[Limit, list[Mistake]]:
     """The limit in force, floors applied, and what is wrong with it."""
     review_at, reviews = _value(document, category, stage, "review")
     block_at, blocks = _value(document, category, stage, "block")
-    review, block = float(getattr(reviews, tier)), float(getattr(blocks, tier))
+    review_tier, block_tier = _said(reviews, tier), _said(blocks, tier)
+    review, block = float(getattr(reviews, review_tier)), float(getattr(blocks, block_tier))
     held = _value(document, category, stage, "action")[1] == "hold"
     show = bool(_value(document, category, stage, "show")[1])
     floor = ALWAYS_BLOCK.get(category)
     if floor is not None:
         mistakes = [
-            ((*path, tier), f"cannot be raised above its floor: {category} is refused from {floor} on")
-            for path, value in ((review_at, review), (block_at, block))
+            ((*path, said), f"cannot be raised above its floor: {category} is refused from {floor} on")
+            for path, said, value in ((review_at, review_tier, review), (block_at, block_tier, block))
             if path[:2] == ("categories", category) and value > floor
         ]
         lowest = min(review, block, floor)
         return Limit(lowest, lowest, held=True, show=False), mistakes
     mistakes, where = [], f"({category}, {stage})"
     if review > block:
-        nearest = max(review_at, block_at, key=_specificity)
-        mistakes.append(((*nearest, tier), f"review {review:g} is above block {block:g} {where}"))
+        nearest = max((*review_at, review_tier), (*block_at, block_tier), key=_specificity)
+        mistakes.append((nearest, f"review {review:g} is above block {block:g} {where}"))
     if block == NEVER and not held:
-        mistakes.append(((*block_at, tier), f"block: never needs action: hold {where}, or nobody looks"))
+        mistakes.append(((*block_at, block_tier), f"block: never needs action: hold {where}, or nobody looks"))
     return Limit(review, block, held, show), mistakes
 
 

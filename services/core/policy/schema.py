@@ -59,20 +59,16 @@ BlockAt = Annotated[
 def _same_for_all(value: object) -> object:
     """A bare number holds for every tier; a tier left out gets what `new` gets, `invited` what `trusted` gets."""
     if not isinstance(value, dict):
-        return {"new": value, "trusted": value, "invited": value, "red_team": value}
+        return {"new": value, "trusted": value, "red_team": value}
     rest = {tier: value["new"] for tier in ("trusted", "red_team") if tier not in value and "new" in value}
-    full = {**value, **rest}
-    return full if "trusted" not in full else {"invited": full["trusted"], **full}
+    return {**value, **rest}
 
 
 class _Tiers(Section):
     @model_serializer(mode="wrap")
-    def _without_what_follows(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves out an `invited` that says nothing of its own, so that policies from before it keep their id."""
-        plain: dict[str, Any] = dump(self)
-        if plain["invited"] == plain["trusted"]:
-            del plain["invited"]
-        return plain
+    def _without_what_is_not_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves `invited` out where it is not said, so that policies from before it keep their id."""
+        return {tier: value for tier, value in dump(self).items() if value is not None}
 
 
 class ReviewTiers(_Tiers):
@@ -80,7 +76,7 @@ class ReviewTiers(_Tiers):
 
     new: ReviewAt
     trusted: ReviewAt
-    invited: ReviewAt
+    invited: ReviewAt | None = None
     red_team: ReviewAt
 
 
@@ -89,7 +85,7 @@ class BlockTiers(_Tiers):
 
     new: BlockAt
     trusted: BlockAt
-    invited: BlockAt
+    invited: BlockAt | None = None
     red_team: BlockAt
 
 

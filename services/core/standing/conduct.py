@@ -38,6 +38,7 @@ async def strike(
     conn: Connection, tenant: str, account: str, new: NewStrike, rules: StandingRules, now: datetime
 ) -> None:
     """Gives a strike and what it leads to; the next request meets it. Testers of the filters are given none."""
+    await accounts.get_or_create(conn, tenant, account)
     known = await accounts.lock(conn, tenant, account)
     if known.tier == "red_team" or not await strikes.give(conn, tenant, account, new, now):
         return

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 from uuid import UUID
@@ -118,20 +118,19 @@ def sanctions(
     What led to a step up to `pardoned_at` holds no more, but the strikes keep their weight.
     """
     ends: dict[Rung, Sanction] = {}
+    weights = {name: threshold(name, rules, jitter) for name in (*RUNGS, "banned")}
     for strike, total in weigh((strike for strike in strikes if strike.at <= now), rules):
         if pardoned_at is not None and strike.at <= pardoned_at:
             continue
         for name in RUNGS:
-            step: Step = getattr(rules.ladder, name)
-            if total * (1 + ROUNDING) < threshold(name, rules, jitter):
+            if total * (1 + ROUNDING) < weights[name]:
                 break
-            end = _end(name, step, strike, rules, jitter)
-            if end <= now or (name in ends and end <= _until(ends[name])):
+            if strike.at + _longest(name, rules) <= now:
                 continue
-            earlier = ends.get(name)
-            repeated = total >= threshold("banned", rules, jitter) or (earlier is not None and earlier.repeated)
-            since = earlier.since if earlier else strike.at
-            ends[name] = Sanction(name, since, end, _public(strike), repeated)
+            end = _end(name, strike, rules, jitter)
+            if end > now:
+                found = Sanction(name, strike.at, end, _public(strike), total >= weights["banned"])
+                ends[name] = _longer(ends[name], found) if name in ends else found
     return [ends[name] for name in reversed(RUNGS) if name in ends]
 
 
@@ -140,20 +139,35 @@ def peak(strikes: Iterable[Strike], rules: StandingRules) -> float:
     return max((total for _, total in weigh(strikes, rules)), default=0.0)
 
 
-def threshold(name: Rung | Literal["banned"], rules: StandingRules, jitter: Jitter) -> float:
+def threshold(name: str, rules: StandingRules, jitter: Jitter) -> float:
     """From which decayed weight on this account reaches a step. One factor for all steps: their order stays."""
     return float(getattr(rules.ladder, name).weight) * jitter.factor(rules.jitter, "weight")
 
 
 def horizon(rules: StandingRules) -> timedelta:
     """How far back strikes can still matter."""
-    longest = max(getattr(rules.ladder, name).hours for name in RUNGS) * (1 + rules.jitter) + 1
-    return timedelta(days=rules.half_life_days * HALF_LIVES, hours=longest)
+    return timedelta(days=rules.half_life_days * HALF_LIVES) + max(_longest(name, rules) for name in RUNGS)
 
 
-def _end(name: Rung, step: Step, strike: Strike, rules: StandingRules, jitter: Jitter) -> datetime:
-    hours = step.hours * jitter.factor(rules.jitter, name, strike.at.astimezone(UTC).isoformat())
+def _longest(name: Rung, rules: StandingRules) -> timedelta:
+    hours = _step(name, rules).hours * (1 + rules.jitter)
+    return timedelta(hours=hours, seconds=ROUND_SECONDS)
+
+
+def _step(name: Rung, rules: StandingRules) -> Step:
+    step: Step = getattr(rules.ladder, name)
+    return step
+
+
+def _end(name: Rung, strike: Strike, rules: StandingRules, jitter: Jitter) -> datetime:
+    hours = _step(name, rules).hours * jitter.factor(rules.jitter, name, strike.at.astimezone(UTC).isoformat())
     return _rounded_up(strike.at + timedelta(hours=hours))
+
+
+def _longer(earlier: Sanction, later: Sanction) -> Sanction:
+    """One step for both: since the first, until the last end."""
+    longest = max(earlier, later, key=_until)
+    return replace(longest, since=earlier.since, repeated=earlier.repeated or later.repeated)
 
 
 def _rounded_up(at: datetime) -> datetime:

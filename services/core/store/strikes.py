@@ -17,7 +17,7 @@ from services.core.store.database import Connection
 Source = Literal["blocked", "upheld", "reported"]
 
 # So many of an account's latest strikes are looked at: far more than any ladder needs.
-MOST = 2000
+MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)

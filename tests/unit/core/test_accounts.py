@@ -4,19 +4,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.core.store.accounts import Account, Standing
+from services.core.standing.ladder import Standing
+from services.core.store.accounts import Account
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("standing", "until", "suspended"),
+    ("standing", "until", "holds"),
     [
-        ("good", None, False),
-        ("suspended", None, True),
-        ("suspended", NOW + timedelta(seconds=1), True),
-        ("suspended", NOW, False),
+        ("good", None, "good"),
+        ("suspended", None, "suspended"),
+        ("suspended", NOW + timedelta(seconds=1), "suspended"),
+        ("suspended", NOW, "good"),
     ],
 )
-def test_a_suspension_holds_until_its_end(standing: Standing, until: datetime | None, suspended: bool) -> None:
-    assert Account("acme", "user-1", "new", standing, until).suspended(NOW) is suspended
+def test_a_standing_holds_until_its_end(standing: Standing, until: datetime | None, holds: Standing) -> None:
+    assert Account("acme", "user-1", "new", standing, until).standing_at(NOW) == holds

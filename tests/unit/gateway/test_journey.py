@@ -87,7 +87,9 @@ class ScriptedRooms:
         return provenance_pb2.Inspection(provenance=provenance_pb2.Provenance(image_id="parent"))
 
 
-def journey(rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATION_CREATE) -> Journey:
+def journey(
+    rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATION_CREATE, hold_for: str = ""
+) -> Journey:
     order = Order(
         operation=operation,
         count=4 if operation == pb.OPERATION_CREATE else 3,
@@ -99,7 +101,7 @@ def journey(rooms: ScriptedRooms, operation: pb.Operation.ValueType = pb.OPERATI
         image=b"" if operation == pb.OPERATION_CREATE else b"upload",
         mask=b"mask" if operation == pb.OPERATION_EDIT else b"",
     )
-    return Journey(cast("Rooms", rooms), pb.Subject(tenant="acme"), "decision", order, "")
+    return Journey(cast("Rooms", rooms), pb.Subject(tenant="acme"), "decision", order, hold_for)
 
 
 async def travelled(journey: Journey) -> list[gateway_pb2.Event]:
@@ -170,6 +172,29 @@ async def test_one_bad_output_does_not_sink_the_others() -> None:
     assert [event.image.index for event in events[:3]] == [0, 1, 3]
     assert (events[3].refused.stage, events[3].refused.index) == (pb.STAGE_OUTPUT, 2)
     assert (events[4].done.images, events[4].done.refused) == (3, 1)
+
+
+async def test_nothing_leaves_for_an_account_on_hold_that_no_person_has_looked_at() -> None:
+    rooms = ScriptedRooms()
+    rooms.outputs = {2: BLOCK}
+    held = journey(rooms, hold_for="violence")
+
+    events = await travelled(held)
+
+    assert kinds(events) == ["held", "held", "refused", "held", "done"]
+    assert "mark" not in rooms.asked
+    assert [stop.check.clearance for stop in held.stops if stop.stage == pb.STAGE_OUTPUT] == [""] * 4
+    assert [(reason.category, reason.rule) for reason in events[0].held.reasons] == [("violence", "account-held")]
+
+
+async def test_what_is_held_for_the_account_is_not_spurious() -> None:
+    rooms = ScriptedRooms()
+    rooms.outputs = {2: BLOCK}
+    held = journey(rooms, hold_for="violence")
+
+    await travelled(held)
+
+    assert held.spurious == ["hate"]
 
 
 async def test_a_generator_that_returns_too_few_pictures_is_not_believed() -> None:
