@@ -161,7 +161,7 @@ async def test_strikes_of_accounts_that_share_a_card_count_together(desk: Desk, 
         await share(db, name, b"the card of all five")
 
     for name in names:
-        for place in range(2):
+        for place in range(3):
             await ask(desk, name, Stop(pb.STAGE_PROMPT, refused(random.Random(name + str(place)).randbytes(48))))
 
     assert "rings" in {found.rule for found in await fired(db, "user-4")}
