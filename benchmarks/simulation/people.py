@@ -1,8 +1,8 @@
 """Who uses the platform: honest people as people are, probers who adapt, rings that rotate their accounts.
 
 Each is a generator that asks and is told the answer, so that what it does next depends on what it was told. Sketches
-are drawn as those of the prompt filter lie (signs of 384 numbers): rewordings of one refused prompt differ in 66 bits
-in the median, different refused prompts in 146, one pair in twenty in less than 87.
+are drawn as those of the prompt filter lay for two dozen refused prompts: of 384 bits, rewordings of one prompt differ
+in 40 in the median but one in three in 65–130, and different prompts in 120, three in a hundred in less than 64.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class Minds:
 
     def topic(self) -> np.ndarray:
         """Another thing that the filter minds."""
-        return self.centre ^ (self.rng.random(BITS) < self.rng.uniform(0.08, 0.4))
+        return self.centre ^ (self.rng.random(BITS) < self.rng.uniform(0.05, 0.35))
 
     def reworded(self, topic: np.ndarray) -> np.ndarray:
-        """The same in other words, now and then in quite other words."""
-        far = 0.25 if self.rng.random() < 0.1 else self.rng.uniform(0.01, 0.16)
+        """The same in other words, or in quite other words."""
+        far = self.rng.uniform(0.1, 0.25) if self.rng.random() < 0.3 else self.rng.uniform(0.01, 0.07)
         return topic ^ (self.rng.random(BITS) < far)
 
     def varied(self, theme: np.ndarray) -> np.ndarray:

@@ -120,7 +120,10 @@ async def observe(conn: Connection, batch: Sequence[Sight], policy: PolicyDocume
 
 
 async def judge_newcomer(conn: Connection, tenant: str, account: str, at: datetime, policy: PolicyDocument) -> None:
-    """To be called when an account is linked to others: where these are suspended, it starts under watch."""
+    """Where an account that was just linked to others finds these suspended, it starts under watch.
+
+    In a transaction of its own, after that of the links: it locks the watch before the account, as `observe` does.
+    """
     alarm = rings.judge_newcomer(await _ring(conn, tenant, account, at, policy), policy.anomalies.rings)
     if alarm is None:
         return

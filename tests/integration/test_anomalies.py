@@ -144,6 +144,17 @@ async def test_what_is_sealed_is_seen_by_the_sealed_role_alone(desk: Desk, db: D
     assert await fired(db, "user-1", sealed=[True]) != []
 
 
+async def test_a_tester_is_not_watched(desk: Desk, db: Database) -> None:
+    async with db.transaction() as conn:
+        await accounts.get_or_create(conn, "acme", "tester")
+        await accounts.set_tier(conn, "acme", "tester", "red_team")
+
+    await probe(desk, "tester", 8)
+
+    assert await fired(db, "tester") == []
+    assert await standing(db, "tester") == "good"
+
+
 async def test_a_person_sees_a_firing_once(desk: Desk, db: Database) -> None:
     await probe(desk, "user-1", 8)
 
@@ -232,7 +243,7 @@ async def test_a_history_leads_to_the_same_in_postgres_as_in_the_simulation(desk
     refusals = {name: chance.choice([0.02, 0.3, 0.8]) for name in names}
     topics = {name: chance.randbytes(48) for name in names}
 
-    for _ in range(220):
+    for _ in range(160):
         name = chance.choice(names)
         blocked, category = chance.random() < refusals[name], chance.choice(["hate", "political", "language"])
         near = bytearray(topics[name])
