@@ -76,11 +76,18 @@ def main(
     world, seeds = World(), range(WORLDS * seed + 1, WORLDS * seed + WORLDS + 1)
     each = {number: count([live(world, document, number)]) for number in seeds}
     tallies = together(each.values())
-    abusers, honest = together([tallies])["prober"], tallies["honest"]
-    abusers = _abusers(tallies)
+    abusers, honest = _abusers(tallies), tallies["honest"]
+    tried = sum(number > 0 for number in abusers.violations)
     stopped, suspended = abusers.soon / abusers.accounts, honest.ever["suspended"] / honest.accounts
     figures = [
         Figure("abusers stopped before their 20th violation", abusers.accounts, stopped, 0.95),
+        Figure("the same, of those who tried one", tried, (abusers.soon - abusers.accounts + tried) / tried),
+        Figure(
+            "the same, of probing accounts",
+            tallies["prober"].accounts,
+            tallies["prober"].soon / tallies["prober"].accounts,
+        ),
+        Figure("the same, of ring accounts", tallies["ring"].accounts, tallies["ring"].soon / tallies["ring"].accounts),
         Figure("honest accounts ever suspended", honest.accounts, suspended, 0.001, at_most=True, form="{:.2%}"),
         *(
             Figure(f"honest accounts ever {step}", honest.accounts, honest.ever[step] / honest.accounts, form="{:.2%}")
