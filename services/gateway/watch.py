@@ -8,6 +8,7 @@ is lost to the rules and to nothing else.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,8 @@ from services.gateway.sight import Sight
 WHO = "anomalies"
 MOST_WAITING = 10_000
 BATCH = 200
+REST = 4  # times as long as it worked
+LONGEST_REST_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -71,9 +74,13 @@ class Observer:
             telemetry.UNWATCHED.inc()
 
     async def keep_watch(self) -> None:
-        """Works off what was seen, until cancelled; a batch that fails is counted and dropped."""
+        """Works off what was seen, until cancelled; a batch that fails is counted and dropped.
+
+        It rests longer than it works, so that batches grow with the load and the answers keep the processor.
+        """
         while True:
             batch = [await self._waiting.get()]
+            began = time.monotonic()
             while not self._waiting.empty() and len(batch) < BATCH:
                 batch.append(self._waiting.get_nowait())
             try:
@@ -84,6 +91,7 @@ class Observer:
             finally:
                 for _ in batch:
                     self._waiting.task_done()
+            await asyncio.sleep(min(LONGEST_REST_SECONDS, REST * (time.monotonic() - began)))
 
     async def settled(self) -> None:
         """Returns when all that was seen has been worked off."""

@@ -262,6 +262,18 @@ async def test_a_history_leads_to_the_same_in_postgres_as_in_the_simulation(desk
     assert set().union(*(rules for _, rules in came.values())) == {"block_ratio", "probing", "rings"}
 
 
+async def test_a_fault_costs_what_it_met_and_not_the_watch(
+    desk: Desk, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.delattr(watch, "observe")
+        await probe(desk, "user-1", 1)
+
+    await probe(desk, "user-2", 8)
+
+    assert [found.rule for found in await fired(db, "user-2")] == ["probing"]
+
+
 async def test_two_gateways_lose_nothing_that_both_saw(desk: Desk, db: Database, tmp_path: Path) -> None:
     other = Desk(db, desk._evidence, desk._policy, timedelta(days=1))
     watching = asyncio.create_task(other.observer.keep_watch())
