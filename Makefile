@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-review fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -20,6 +20,8 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 # Where the generated pages are written: a scratch folder when they are only compared.
 DOCS ?= docs
 FUZZ_SECONDS ?= 60
+# Those with a word of their own take minutes to an hour; brokers.py is what they start.
+BENCHMARKS := $(filter-out $(addprefix benchmarks/,abuse.py brokers.py review_storm.py),$(wildcard benchmarks/*.py))
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +51,7 @@ demo: $(READY) ## Start a house of its own and take the guided tour
 	@$(PY) -m demo.tour
 
 test: check ## Checks, then every test
+	@tests/servers.sh
 	@$(PY) -m pytest -q
 
 check: $(TOOLS) ## Lint, format, types, contract, generated files
@@ -65,7 +68,7 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 	  { echo "run make proto docs and commit what changes"; exit 1; }
 
 bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
-	@set -e; for script in benchmarks/*.py; do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
+	@set -e; for script in $(BENCHMARKS); do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
 
 fuzz: $(TOOLS) ## Feed any bytes to the prompt filter and to the decoders of pictures; FUZZ_SECONDS=60 by default
 	@mkdir -p out/fuzz/prompts out/fuzz/images
@@ -73,6 +76,9 @@ fuzz: $(TOOLS) ## Feed any bytes to the prompt filter and to the decoders of pic
 	  -rss_limit_mb=2048 -artifact_prefix=out/fuzz/prompt- out/fuzz/prompts
 	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_image.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=16384 -timeout=5 \
 	  -rss_limit_mb=1024 -artifact_prefix=out/fuzz/image- out/fuzz/images
+
+bench-review: $(TOOLS) ## The desk: 200 claimants on a queue of 1,000,000 items; ITEMS=n and SECONDS=n make it smaller
+	@PYTHONPATH=. $(PY) benchmarks/claims.py
 
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py
@@ -84,6 +90,11 @@ bench-images: $(TOOLS) ## The image filter: goals and figures, plain NudeNet and
 .PHONY: sim-abuse
 sim-abuse: $(TOOLS) ## A simulated month of abuse on the rules as shipped: who is stopped, who is hurt; SEED=1 by default
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/abuse.py
+
+bench-review: $(TOOLS) ## The review desk: claims and the limiter, then 100,000 items through kills on every broker (an hour); ITEMS=n
+	@tests/servers.sh
+	@set -e; for script in claims limiter; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done
+	@PYTHONPATH=. $(PY) benchmarks/review_storm.py $(if $(ITEMS),--items $(ITEMS))
 
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)

@@ -17,6 +17,8 @@ from demo.stops import Stops
 from portcullis import Client, PortcullisError, ReviewClient
 
 OUT = Path("out/demo")
+# A visitor need not wait ten seconds for an analyst to think again.
+SETTINGS = {"PORTCULLIS_REVIEW_UNDO_SECONDS": "2"}
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
                 console.print(f"  [green]✔[/] {news}")
                 status.update("starting the house …")
 
-            with running_house(home, tell) as house:
+            with running_house(home, tell, SETTINGS) as house:
                 status.stop()
                 _walk(book, house)
     except (NotUp, PortcullisError) as error:

@@ -14,10 +14,12 @@ from portcullis.v1.gateway_pb2 import (
     Image,
     Progress,
     Refused,
+    ResumeDecisionResponse,
     VaryImagesResponse,
 )
 
 Event = Accepted | Progress | Image | Refused | Held | Done
+Response = CreateImagesResponse | EditImagesResponse | VaryImagesResponse | ResumeDecisionResponse
 
 
 class Caller(TypedDict, total=False):
@@ -42,7 +44,7 @@ class SizedRendering(Rendering, total=False):
     size: int
 
 
-def event_of(response: CreateImagesResponse | EditImagesResponse | VaryImagesResponse) -> Event | None:
+def event_of(response: Response) -> Event | None:
     """What happened, as its own type; None for a kind that this client is too old to know."""
     kind = response.event.WhichOneof("kind")
     event: Event | None = getattr(response.event, kind) if kind else None

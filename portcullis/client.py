@@ -24,6 +24,7 @@ from portcullis.v1.gateway_pb2 import (
     GetDecisionRequest,
     GetDecisionResponse,
     InspectImageRequest,
+    ResumeDecisionRequest,
     VaryImagesRequest,
 )
 from portcullis.v1.gateway_pb2_grpc import GatewayServiceStub
@@ -100,6 +101,11 @@ class Client:
         """Makes up to 3 pictures like a picture; ends as create_images does."""
         how.setdefault("request_id", str(uuid4()))
         return self._watch(self._stub.VaryImages, VaryImagesRequest(image=image, **how))
+
+    def resume_decision(self, decision_id: str, *, request_id: str | None = None) -> Iterator[Event]:
+        """Carries on a request that was held, once people have released it; ends as the call that was held."""
+        request = ResumeDecisionRequest(request_id=request_id or str(uuid4()), decision_id=decision_id)
+        return self._watch(self._stub.ResumeDecision, request)
 
     def inspect_image(self, image: bytes) -> Inspection:
         """Says whether a picture was made here, by every layer."""

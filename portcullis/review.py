@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Self, TypeVar
 
 import grpc
@@ -10,13 +11,15 @@ import grpc
 from portcullis.channel import OPTIONS, analyst_credentials
 from portcullis.errors import from_rpc_error
 from portcullis.profile import Profile, load_profile
+from portcullis.v1 import review_pb2 as pb
 from portcullis.v1.review_pb2 import (
-    ClaimItemRequest,
     ClaimItemResponse,
-    DecideItemRequest,
+    DecideItemsResponse,
+    GetItemResponse,
+    ItemComment,
+    ItemKind,
     ItemState,
-    ListItemsRequest,
-    ReleaseClaimRequest,
+    PreviewDecisionsResponse,
     Resolution,
     ReviewItem,
 )
@@ -41,27 +44,74 @@ class ReviewClient:
     def __exit__(self, *_: object) -> None:
         self._channel.close()
 
-    def list_items(self, *, queue: str, state: ItemState.ValueType) -> Iterator[ReviewItem]:
-        """Every item of a queue (empty for all) in a state (UNSPECIFIED for any), first to look at first."""
+    def list_items(
+        self, *, queue: str, state: ItemState.ValueType, kind: ItemKind.ValueType = ItemKind.ITEM_KIND_UNSPECIFIED
+    ) -> Iterator[ReviewItem]:
+        """Every item of a queue (empty for all), state and kind (UNSPECIFIED for any), first to look at first."""
         token = ""
         while True:
-            page = self._ask(self._stub.ListItems, ListItemsRequest(queue=queue, state=state, page_token=token))
+            request = pb.ListItemsRequest(queue=queue, state=state, kind=kind, page_token=token)
+            page = self._ask(self._stub.ListItems, request)
             yield from page.items
             if not (token := page.next_page_token):
                 return
 
+    def get_item(self, item_id: str) -> GetItemResponse:
+        """One item with its comments and the others of its case, without its content."""
+        return self._ask(self._stub.GetItem, pb.GetItemRequest(item_id=item_id))
+
     def claim_item(self, item_id: str, *, queue: str) -> ClaimItemResponse:
         """Takes an item on lease, or the next one of a queue where `item_id` is empty; with its content."""
-        return self._ask(self._stub.ClaimItem, ClaimItemRequest(item_id=item_id, queue=queue))
+        return self._ask(self._stub.ClaimItem, pb.ClaimItemRequest(item_id=item_id, queue=queue))
 
-    def decide_item(self, item_id: str, claim_token: str, resolution: Resolution.ValueType, comment: str) -> ReviewItem:
-        """Decides a claimed item; `comment` has up to 2,000 characters."""
-        request = DecideItemRequest(item_id=item_id, claim_token=claim_token, resolution=resolution, comment=comment)
+    def renew_claim(self, item_id: str, claim_token: str) -> datetime:
+        """Extends one's lease and returns its new end (UTC, without a zone)."""
+        request = pb.RenewClaimRequest(item_id=item_id, claim_token=claim_token)
+        return self._ask(self._stub.RenewClaim, request).claim_expires_at.ToDatetime()
+
+    def decide_item(
+        self,
+        item_id: str,
+        claim_token: str,
+        resolution: Resolution.ValueType,
+        comment: str,
+        *,
+        also: Sequence[str] = (),
+    ) -> ReviewItem:
+        """Decides a claimed item and those of its case that are named; `comment` has up to 2,000 characters.
+
+        What another person must look at too is queued again, and not decided; `batch_id` takes it back either way.
+        """
+        request = pb.DecideItemRequest(
+            item_id=item_id, claim_token=claim_token, resolution=resolution, comment=comment, also=also
+        )
         return self._ask(self._stub.DecideItem, request).item
 
     def release_claim(self, item_id: str, claim_token: str, reason: str) -> None:
         """Gives a claimed item back, undecided."""
-        self._ask(self._stub.ReleaseClaim, ReleaseClaimRequest(item_id=item_id, claim_token=claim_token, reason=reason))
+        request = pb.ReleaseClaimRequest(item_id=item_id, claim_token=claim_token, reason=reason)
+        self._ask(self._stub.ReleaseClaim, request)
+
+    def skip_item(self, item_id: str, claim_token: str, reason: str) -> None:
+        """Gives a claimed item back for somebody else; `reason` has 1 … 2,000 characters."""
+        self._ask(self._stub.SkipItem, pb.SkipItemRequest(item_id=item_id, claim_token=claim_token, reason=reason))
+
+    def comment_item(self, item_id: str, text: str) -> ItemComment:
+        """Adds a comment of 1 … 2,000 characters, which never changes."""
+        return self._ask(self._stub.CommentItem, pb.CommentItemRequest(item_id=item_id, text=text)).comment
+
+    def preview_decisions(self, item_ids: Sequence[str]) -> PreviewDecisionsResponse:
+        """What a decision of 1 … 500 items at once would meet; for seniors and leads."""
+        return self._ask(self._stub.PreviewDecisions, pb.PreviewDecisionsRequest(item_ids=item_ids))
+
+    def decide_items(self, preview_token: str, resolution: Resolution.ValueType, comment: str) -> DecideItemsResponse:
+        """Decides what was previewed and has not moved since; `comment` has 1 … 2,000 characters."""
+        request = pb.DecideItemsRequest(preview_token=preview_token, resolution=resolution, comment=comment)
+        return self._ask(self._stub.DecideItems, request)
+
+    def undo_decision(self, batch_id: str) -> Sequence[ReviewItem]:
+        """Takes back one's own decision before it takes effect; the items that wait again."""
+        return self._ask(self._stub.UndoDecision, pb.UndoDecisionRequest(batch_id=batch_id)).items
 
     def _ask(self, call: Callable[..., _Response], request: object) -> _Response:
         try:

@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "create": images.create,
     "edit": images.edit,
     "vary": images.vary,
+    "resume": images.resume,
     "inspect": checks.inspect,
     "decision": checks.decision,
 }

@@ -123,6 +123,8 @@ def decision(
         out.print(f"  review item {item}")
     for image in answer.images:
         out.print(f"  released {image.image_id}, {image.width}×{image.height}, sha256 {image.sha256[:12]}…")
+    if answer.resumable:
+        out.print(f"  people have released it; go on with: portcullis resume {answer.decision_id} -o out/")
 
 
 def _leave(verdict: Verdict.ValueType) -> None:

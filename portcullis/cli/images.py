@@ -1,4 +1,4 @@
-"""`portcullis create`, `edit` and `vary`: pictures into a folder."""
+"""`portcullis create`, `edit`, `vary` and `resume`: pictures into a folder."""
 
 from __future__ import annotations
 
@@ -109,6 +109,18 @@ def vary(
             image.read_bytes(), account=account, count=count, steps=steps, format=image_format.proto(), seed=seed
         )
         raise typer.Exit(watch(events, folder))
+
+
+def resume(
+    decision: Annotated[str, typer.Argument(help="The held decision, as the call that was held named it.")],
+    folder: Out,
+) -> None:
+    """Carry on a request that was held, once people have released it.
+
+    Example: portcullis resume 3f0c… -o out/
+    """
+    with Client() as client:
+        raise typer.Exit(watch(client.resume_decision(decision), folder))
 
 
 def watch(events: Iterator[Event], folder: Path, prompt: str = "", negative: str = "") -> int:

@@ -164,9 +164,9 @@ class GatewayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeDecision(self, request, context):
-        """Carries on a request that was held, once people have released all of it that they looked at: from where it stood,
-        with the checks that it had not yet passed. A decision can be resumed once; FAILED_PRECONDITION before it is
-        released and after it was resumed.
+        """Carries on a request that was held, once people have released it: from where it stood, and what no person looked at
+        is checked as at first. It may be held or refused again. Of outputs, all must be decided, and those upheld stay
+        refused. A decision can be resumed once; FAILED_PRECONDITION before it is released and after it was resumed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,9 +53,9 @@ class GatewayServiceStub:
     GetDecision: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetDecisionRequest, _gateway_pb2.GetDecisionResponse]
     """Reads what was decided, by the id that Accepted gave. NOT_FOUND for another tenant's."""
     ResumeDecision: _grpc.UnaryStreamMultiCallable[_gateway_pb2.ResumeDecisionRequest, _gateway_pb2.ResumeDecisionResponse]
-    """Carries on a request that was held, once people have released all of it that they looked at: from where it stood,
-    with the checks that it had not yet passed. A decision can be resumed once; FAILED_PRECONDITION before it is
-    released and after it was resumed.
+    """Carries on a request that was held, once people have released it: from where it stood, and what no person looked at
+    is checked as at first. It may be held or refused again. Of outputs, all must be decided, and those upheld stay
+    refused. A decision can be resumed once; FAILED_PRECONDITION before it is released and after it was resumed.
     """
     InspectImage: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.InspectImageRequest, _gateway_pb2.InspectImageResponse]
     """Says whether a picture was made here, and whether it was withdrawn since."""
@@ -97,9 +97,9 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     GetDecision: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetDecisionRequest, _gateway_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """Reads what was decided, by the id that Accepted gave. NOT_FOUND for another tenant's."""
     ResumeDecision: _aio.UnaryStreamMultiCallable[_gateway_pb2.ResumeDecisionRequest, _gateway_pb2.ResumeDecisionResponse]  # type: ignore[assignment]
-    """Carries on a request that was held, once people have released all of it that they looked at: from where it stood,
-    with the checks that it had not yet passed. A decision can be resumed once; FAILED_PRECONDITION before it is
-    released and after it was resumed.
+    """Carries on a request that was held, once people have released it: from where it stood, and what no person looked at
+    is checked as at first. It may be held or refused again. Of outputs, all must be decided, and those upheld stay
+    refused. A decision can be resumed once; FAILED_PRECONDITION before it is released and after it was resumed.
     """
     InspectImage: _aio.UnaryUnaryMultiCallable[_gateway_pb2.InspectImageRequest, _gateway_pb2.InspectImageResponse]  # type: ignore[assignment]
     """Says whether a picture was made here, and whether it was withdrawn since."""
@@ -186,9 +186,9 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.ResumeDecisionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_gateway_pb2.ResumeDecisionResponse], _abc.AsyncIterator[_gateway_pb2.ResumeDecisionResponse]]:
-        """Carries on a request that was held, once people have released all of it that they looked at: from where it stood,
-        with the checks that it had not yet passed. A decision can be resumed once; FAILED_PRECONDITION before it is
-        released and after it was resumed.
+        """Carries on a request that was held, once people have released it: from where it stood, and what no person looked at
+        is checked as at first. It may be held or refused again. Of outputs, all must be decided, and those upheld stay
+        refused. A decision can be resumed once; FAILED_PRECONDITION before it is released and after it was resumed.
         """
 
     @_abc_1.abstractmethod

@@ -194,8 +194,9 @@ class ReviewServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearDecision(self, request, context):
-        """Clearances for what people released of a held decision. FAILED_PRECONDITION while one of its items is undecided,
-        was upheld, or may still be taken back.
+        """Clearances for what people released of a held decision, and of those that it carried on. FAILED_PRECONDITION where
+        one of its items is undecided (NOT_RELEASED), may still be taken back (NOT_SETTLED) or was upheld (UPHELD; an output
+        that was upheld is left out, as long as another was released).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

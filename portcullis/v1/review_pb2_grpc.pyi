@@ -62,8 +62,9 @@ class ReviewServiceStub:
     CommentItem: _grpc.UnaryUnaryMultiCallable[_review_pb2.CommentItemRequest, _review_pb2.CommentItemResponse]
     """Adds a comment, which never changes."""
     ClearDecision: _grpc.UnaryUnaryMultiCallable[_review_pb2.ClearDecisionRequest, _review_pb2.ClearDecisionResponse]
-    """Clearances for what people released of a held decision. FAILED_PRECONDITION while one of its items is undecided,
-    was upheld, or may still be taken back.
+    """Clearances for what people released of a held decision, and of those that it carried on. FAILED_PRECONDITION where
+    one of its items is undecided (NOT_RELEASED), may still be taken back (NOT_SETTLED) or was upheld (UPHELD; an output
+    that was upheld is left out, as long as another was released).
     """
 
 @_typing.type_check_only
@@ -100,8 +101,9 @@ class ReviewServiceAsyncStub(ReviewServiceStub):
     CommentItem: _aio.UnaryUnaryMultiCallable[_review_pb2.CommentItemRequest, _review_pb2.CommentItemResponse]  # type: ignore[assignment]
     """Adds a comment, which never changes."""
     ClearDecision: _aio.UnaryUnaryMultiCallable[_review_pb2.ClearDecisionRequest, _review_pb2.ClearDecisionResponse]  # type: ignore[assignment]
-    """Clearances for what people released of a held decision. FAILED_PRECONDITION while one of its items is undecided,
-    was upheld, or may still be taken back.
+    """Clearances for what people released of a held decision, and of those that it carried on. FAILED_PRECONDITION where
+    one of its items is undecided (NOT_RELEASED), may still be taken back (NOT_SETTLED) or was upheld (UPHELD; an output
+    that was upheld is left out, as long as another was released).
     """
 
 class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -213,8 +215,9 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _review_pb2.ClearDecisionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_review_pb2.ClearDecisionResponse, _abc.Awaitable[_review_pb2.ClearDecisionResponse]]:
-        """Clearances for what people released of a held decision. FAILED_PRECONDITION while one of its items is undecided,
-        was upheld, or may still be taken back.
+        """Clearances for what people released of a held decision, and of those that it carried on. FAILED_PRECONDITION where
+        one of its items is undecided (NOT_RELEASED), may still be taken back (NOT_SETTLED) or was upheld (UPHELD; an output
+        that was upheld is left out, as long as another was released).
         """
 
 def add_ReviewServiceServicer_to_server(servicer: ReviewServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

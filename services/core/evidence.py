@@ -1,7 +1,9 @@
-"""Prompts and pictures under review, encrypted at rest: one AES-256-GCM file each.
+"""Prompts and pictures under review, encrypted at rest: one file each.
 
-A file is `nonce (12 bytes, random) ‖ ciphertext ‖ tag (16 bytes)`, and its id is authenticated with it, so that no file
-can be put in another's place. The rows that say until when each is kept are in `services.core.store.evidence_rows`.
+An ordinary file is AES-256-GCM, `nonce (12 bytes, random) ‖ ciphertext ‖ tag (16 bytes)`. A sealed one is HPKE (RFC
+9180: X25519, HKDF-SHA256, AES-256-GCM): whoever writes it holds the public key alone and cannot read it again; the
+private key need only lie where the sealed role works. The id is authenticated with either, so that no file can be put
+in another's place. The rows that say until when each is kept are in `services.core.store.evidence_rows`.
 """
 
 from __future__ import annotations
@@ -11,18 +13,24 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from services.core.errors import ConfigurationError, NotFound, Unavailable
+from services.core.errors import ConfigurationError, NotFound, PermissionDenied, Unavailable
 from services.core.secret_files import write_secret
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+SUFFIX, SEALED_SUFFIX = ".aead", ".hpke"
+SEALED_KEY, SEALED_PUBLIC_KEY = "evidence-sealed.key", "evidence-sealed.pub"
+HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,64 +42,77 @@ class Blob:
 
 
 def create_evidence_key(path: Path) -> None:
-    """Makes a random key of 256 bits, mode 0600; a key that is there already stays."""
-    try:
+    """Makes a random key of 256 bits and, beside it, the key pair for what is sealed, mode 0600; keeps old ones."""
+    with suppress(FileExistsError):
         write_secret(path, secrets.token_bytes(KEY_BYTES))
-    except FileExistsError:
-        return
+    public = path.with_name(SEALED_PUBLIC_KEY)
+    if not public.exists():
+        with suppress(FileExistsError):
+            write_secret(path.with_name(SEALED_KEY), X25519PrivateKey.generate().private_bytes_raw())
+        private = X25519PrivateKey.from_private_bytes(path.with_name(SEALED_KEY).read_bytes())
+        write_secret(public, private.public_key().public_bytes_raw())
 
 
 class EvidenceStore:
     """A folder of encrypted blobs. Blocking: a few milliseconds for each megabyte."""
 
     def __init__(self, folder: Path, key_file: Path) -> None:
-        """Raises ConfigurationError if there is no good key."""
-        try:
-            key = key_file.read_bytes()
-        except FileNotFoundError as error:
-            raise ConfigurationError(
-                f"no evidence key at {key_file}; `portcullis up` makes one", reason="NO_EVIDENCE_KEY"
-            ) from error
-        if len(key) != KEY_BYTES:
-            raise ConfigurationError(
-                f"{key_file} must hold {KEY_BYTES} bytes, not {len(key)}", reason="BAD_EVIDENCE_KEY"
-            )
-        self._cipher = AESGCM(key)
+        """The keys for sealed evidence lie beside `key_file`; without the private one, what is sealed cannot be read.
+
+        Raises ConfigurationError if there is no good key.
+        """
+        self._cipher = AESGCM(_read_key(key_file))
+        self._public = X25519PublicKey.from_public_bytes(_read_key(key_file.with_name(SEALED_PUBLIC_KEY)))
+        private = key_file.with_name(SEALED_KEY)
+        self._private = X25519PrivateKey.from_private_bytes(_read_key(private)) if private.exists() else None
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def put(self, data: bytes) -> Blob:
+    def put(self, data: bytes, *, sealed: bool = False) -> Blob:
         """Encrypts and stores `data` under a new id; it is on the disk when this returns."""
         blob_id = uuid4()
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, data, blob_id.bytes)
-        path = self._path(blob_id)
+        if sealed:
+            encrypted = HPKE.encrypt(data, self._public, info=blob_id.bytes)
+        else:
+            nonce = secrets.token_bytes(NONCE_BYTES)
+            encrypted = nonce + self._cipher.encrypt(nonce, data, blob_id.bytes)
+        path = self._path(blob_id, SEALED_SUFFIX if sealed else SUFFIX)
         path.parent.mkdir(exist_ok=True, mode=0o700)
         draft = path.with_suffix(".draft")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(sealed)
+            file.write(encrypted)
             file.flush()
             os.fsync(file.fileno())
         draft.rename(path)
         _sync_folder(path.parent)
-        return Blob(blob_id, hashlib.sha256(sealed).digest())
+        return Blob(blob_id, hashlib.sha256(encrypted).digest())
 
     def get(self, blob_id: UUID) -> bytes:
-        """The data as it was put; raises NotFound if it is gone, Unavailable if it was changed on the disk."""
+        """The data as it was put.
+
+        Raises NotFound if it is gone, PermissionDenied if it is sealed and the private key is not here, Unavailable if
+        it was changed on the disk.
+        """
         try:
-            sealed = self._path(blob_id).read_bytes()
+            if self._path(blob_id, SEALED_SUFFIX).exists():
+                return self._unseal(blob_id)
+            encrypted = self._path(blob_id, SUFFIX).read_bytes()
+            return self._cipher.decrypt(encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:], blob_id.bytes)
         except FileNotFoundError as error:
             raise NotFound("this evidence has expired", reason="EVIDENCE_EXPIRED") from error
-        try:
-            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], blob_id.bytes)
         except (InvalidTag, ValueError) as error:
             raise Unavailable("this evidence cannot be read with our key", reason="EVIDENCE_DAMAGED") from error
 
+    def _unseal(self, blob_id: UUID) -> bytes:
+        if self._private is None:
+            raise PermissionDenied("the key for sealed evidence is not on this machine", reason="EVIDENCE_SEALED")
+        encrypted = self._path(blob_id, SEALED_SUFFIX).read_bytes()
+        return HPKE.decrypt(encrypted, self._private, info=blob_id.bytes)
+
     def delete(self, blob_id: UUID) -> None:
         """Deletes a blob; one that is gone already is no error."""
-        path = self._path(blob_id)
-        path.unlink(missing_ok=True)
-        path.with_suffix(".draft").unlink(missing_ok=True)
+        for suffix in (SUFFIX, SEALED_SUFFIX, ".draft"):
+            self._path(blob_id, suffix).unlink(missing_ok=True)
 
     def older_than(self, seconds: float) -> Iterator[UUID]:
         """The ids of all blobs that were put, or begun, more than `seconds` ago."""
@@ -104,8 +125,20 @@ class EvidenceStore:
             if old:
                 yield UUID(path.stem)
 
-    def _path(self, blob_id: UUID) -> Path:
-        return self._folder / blob_id.hex[:2] / f"{blob_id}.aead"
+    def _path(self, blob_id: UUID, suffix: str) -> Path:
+        return self._folder / blob_id.hex[:2] / f"{blob_id}{suffix}"
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"no evidence key at {path}; `portcullis up` makes one", reason="NO_EVIDENCE_KEY"
+        ) from error
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError(f"{path} must hold {KEY_BYTES} bytes, not {len(key)}", reason="BAD_EVIDENCE_KEY")
+    return key
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from portcullis.v1 import checks_pb2 as pb
@@ -18,16 +18,18 @@ def worst(checks: Iterable[pb.Check]) -> Verdict:
 
 
 def public(check: pb.Check) -> pb.Check:
-    """The check as a platform may see it: without the clearance, which is for the rooms alone."""
+    """The check as a platform may see it: without clearance and sketch, which are for the rooms alone."""
     shown = pb.Check()
     shown.CopyFrom(check)
     shown.ClearField("clearance")
+    shown.ClearField("sketch")
     return shown
 
 
 def last_events(journey: Journey, items: Mapping[int, UUID]) -> list[api.Event]:
     """The events that end the stream; `items` maps a stop's place in the journey to its review item."""
     closed = [_closed(stop, items.get(place)) for place, stop in enumerate(journey.stops) if not stop.open]
+    closed += [_refused(stop, appealable=False) for stop in journey.upheld]
     if not journey.open:
         return closed
     images = [api.Event(image=image) for image in sorted(journey.releases, key=lambda image: image.index)]
@@ -40,8 +42,19 @@ def last_events(journey: Journey, items: Mapping[int, UUID]) -> list[api.Event]:
 
 
 def _closed(stop: Stop, item: UUID | None) -> api.Event:
-    reasons: Sequence[pb.Reason] = stop.check.reasons
-    if stop.held:
-        return api.Event(held=api.Held(review_item_id=str(item), stage=stop.stage, reasons=reasons, index=stop.index))
-    refused = api.Refused(stage=stop.stage, verdict=pb.VERDICT_BLOCK, reasons=reasons, index=stop.index)
+    if not stop.held:
+        # A refusal with a case of its own is with people already: it is sealed.
+        return _refused(stop, appealable=stop.check.verdict == pb.VERDICT_BLOCK and item is None)
+    held = api.Held(review_item_id=str(item), stage=stop.stage, reasons=stop.check.reasons, index=stop.index)
+    return api.Event(held=held)
+
+
+def _refused(stop: Stop, *, appealable: bool) -> api.Event:
+    refused = api.Refused(
+        stage=stop.stage,
+        verdict=pb.VERDICT_BLOCK,
+        reasons=stop.check.reasons,
+        index=stop.index,
+        appealable=appealable,
+    )
     return api.Event(refused=refused)

@@ -23,13 +23,25 @@ from services.core.rpc import convert
 from services.core.standing import conduct
 from services.core.standing.entry import enter
 from services.core.standing.violations import of_stops
-from services.core.store import decisions, evidence_rows, images, requests, review_items, stops, tenants
+from services.core.store import (
+    decisions,
+    evidence_rows,
+    held_requests,
+    images,
+    requests,
+    review_items,
+    stops,
+    tenants,
+)
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
+from services.core.store.held_requests import HeldRequest
 from services.core.store.images import RegisteredImage
 from services.core.store.review_items import NewReviewItem
 from services.core.verdicts import Reason, Verdict
+from services.gateway import held
 from services.gateway.answer import worst
+from services.gateway.held import HeldRequests, Kept, Resumption
 from services.gateway.journey import Stop
 from services.gateway.sight import sight
 from services.gateway.watch import Observer
@@ -55,17 +67,22 @@ class Case:
 class Outcome:
     """What a request came to. `answer` makes the answer's messages, given the review item of each stop that has one.
 
-    Advice decides about nothing that could be released, so that only what is sealed opens a case.
+    Advice decides about nothing that could be released, so that only what is sealed opens a case. `kept` is there where
+    people can let the request go on, `resumes` where it is itself one that they let go on.
     """
 
     operation: str
     stops: Sequence[Stop]
     answer: Callable[[Mapping[int, UUID]], Sequence[Message]]
     advice: bool = False
+    kept: Kept | None = None
+    resumes: Resumption | None = None
 
     def needs_person(self, stop: Stop, seals: frozenset[str]) -> bool:
-        """Whether a case must be opened: for what is sealed always, else for every REVIEW."""
-        if _sealed(stop, seals):
+        """Whether a case must be opened: for what is sealed always, else for every REVIEW, but never a second time."""
+        if stop.released:
+            return False
+        if stop.touches(seals):
             return True
         return not self.advice and convert.verdict(stop.check.verdict) is Verdict.REVIEW
 
@@ -97,6 +114,12 @@ class Desk:
         self._policy = policy
         self._evidence_life = evidence_life
         self.observer = Observer(database, policy)
+        self.held = HeldRequests(database, evidence)
+
+    @property
+    def seals(self) -> frozenset[str]:
+        """The categories whose cases exist for the sealed role alone, by the policy in force."""
+        return self._policy.current.document.review.seals
 
     async def check_key(self, key: str) -> str:
         """The identity behind an API key ("tenant/acme"); raises Unauthenticated."""
@@ -143,6 +166,11 @@ class Desk:
                 await evidence_rows.record(conn, case.subject.tenant, kind, blob, life)
             await decisions.record(conn, _decision(case, outcome), written.items)
             await stops.record(conn, written.stops)
+            if written.held:
+                await held_requests.record(conn, written.held)
+            if outcome.resumes:
+                resumed = outcome.resumes.held.decision_id
+                await held_requests.finish(conn, resumed, case.request_id, case.decision_id)
             if strike := of_stops(written.stops, policy.standing, seals):
                 await conduct.strike(
                     conn, case.subject.tenant, case.subject.account, strike, policy.standing, datetime.now(UTC)
@@ -194,14 +222,31 @@ class Desk:
             closed = not stop.open and not outcome.advice
             if not closed and place not in items:
                 continue
-            kept = self._keep(stop, blobs)
+            sealed = stop.touches(seals)
+            kept = self._keep(stop, blobs, sealed=sealed)
             if place in items:
-                opened.append(_item(items[place], case, stop, kept, sealed=_sealed(stop, seals)))
+                opened.append(_item(items[place], case, stop, kept, sealed=sealed))
             if closed:
                 stopped.append(_stopped(case, place, stop, kept))
-        return _Written(answered.id, tuple(blobs), tuple(opened), tuple(stopped))
+        waits = self._hold(case, outcome, stopped, blobs)
+        return _Written(answered.id, tuple(blobs), tuple(opened), tuple(stopped), waits)
 
-    def _keep(self, stop: Stop, blobs: list[tuple[evidence_rows.Kind, Blob]]) -> Mapping[evidence_rows.Kind, UUID]:
+    def _hold(
+        self,
+        case: Case,
+        outcome: Outcome,
+        stopped: Sequence[stops.Stop],
+        blobs: list[tuple[evidence_rows.Kind, Blob]],
+    ) -> HeldRequest | None:
+        if outcome.kept is None:
+            return None
+        blob = self._evidence.put(held.pack(outcome.kept))
+        blobs.append(("order", blob))
+        return held.row(case.decision_id, case.subject, blob.id, stopped, outcome.resumes, self._evidence_life)
+
+    def _keep(
+        self, stop: Stop, blobs: list[tuple[evidence_rows.Kind, Blob]], *, sealed: bool
+    ) -> Mapping[evidence_rows.Kind, UUID]:
         kept: dict[evidence_rows.Kind, UUID] = {}
         content: Mapping[evidence_rows.Kind, bytes] = {
             "prompt": stop.prompt.encode(),
@@ -211,7 +256,7 @@ class Desk:
         }
         for kind, data in content.items():
             if data:
-                blob = self._evidence.put(data)
+                blob = self._evidence.put(data, sealed=sealed)
                 blobs.append((kind, blob))
                 kept[kind] = blob.id
         return kept
@@ -225,10 +270,7 @@ class _Written:
     blobs: tuple[tuple[evidence_rows.Kind, Blob], ...]
     items: tuple[NewReviewItem, ...]
     stops: tuple[stops.Stop, ...]
-
-
-def _sealed(stop: Stop, seals: frozenset[str]) -> bool:
-    return any(reason.category in seals for reason in stop.check.reasons)
+    held: HeldRequest | None
 
 
 def _item(
@@ -290,6 +332,7 @@ def _decision(case: Case, outcome: Outcome) -> Decision:
         policy=stops[0].check.policy if stops else "",
         models=tuple(dict.fromkeys(models)),
         digests=_digests(stops),
+        resumes=outcome.resumes.held.decision_id if outcome.resumes else None,
     )
 
 

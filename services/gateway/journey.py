@@ -1,15 +1,19 @@
-"""The way of one creating request: check, generate, screen, mark. Free of SQL; the rooms are handed in.
+"""The way of one creating request: check, draw, screen, mark. Free of SQL; the rooms are handed in.
 
 What comes out is a list of stops (one for each check) and of releases (pictures that may leave), for the record and
 for the answer. Anything that fails on the way raises, and then nothing has left.
+
+A request that was held goes the same way again. What people released of it is not checked again, and what was drawn of
+it is not drawn again; everything else is, for clearances live minutes and the policy may have changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 
 from portcullis.v1 import checks_pb2 as pb
@@ -29,7 +33,10 @@ from services.gateway.rooms import Rooms
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One check on the way, with the content that a person would need to judge it; `model` drew an output."""
+    """One check on the way, with the content that a person would need to judge it.
+
+    `released`: a person let it through, and the clearance is the review service's. `model` drew an output.
+    """
 
     stage: pb.Stage.ValueType
     check: pb.Check
@@ -40,6 +47,7 @@ class Stop:
     mask: bytes = b""
     request_digest: str = ""
     model: str = ""
+    released: bool = False
 
     @property
     def digests(self) -> dict[str, str]:
@@ -60,16 +68,25 @@ class Stop:
         """Whether a person may still let it through."""
         return not self.open and self.check.verdict == pb.VERDICT_REVIEW
 
+    def touches(self, categories: Container[str]) -> bool:
+        """Whether one of its reasons is of these categories."""
+        return any(reason.category in categories for reason in self.check.reasons)
+
     @property
     def for_account(self) -> bool:
         """Whether it is held for its account's standing alone."""
         return any(reason.rule == ACCOUNT_HELD for reason in self.check.reasons)
 
 
+Place = tuple[pb.Stage.ValueType, int]  # a stage, and the output where there are several
+
+
 @dataclass(slots=True)
 class Journey:
     """One request on its way.
 
+    Of one that was held: `released` are the stops that people let through, by stage and output; `drawn` the outputs
+    among them, without their pixels, which the stops hold; `upheld` the outputs that stay refused.
     `hold_for` is why nothing may leave that no person has looked at, whatever the checks say: the reason of the
     account's standing; empty where the checks decide.
     """
@@ -79,6 +96,9 @@ class Journey:
     decision_id: str
     order: Order
     hold_for: str
+    released: Mapping[Place, Stop] = field(default_factory=dict[Place, Stop])
+    drawn: list[generator_pb2.RenderedImage] = field(default_factory=list[generator_pb2.RenderedImage])
+    upheld: Sequence[Stop] = ()
     stops: list[Stop] = field(default_factory=list[Stop])
     releases: list[gateway_pb2.Image] = field(default_factory=list[gateway_pb2.Image])
     parents: list[str] = field(default_factory=list[str])
@@ -87,39 +107,19 @@ class Journey:
     async def travel(self) -> AsyncGenerator[gateway_pb2.Progress, None]:
         """Goes the whole way, telling where it is; stops early where a check does not open the gate."""
         yield gateway_pb2.Progress(stage="check")
-        started = perf_counter()
-        await self._check_halves()
-        if self.open and self.order.operation == pb.OPERATION_EDIT:
-            prompt, upload = self._stop(pb.STAGE_PROMPT), self._stop(pb.STAGE_UPLOAD)
-            self.stops.append(await check_pair(self.rooms, self.subject, self.order.operation, prompt, upload))
-        if self.open and self.order.image:
-            self.parents = await self._parents()
-        self.timings["check"] = (perf_counter() - started) * 1000
+        with self._timed("check"):
+            await self._check()
         if not self.open:
             return
-        rendered: list[generator_pb2.RenderedImage] = []
-        started = perf_counter()
-        async with aclosing(self.rooms.generate(self._rendering())) as events:
-            async for event in events:
-                if event.WhichOneof("event") == "image":
-                    rendered.append(event.image)
-                else:
-                    yield _progress(event.progress)
-        self.timings["render"] = (perf_counter() - started) * 1000
-        if sorted(image.index for image in rendered) != list(range(self.order.count)):
-            raise Unavailable("the generator returned fewer pictures than asked", reason="GENERATOR_INCOMPLETE")
-        yield gateway_pb2.Progress(stage="screen")
-        started = perf_counter()
-        screened = await self._screen(rendered)
-        if self.hold_for:
-            screened = [hold(stop, self.hold_for) for stop in screened]
-        self.timings["screen"] = (perf_counter() - started) * 1000
-        self.stops.extend(screened)
+        if self.drawn:
+            self.stops.extend(self.released[pb.STAGE_OUTPUT, image.index] for image in self.drawn)
+        else:
+            async with aclosing(self._draw()) as steps:
+                async for progress in steps:
+                    yield progress
         yield gateway_pb2.Progress(stage="mark")
-        started = perf_counter()
-        released = (self._mark(stop, image) for stop, image in zip(screened, rendered, strict=True) if stop.open)
-        self.releases = list(await asyncio.gather(*released))
-        self.timings["mark"] = (perf_counter() - started) * 1000
+        with self._timed("mark"):
+            self.releases = await self._mark()
 
     @property
     def open(self) -> bool:
@@ -140,27 +140,54 @@ class Journey:
         ]
         return [reasons[0].category if reasons else "none" for reasons in shut]
 
-    async def _check_halves(self) -> None:
-        halves = []
-        if self.order.prompt:
-            halves.append(check_prompt(self.rooms, self.subject, self.order.prompt, self.order.negative_prompt))
-        if self.order.image:
-            halves.append(check_upload(self.rooms, self.subject, self.order.image, self.order.mask))
+    async def _check(self) -> None:
+        order, halves = self.order, list[Awaitable[Stop]]()
+        if order.prompt:
+            check = partial(check_prompt, self.rooms, self.subject, order.prompt, order.negative_prompt)
+            halves.append(self._unless_released(pb.STAGE_PROMPT, check))
+        if order.image:
+            check = partial(check_upload, self.rooms, self.subject, order.image, order.mask)
+            halves.append(self._unless_released(pb.STAGE_UPLOAD, check))
         self.stops.extend(await asyncio.gather(*halves))
+        if self.open and order.operation == pb.OPERATION_EDIT:
+            prompt, upload = self._stop(pb.STAGE_PROMPT), self._stop(pb.STAGE_UPLOAD)
+            check = partial(check_pair, self.rooms, self.subject, order.operation, prompt, upload)
+            self.stops.append(await self._unless_released(pb.STAGE_PAIR, check))
+        if self.open and order.image:
+            self.parents = await self._parents()
+
+    async def _unless_released(self, stage: pb.Stage.ValueType, check: Callable[[], Awaitable[Stop]]) -> Stop:
+        return self.released.get((stage, 0)) or await check()
 
     async def _parents(self) -> list[str]:
         """The image id of the upload, where it is one of this tenant's own."""
         inspection = await self.rooms.inspect(self.subject, self._stop(pb.STAGE_UPLOAD).image)
         return [inspection.provenance.image_id] if inspection.provenance.image_id else []
 
-    async def _screen(self, rendered: Sequence[generator_pb2.RenderedImage]) -> list[Stop]:
+    async def _draw(self) -> AsyncGenerator[gateway_pb2.Progress, None]:
+        """Renders, and has the image filter look at what came of it."""
+        with self._timed("render"):
+            async with aclosing(self.rooms.generate(self._rendering())) as events:
+                async for event in events:
+                    if event.WhichOneof("event") == "image":
+                        self.drawn.append(event.image)
+                    else:
+                        yield _progress(event.progress)
+        if sorted(image.index for image in self.drawn) != list(range(self.order.count)):
+            raise Unavailable("the generator returned fewer pictures than asked", reason="GENERATOR_INCOMPLETE")
+        yield gateway_pb2.Progress(stage="screen")
+        with self._timed("screen"):
+            screened = await self._screen()
+        self.stops.extend(hold(stop, self.hold_for) if self.hold_for else stop for stop in screened)
+
+    async def _screen(self) -> list[Stop]:
         """Has the image filter look at all outputs as one batch."""
         request = image_filter_pb2.CheckImagesRequest(
             subject=self.subject,
             stage=pb.STAGE_OUTPUT,
             images=[
                 image_filter_pb2.UncheckedImage(image=image.image, request_digest=image.request_digest)
-                for image in rendered
+                for image in self.drawn
             ],
         )
         return [
@@ -174,16 +201,22 @@ class Journey:
                 request_digest=image.request_digest,
                 model=f"{image.model.name}/{image.model.version}",
             )
-            for checked, image in zip(await self.rooms.check_images(request), rendered, strict=True)
+            for checked, image in zip(await self.rooms.check_images(request), self.drawn, strict=True)
         ]
 
-    async def _mark(self, stop: Stop, image: generator_pb2.RenderedImage) -> gateway_pb2.Image:
+    async def _mark(self) -> list[gateway_pb2.Image]:
+        """Marks every output that may leave."""
+        outputs = [stop for stop in self.stops if stop.stage == pb.STAGE_OUTPUT]
+        screened = zip(outputs, self.drawn, strict=True)
+        return list(await asyncio.gather(*(self._mark_one(stop, image) for stop, image in screened if stop.open)))
+
+    async def _mark_one(self, stop: Stop, image: generator_pb2.RenderedImage) -> gateway_pb2.Image:
         parent = b"" if self.order.operation == pb.OPERATION_CREATE else self._stop(pb.STAGE_UPLOAD).image
         request = provenance_pb2.MarkImageRequest(
             subject=self.subject,
             image=stop.image,
             clearance=stop.check.clearance,
-            request_digest=image.request_digest,
+            request_digest=stop.request_digest,
             decision_id=self.decision_id,
             operation=self.order.operation,
             parents=self.parents,
@@ -219,6 +252,12 @@ class Journey:
 
     def _stop(self, stage: pb.Stage.ValueType) -> Stop:
         return next(stop for stop in self.stops if stop.stage == stage)
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        started = perf_counter()
+        yield
+        self.timings[step] = (perf_counter() - started) * 1000
 
 
 def hold(stop: Stop, category: str) -> Stop:

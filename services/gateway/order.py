@@ -52,6 +52,14 @@ def request_id(text: str) -> uuid.UUID:
         raise InvalidInput("request_id", "must be a UUID, one for each request") from None
 
 
+def decision_id(text: str) -> uuid.UUID:
+    """A decision's id; raises InvalidInput unless it is a UUID."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise InvalidInput("decision_id", "must be the UUID that Accepted gave") from None
+
+
 def account(text: str) -> str:
     """The end user; raises InvalidInput unless 1–128 printable ASCII characters."""
     if not (1 <= len(text) <= MAX_ACCOUNT_CHARACTERS and text.isascii() and text.isprintable()):

@@ -18,6 +18,8 @@ from portcullis.v1 import (
     prompt_filter_pb2_grpc,
     provenance_pb2,
     provenance_pb2_grpc,
+    review_pb2,
+    review_pb2_grpc,
 )
 from services.core.config import HouseSettings
 from services.core.errors import Unavailable
@@ -44,6 +46,7 @@ class Rooms:
         self._pairs = combo_filter_pb2_grpc.ComboFilterServiceStub(channel("combo_filter"))
         self._generator = generator_pb2_grpc.GeneratorServiceStub(channel("generator"))
         self._provenance = provenance_pb2_grpc.ProvenanceServiceStub(channel("provenance"))
+        self._review = review_pb2_grpc.ReviewServiceStub(channel("review"))
 
     async def close(self) -> None:
         """Closes all channels."""
@@ -85,3 +88,9 @@ class Rooms:
         request = provenance_pb2.ProvenanceServiceInspectImageRequest(subject=subject, image=image)
         response = await answer(self._provenance.InspectImage(request, timeout=self._timeout), "provenance service")
         return response.inspection
+
+    async def clear_decision(self, subject: checks_pb2.Subject, decision_id: str) -> Sequence[review_pb2.ReleasedStop]:
+        """Asks the review service what people released of a held decision."""
+        request = review_pb2.ClearDecisionRequest(subject=subject, decision_id=decision_id)
+        response = await answer(self._review.ClearDecision(request, timeout=self._timeout), "review service")
+        return response.stops

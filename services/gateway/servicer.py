@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import TypeVar
-from uuid import UUID
 
 from google.protobuf.message import Message
 
@@ -14,12 +13,13 @@ from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1 import gateway_pb2_grpc
 from services.core import telemetry
-from services.core.errors import InvalidInput, Unavailable
+from services.core.errors import Unavailable
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
 from services.gateway import order as orders
 from services.gateway.answer import last_events, public, worst
 from services.gateway.desk import Case, Desk, Outcome, Replay
+from services.gateway.held import Resumption, keep
 from services.gateway.journey import Journey, check_both, check_prompt, check_upload
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
@@ -110,11 +110,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
 
     async def GetDecision(self, request: api.GetDecisionRequest, context: Context) -> api.GetDecisionResponse:
         """Reads what was decided."""
-        try:
-            decision_id = UUID(request.decision_id)
-        except ValueError:
-            raise InvalidInput("decision_id", "must be the UUID that Accepted gave") from None
-        recorded = await self._desk.decision(current_caller().name, decision_id)
+        tenant, decision_id = current_caller().name, orders.decision_id(request.decision_id)
+        recorded = await self._desk.decision(tenant, decision_id)
         decision = recorded.decision
         response = api.GetDecisionResponse(
             decision_id=str(decision.decision_id),
@@ -126,6 +123,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             models=[convert.model_to_proto(model) for model in decision.models],
             review_item_ids=[str(item) for item in recorded.items],
             images=[convert.provenance_to_proto(image) for image in recorded.images],
+            resumable=await self._desk.held.resumable(tenant, decision_id),
         )
         if decision.created_at is not None:
             response.created_at.FromDatetime(decision.created_at)
@@ -137,11 +135,13 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         inspection = await self._rooms.inspect(subject, orders.picture("image", request.image))
         return api.InspectImageResponse(inspection=inspection)
 
-    def ResumeDecision(
+    async def ResumeDecision(
         self, request: api.ResumeDecisionRequest, context: Context
     ) -> AsyncIterator[api.ResumeDecisionResponse]:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Carries on a request that was held and released."""
+        async with aclosing(self._resume(request)) as events:
+            async for event in events:
+                yield api.ResumeDecisionResponse(event=event)
 
     async def ReportImage(self, request: api.ReportImageRequest, context: Context) -> api.ReportImageResponse:
         """Not built yet."""
@@ -160,10 +160,10 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         raise Unavailable("not built yet")
 
     async def _admit(self, request: Asked) -> Case | Replay:
-        request_id = orders.request_id(request.request_id)
         account = orders.account(request.account)
-        content = b"\0".join([type(request).__name__.encode(), request.SerializeToString(deterministic=True)])
-        return await self._desk.admit(current_caller().name, account, request_id, content)
+        return await self._desk.admit(
+            current_caller().name, account, orders.request_id(request.request_id), _content(request)
+        )
 
     async def _once(
         self, request: Asked, response: type[Response], work: Callable[[Case], Awaitable[Outcome]]
@@ -182,21 +182,54 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
 
     async def _make(self, request: Asked, order: Order) -> AsyncGenerator[api.Event, None]:
         """Answers a creating request, from the books where it was answered before."""
-        case = await self._admit(request)
+
+        async def begin(case: Case) -> tuple[Journey, None]:
+            return Journey(self._rooms, case.subject, str(case.decision_id), order, case.hold_for), None
+
+        async with aclosing(self._travel(await self._admit(request), begin)) as events:
+            async for event in events:
+                yield event
+
+    async def _resume(self, request: api.ResumeDecisionRequest) -> AsyncGenerator[api.Event, None]:
+        """Answers as the request that was held would have been; nothing begins before people have released it."""
+        decision_id, request_id = orders.decision_id(request.decision_id), orders.request_id(request.request_id)
+        held = await self._desk.held.find(current_caller().name, decision_id)
+
+        async def begin(case: Case) -> tuple[Journey, Resumption]:
+            await self._desk.held.take(held, case.request_id)
+            cleared = await self._rooms.clear_decision(case.subject, str(decision_id))
+            past = await self._desk.held.load(held, cleared)
+            here = (self._rooms, case.subject, str(case.decision_id))
+            return Journey(*here, past.order, case.hold_for, past.released, list(past.drawn), past.upheld), past
+
+        case = await self._desk.admit(held.tenant, held.account, request_id, _content(request))
+        async with aclosing(self._travel(case, begin)) as events:
+            async for event in events:
+                yield event
+
+    async def _travel(
+        self, case: Case | Replay, begin: Callable[[Case], Awaitable[tuple[Journey, Resumption | None]]]
+    ) -> AsyncGenerator[api.Event, None]:
+        """Goes a journey and tells of it, or tells again what was told before."""
         if isinstance(case, Replay):
             for message in case.messages:
                 yield api.Event.FromString(message)
             return
         accepted = api.Event(accepted=api.Accepted(decision_id=str(case.decision_id)))
-        yield accepted
-        journey = Journey(self._rooms, case.subject, str(case.decision_id), order, case.hold_for)
         last: Sequence[Message] = ()
         try:
+            journey, past = await begin(case)
+            yield accepted
             async with aclosing(journey.travel()) as steps:
                 async for progress in steps:
                     yield api.Event(progress=progress)
-            operation = orders.NAMES[order.operation]
-            outcome = Outcome(operation, journey.stops, lambda items: [accepted, *last_events(journey, items)])
+            outcome = Outcome(
+                operation=orders.NAMES[journey.order.operation],
+                stops=journey.stops,
+                answer=lambda items: [accepted, *last_events(journey, items)],
+                kept=keep(journey, self._desk.seals),
+                resumes=past,
+            )
             last = (await self._desk.record(case, outcome))[1:]
             telemetry.count_spurious(journey.spurious)
         except BaseException:
@@ -205,3 +238,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         for event in last:
             assert isinstance(event, api.Event)
             yield event
+
+
+def _content(request: Asked | api.ResumeDecisionRequest) -> bytes:
+    """Everything that decides the answer."""
+    return b"\0".join([type(request).__name__.encode(), request.SerializeToString(deterministic=True)])

@@ -54,6 +54,13 @@ def hashes_of(picture: Rgb, kinds: Collection[HashKind], query: bool) -> Hashes:
     return Hashes(found, plain=False)
 
 
+def sketch_of(picture: Rgb) -> bytes:
+    """What near-duplicates of a picture share, as in `Check`: its PDQ hash, 32 bytes; empty for a plain one."""
+    small, _ = at_most(picture, _SIDE)
+    bits, quality = pdqhash.compute(np.ascontiguousarray(small))
+    return b"" if quality < _LEAST_QUALITY else np.packbits(bits).tobytes()
+
+
 def _perceptual(grey: Plane) -> Bits:
     """The perceptual hashes of the 4 turns of a picture and of its mirror image, its own first, (8, 32) uint8."""
     reduced = np.asarray(Image.fromarray(grey).resize((_PHASH_SIDE, _PHASH_SIDE), Image.Resampling.LANCZOS))

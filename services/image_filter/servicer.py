@@ -7,7 +7,7 @@ import re
 
 from portcullis.v1 import image_filter_pb2 as pb
 from portcullis.v1 import image_filter_pb2_grpc as stubs
-from portcullis.v1.checks_pb2 import Subject
+from portcullis.v1.checks_pb2 import VERDICT_ALLOW, Subject
 from services.core.clearance import digest
 from services.core.errors import InvalidInput
 from services.core.imaging import sanitise_mask
@@ -15,6 +15,7 @@ from services.core.policy.categories import Stage
 from services.core.rpc import convert
 from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
+from services.image_filter.hashes import sketch_of
 from services.image_filter.pipeline import ImageMeasurement, ImagePipeline
 from services.image_filter.refresh import BankRefresh
 from services.image_filter.text_judge import TextJudge
@@ -56,8 +57,11 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
             mask = await asyncio.to_thread(sanitise_mask, image.mask, picture)
         measurement = await self._texts.judge(subject, measured.measurement, measured.texts)
         digests = _digests(measured, mask, image.request_digest)
+        check = self._judge.judge(subject, stage, digests, measurement)
+        if check.verdict != VERDICT_ALLOW:  # only what may come before a person is ever compared
+            check.sketch = await asyncio.to_thread(sketch_of, picture.rgb)
         return pb.CheckedImage(
-            check=self._judge.judge(subject, stage, digests, measurement),
+            check=check,
             image=picture.png,
             mask=mask,
             width=picture.width,

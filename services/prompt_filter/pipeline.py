@@ -20,6 +20,7 @@ from services.prompt_filter.negative import absences
 from services.prompt_filter.normalize import Form, plain, undress
 from services.prompt_filter.sequence_classifier import SequenceClassifier, load_sequence_classifier
 from services.prompt_filter.settings import PromptFilterSettings
+from services.prompt_filter.sketch import Sketcher
 from services.prompt_filter.validate import validate
 
 LANGUAGE = "language-test/1"
@@ -52,6 +53,7 @@ class PromptPipeline:
         self._gate = gate
         self._classifier = classifier
         self._larger = larger
+        self._sketcher = Sketcher(classifier.encoder)
         self.models = models
 
     @property
@@ -133,6 +135,10 @@ class PromptPipeline:
         foreign = Signal("language", 1 - language.english, LANGUAGE)
         models = (*self.models, *added.versions)
         return PromptMeasurement((*signals, foreign), models, timings, (), language.code, language.english)
+
+    def sketch(self, text: str) -> bytes:
+        """What near-duplicates of a prompt share, as in `Check`; disguised words are read for what they say."""
+        return self._sketcher.sketch(undress(plain(text), vocabulary()).text)
 
     def _settled(self, forms: list[Form], hits: list[list[Hit]]) -> list[Scored]:
         """What the gate says where it may: nothing is disguised, in a bank, or beside a word of age."""

@@ -6,7 +6,7 @@ import asyncio
 
 from portcullis.v1 import prompt_filter_pb2 as pb
 from portcullis.v1 import prompt_filter_pb2_grpc as stubs
-from portcullis.v1.checks_pb2 import Subject
+from portcullis.v1.checks_pb2 import VERDICT_ALLOW, Subject
 from services.core.clearance import prompt_digests
 from services.core.rpc import convert
 from services.core.rpc.door import Context
@@ -43,8 +43,11 @@ class PromptFilterServicer(stubs.PromptFilterServiceServicer):
         if self._guard and active is Verdict.REVIEW:
             measured = await asyncio.to_thread(second_opinion, self._guard, request.prompt, measured)
         digests = prompt_digests(*prompt)
+        check = self._judge.judge(subject, "prompt", digests, measured)
+        if check.verdict != VERDICT_ALLOW:  # only what may come before a person is ever compared
+            check.sketch = await asyncio.to_thread(pipeline.sketch, request.prompt)
         return pb.PromptFilterServiceCheckPromptResponse(
-            check=self._judge.judge(subject, "prompt", digests, measured),
+            check=check,
             language=measured.language,
             language_confidence=measured.language_confidence,
         )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from portcullis.v1.review_pb2_grpc import add_ReviewServiceServicer_to_server
+from services.core.clearance import ClearanceSigner
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore
+from services.core.policy.source import ActivePolicy
 from services.core.rpc.server import App, run
 from services.core.staff import PERMISSIONS
 from services.core.store.database import Database
+from services.review.clearing import Clearing
 from services.review.desk import ReviewDesk
 from services.review.servicer import ReviewServicer
 from services.review.settings import ReviewSettings
@@ -29,17 +34,21 @@ METHODS = (
 
 
 async def build(house: HouseSettings) -> App:
-    """Opens the books and the evidence."""
+    """Opens the books and the evidence, and reads the policy in force."""
     settings = ReviewSettings()
     evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
+    lifetime = timedelta(seconds=house.clearance_seconds)
+    signer = ClearanceSigner.load(house.home / "keys" / "clearance", "review", lifetime)
     database = await Database.open(house.database())
-    desk = ReviewDesk(database, evidence, settings.claim_seconds, settings.undo_seconds)
-    servicer = ReviewServicer(desk)
+    policy = await ActivePolicy.load(database, house.policy_stale_seconds)
+    desk = ReviewDesk(database, evidence, policy, settings.claim_seconds, settings.undo_seconds)
+    servicer = ReviewServicer(desk, Clearing(database, signer))
     return App(
         service="portcullis.v1.ReviewService",
         register=lambda server: add_ReviewServiceServicer_to_server(servicer, server),
         callers={**dict.fromkeys(METHODS, PERMISSIONS["review"]), "ClearDecision": frozenset({"gateway"})},
         settings=settings,
+        background=[policy.keep_fresh],
         ready=desk.ready,
         close=database.close,
     )

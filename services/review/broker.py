@@ -58,7 +58,9 @@ def choose(url: str, dsn: str, visibility_seconds: int, *, listens: bool) -> Bro
         return Broker(url, {"confirm_publish": True, **patience}, queue_type="quorum")
     if scheme in REDIS:
         patience = {} if listens else {"socket_timeout": SILENCE_SECONDS, "socket_connect_timeout": SILENCE_SECONDS}
-        return Broker(url, {"visibility_timeout": visibility_seconds, **patience})
+        # By default kombu looks for them at every tenth interval: a killed worker's messages would wait for 100 s.
+        options = {"visibility_timeout": visibility_seconds, "unacked_restore_throttle": 1, **patience}
+        return Broker(url, options)
     raise ConfigurationError(
         f"PORTCULLIS_BROKER_URL: {scheme or 'this'} is no broker that keeps messages; leave it empty for pgmq, or use "
         "amqp, amqps, redis or rediss",

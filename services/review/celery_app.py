@@ -8,7 +8,7 @@ from services.core.config import HouseSettings
 from services.core.store.outbox import ROUTE_ITEM, SETTLE_ITEM
 from services.review import broker
 from services.review.settings import ReviewSettings
-from services.review.tasks import make_route_item, make_settle_item
+from services.review.tasks import Books, route_pending, settle_decided
 
 QUEUE = "portcullis_review"
 
@@ -39,6 +39,7 @@ def make_app(house: HouseSettings, settings: ReviewSettings, *, listens: bool) -
         worker_hijack_root_logger=False,
         enable_utc=True,
     )
-    app.task(name=ROUTE_ITEM)(make_route_item(dsn))
-    app.task(name=SETTLE_ITEM)(make_settle_item(dsn))
+    books = Books(dsn)
+    app.task(name=ROUTE_ITEM)(books.task(ROUTE_ITEM, route_pending))
+    app.task(name=SETTLE_ITEM)(books.task(SETTLE_ITEM, settle_decided))
     return app

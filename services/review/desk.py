@@ -1,10 +1,12 @@
-"""The analysts' desk: cases listed, taken on lease, shown to their claimant alone, decided."""
+"""The analysts' desk: cases listed, taken on lease, shown to their claimant alone, decided, and decided back."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -12,13 +14,31 @@ import structlog
 
 from services.core.errors import NotFound, PortcullisError
 from services.core.evidence import EvidenceStore
+from services.core.policy.review_rules import ReviewRules
+from services.core.policy.source import ActivePolicy
 from services.core.staff import Analyst
-from services.core.store import claims, review_events, review_items
+from services.core.store import (
+    bulk,
+    cases,
+    claims,
+    comments,
+    golden,
+    judgements,
+    quality,
+    queues,
+    review_events,
+    review_items,
+)
+from services.core.store.bulk import BulkDecision, Preview
 from services.core.store.claims import Claim
+from services.core.store.comments import Comment
 from services.core.store.database import Connection, Database
-from services.core.store.review_items import Place, Resolution, ReviewItem, State
+from services.core.store.review_items import Kind, Place, Resolution, ReviewItem, State
+from services.review.agreement import PersonFigures, QueueFigures, by_person, by_queue
 
 Part = Literal["prompt", "negative_prompt", "image", "mask"]
+
+CHANCE = secrets.SystemRandom().random  # nobody can tell which case will be a known one
 
 log = structlog.get_logger()
 
@@ -34,43 +54,93 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """An item, and how many undecided items its case has, itself included."""
+
+    item: ReviewItem
+    case_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Items in order; `end` is where the next page begins, None on the last."""
 
-    items: tuple[ReviewItem, ...]
+    items: tuple[Shown, ...]
     end: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An item with its comments, oldest first, and the other undecided items of its case."""
+
+    shown: Shown
+    comments: tuple[Comment, ...]
+    others: tuple[Shown, ...]
 
 
 class ReviewDesk:
     """What analysts do. Each call is one transaction; each step is an event of the item's chain."""
 
-    def __init__(self, database: Database, evidence: EvidenceStore, claim_seconds: float, undo_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        evidence: EvidenceStore,
+        policy: ActivePolicy,
+        claim_seconds: float,
+        undo_seconds: float,
+        chance: Callable[[], float] = CHANCE,
+    ) -> None:
         self._database = database
         self._evidence = evidence
+        self._policy = policy
         self._claim_seconds = claim_seconds
         self._undo_seconds = undo_seconds
+        self._chance = chance
 
     async def list_items(
-        self, analyst: Analyst, queue: str | None, state: State | None, after: Place | None, size: int
+        self,
+        analyst: Analyst,
+        queue: str | None,
+        state: State | None,
+        kind: Kind | None,
+        after: Place | None,
+        size: int,
     ) -> Page:
         """A page of what this analyst may see."""
         async with self._database.transaction() as conn:
             found = await review_items.list_items(
-                conn, queue=queue, state=state, sealed=analyst.sees(), after=after, limit=size + 1
+                conn, queue=queue, state=state, sealed=analyst.sees(), after=after, limit=size + 1, kind=kind
             )
-        items = tuple(found[:size])
-        return Page(items, review_items.place_of(items[-1]) if len(found) > size else None)
+            page = found[:size]
+            return Page(await _shown(conn, page), review_items.place_of(page[-1]) if len(found) > size else None)
+
+    async def look(self, analyst: Analyst, item_id: UUID) -> Sight:
+        """One item, without its content; raises NotFound where it does not exist for this analyst."""
+        async with self._database.transaction() as conn:
+            item = await _existing(conn, analyst, item_id)
+            shown, *others = await _shown(conn, [item, *await cases.others(conn, item)])
+            return Sight(shown, tuple(await comments.of_item(conn, item_id, analyst)), tuple(others))
+
+    async def comment(self, analyst: Analyst, item_id: UUID, text: str) -> Comment:
+        """Adds a comment, 1 … 2,000 characters; raises NotFound as `look`."""
+        async with self._database.transaction() as conn:
+            await _existing(conn, analyst, item_id)
+            return await comments.add(conn, item_id, analyst, text)
 
     async def claim(self, analyst: Analyst, item_id: UUID) -> tuple[Claim, Content]:
         """Takes one item; raises as `claims.claim`."""
         async with self._database.transaction() as conn:
-            claim = await claims.claim(conn, item_id, analyst, self._claim_seconds)
+            claim = await claims.claim(conn, item_id, analyst, self._claim_seconds, self._rules)
             return claim, await self._view(conn, claim.item, analyst)
 
     async def claim_next(self, analyst: Analyst, queue: str | None) -> tuple[Claim, Content]:
-        """Takes the first waiting item of a queue (None: of any); raises NotFound where none waits."""
+        """Takes the next item of a queue (None: of any); raises NotFound where none waits, else as `claims`."""
         async with self._database.transaction() as conn:
-            claim = await claims.claim_next(conn, queue, analyst, self._claim_seconds)
+            known = await self._golden(conn, analyst, queue)
+            if known is not None:
+                taken = await claims.claim(conn, known, analyst, self._claim_seconds, self._rules)
+                return taken, await self._view(conn, taken.item, analyst)
+            claim = await claims.claim_next(conn, queue, analyst, self._claim_seconds, self._rules)
             if claim is None:
                 raise NotFound("nothing waits here", reason="QUEUE_EMPTY")
             return claim, await self._view(conn, claim.item, analyst)
@@ -85,16 +155,66 @@ class ReviewDesk:
         async with self._database.transaction() as conn:
             await claims.release(conn, item_id, analyst, token, reason)
 
-    async def decide(
-        self, analyst: Analyst, item_id: UUID, token: str, resolution: Resolution, comment: str
-    ) -> ReviewItem:
-        """Decides a claimed item; raises as `claims.decide`."""
+    async def skip(self, analyst: Analyst, item_id: UUID, token: str, reason: str) -> None:
+        """Gives an item back, for somebody else; raises as `claims.skip`."""
         async with self._database.transaction() as conn:
-            return await claims.decide(conn, item_id, analyst, token, resolution, comment, self._undo_seconds)
+            await claims.skip(conn, item_id, analyst, token, reason)
+
+    async def decide(
+        self, analyst: Analyst, item_id: UUID, token: str, resolution: Resolution, comment: str, also: Sequence[UUID]
+    ) -> ReviewItem:
+        """Judges a claimed item, and those of its case that are named; raises as `claims.decide`."""
+        async with self._database.transaction() as conn:
+            return await claims.decide(
+                conn, item_id, analyst, token, resolution, comment, self._undo_seconds, also, self._rules.shares
+            )
+
+    async def preview(self, analyst: Analyst, ids: Sequence[UUID]) -> tuple[Preview, tuple[Shown, ...]]:
+        """What a bulk decision would meet; raises PermissionDenied where it is not for this analyst."""
+        analyst.require("bulk")
+        async with self._database.transaction() as conn:
+            preview = await bulk.preview(conn, ids, analyst, self._rules)
+            return preview, await _shown(conn, preview.items)
+
+    async def decide_many(self, analyst: Analyst, token: str, resolution: Resolution, comment: str) -> BulkDecision:
+        """Judges what was previewed and has not moved since; raises PermissionDenied, and as `bulk.decide`."""
+        analyst.require("bulk")
+        async with self._database.transaction() as conn:
+            return await bulk.decide(
+                conn, token, analyst, self._rules, resolution, comment, self._undo_seconds, self._rules.shares
+            )
+
+    async def undo(self, analyst: Analyst, batch: UUID) -> list[ReviewItem]:
+        """Takes back one's own decision, single or in bulk; raises as `judgements.undo`."""
+        async with self._database.transaction() as conn:
+            return await judgements.undo(conn, batch, analyst)
 
     async def ready(self) -> None:
-        """Raises Unavailable while Postgres does not answer."""
+        """Raises Unavailable while Postgres does not answer or has not confirmed the policy."""
+        await self._policy.ready()
         await self._database.ping()
+
+    @property
+    def _rules(self) -> ReviewRules:
+        return self._policy.current.document.review
+
+    async def _golden(self, conn: Connection, analyst: Analyst, queue: str | None) -> UUID | None:
+        """A known case among the others, as often as the queue's policy says, where something waits there at all."""
+        waiting = await queues.by_turn(conn, analyst, self._rules)
+        name = queue or (waiting[0] if waiting else "")
+        if name not in waiting or self._chance() >= self._rules.queue(name).golden:
+            return None
+        return await golden.copy_for(conn, name, analyst)
+
+    async def figures(self, analyst: Analyst, age: timedelta) -> tuple[list[QueueFigures], list[PersonFigures]]:
+        """How well the desk judged in the last `age`: to leads the team's figures, to others their own alone."""
+        async with self._database.transaction() as conn:
+            pairs = await quality.pairs(conn, age, analyst.sees())
+            work = await quality.work(conn, age, analyst.sees())
+        people = by_person(pairs, work)
+        if analyst.may("team"):
+            return by_queue(pairs, work), people
+        return [], [person for person in people if person.work.analyst == analyst.identity]
 
     async def _view(self, conn: Connection, item: ReviewItem, analyst: Analyst) -> Content:
         """Decrypts a case for its claimant; nothing is shown unless this is recorded.
@@ -121,3 +241,16 @@ class ReviewDesk:
         detail = {"shown": ",".join(shown), "unreadable": ",".join(unreadable)}
         await review_events.append(conn, item.item_id, "viewed", analyst.identity, **detail)
         return Content(**shown)
+
+
+async def _existing(conn: Connection, analyst: Analyst, item_id: UUID) -> ReviewItem:
+    """An item that exists for this analyst; to others a sealed one is like none."""
+    item = await review_items.get(conn, item_id)
+    if item is None or item.sealed not in analyst.sees():
+        raise NotFound("there is no such item", reason="ITEM_UNKNOWN")
+    return item
+
+
+async def _shown(conn: Connection, items: Sequence[ReviewItem]) -> tuple[Shown, ...]:
+    sizes = await cases.sizes(conn, items)
+    return tuple(Shown(item, sizes[item.item_id]) for item in items)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.core.policy.document import Policy
-from services.core.store import events
+from services.core.store import events, held_requests
 from services.core.store.database import Connection
 from services.core.store.review_items import ReviewItem
 from services.review.standing import judge_conduct, review_suspension
@@ -27,4 +27,9 @@ async def tell(conn: Connection, item: ReviewItem, _policy: Policy) -> None:
     )
 
 
-EFFECTS: Sequence[Effect] = (tell, judge_conduct, review_suspension)
+async def keep_for_resuming(conn: Connection, item: ReviewItem, _policy: Policy) -> None:
+    """Gives the platform time to carry the request on: its evidence lives its whole life from now."""
+    await held_requests.extend(conn, item.decision_id)
+
+
+EFFECTS: Sequence[Effect] = (tell, keep_for_resuming, judge_conduct, review_suspension)

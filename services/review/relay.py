@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -28,6 +29,7 @@ from services.review.upkeep import sweep, tidy
 
 METRICS_PORT_OFFSET = 108
 BATCH = 200
+ITEMS_A_TASK = 25  # a killed worker repeats so many at most
 RETRY_SECONDS = 1.0
 TIDY_SECONDS = 600.0
 
@@ -54,10 +56,20 @@ async def _publish_batch(database: Database, app: Celery) -> int:
 def _send(app: Celery, messages: list[outbox.Message]) -> None:
     try:
         with app.producer_pool.acquire(block=True) as producer:
-            for message in messages:
-                app.send_task(message.topic, [str(message.subject)], producer=producer, retry=False)
+            for topic, subjects in _grouped(messages):
+                app.send_task(topic, [[str(subject) for subject in subjects]], producer=producer, retry=False)
     except (KombuError, OSError, psycopg.Error) as error:
         raise Unavailable("the broker does not take messages", reason="BROKER_UNAVAILABLE") from error
+
+
+def _grouped(messages: list[outbox.Message]) -> Iterator[tuple[str, Sequence[UUID]]]:
+    """Up to `ITEMS_A_TASK` subjects of one topic at a time, in the order of the messages."""
+    topics: dict[str, list[UUID]] = {}
+    for message in messages:
+        topics.setdefault(message.topic, []).append(message.subject)
+    for topic, subjects in topics.items():
+        for start in range(0, len(subjects), ITEMS_A_TASK):
+            yield topic, subjects[start : start + ITEMS_A_TASK]
 
 
 class Relay:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,10 +15,13 @@ from services.core.errors import InvalidInput, Unavailable
 from services.core.rpc import convert
 from services.core.rpc.door import Context, current_caller
 from services.core.staff import ROLES, Analyst
+from services.core.store.bulk import MOST_ITEMS
 from services.core.store.claims import Claim
+from services.core.store.comments import Comment
 from services.core.store.review_items import Kind, Resolution, ReviewItem, State
 from services.review import page_token
-from services.review.desk import Content, ReviewDesk
+from services.review.clearing import Clearing
+from services.review.desk import Content, ReviewDesk, Shown
 
 DEFAULT_PAGE, LARGEST_PAGE = 50, 200
 LONGEST_TEXT = 2000
@@ -42,14 +45,16 @@ KIND_NUMBERS: dict[Kind, pb.ItemKind.ValueType] = {
     "appeal": pb.ITEM_KIND_APPEAL,
     "suspension": pb.ITEM_KIND_SUSPENSION,
 }
+KINDS = {number: kind for kind, number in KIND_NUMBERS.items()}
 RESOLUTION_NUMBERS = {resolution: number for number, resolution in RESOLUTIONS.items()}
 
 
 class ReviewServicer(stubs.ReviewServiceServicer):
     """Translates; who calls is known from the certificate."""
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    def __init__(self, desk: ReviewDesk, clearing: Clearing) -> None:
         self._desk = desk
+        self._clearing = clearing
 
     async def ListItems(self, request: pb.ListItemsRequest, context: Context) -> pb.ListItemsResponse:
         """A page of items without their content."""
@@ -59,11 +64,12 @@ class ReviewServicer(stubs.ReviewServiceServicer):
             _analyst(),
             _queue(request.queue),
             _state(request.state),
+            _kind(request.kind),
             page_token.decode(request.page_token),
             request.page_size or DEFAULT_PAGE,
         )
         return pb.ListItemsResponse(
-            items=[_item(item) for item in page.items], next_page_token=page_token.encode(page.end)
+            items=[_shown(one) for one in page.items], next_page_token=page_token.encode(page.end)
         )
 
     async def ClaimItem(self, request: pb.ClaimItemRequest, context: Context) -> pb.ClaimItemResponse:
@@ -84,49 +90,85 @@ class ReviewServicer(stubs.ReviewServiceServicer):
         return pb.ReleaseClaimResponse()
 
     async def DecideItem(self, request: pb.DecideItemRequest, context: Context) -> pb.DecideItemResponse:
-        """The item decided."""
-        resolution = RESOLUTIONS.get(request.resolution)
-        if resolution is None:
-            raise InvalidInput("resolution", "must be RELEASE or UPHOLD")
-        comment = _text("comment", request.comment)
+        """The item decided, or waiting for another person."""
         item = await self._desk.decide(
-            _analyst(), _item_id(request.item_id), _token(request.claim_token), resolution, comment
+            _analyst(),
+            _item_id(request.item_id),
+            _token(request.claim_token),
+            _resolution(request.resolution),
+            _text("comment", request.comment),
+            _ids("also", request.also, least=0),
         )
         return pb.DecideItemResponse(item=_item(item))
 
     async def GetItem(self, request: pb.GetItemRequest, context: Context) -> pb.GetItemResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """The item, its comments, and those of its case."""
+        sight = await self._desk.look(_analyst(), _item_id(request.item_id))
+        return pb.GetItemResponse(
+            item=_shown(sight.shown),
+            comments=[_comment(comment) for comment in sight.comments],
+            case_items=[_shown(other) for other in sight.others],
+        )
 
     def WatchItems(self, request: pb.WatchItemsRequest, context: Context) -> AsyncIterator[pb.WatchItemsResponse]:
         """Not built yet."""
         raise Unavailable("not built yet")
 
     async def SkipItem(self, request: pb.SkipItemRequest, context: Context) -> pb.SkipItemResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """The item back to its queue, for somebody else."""
+        reason = _text("reason", request.reason, least=1)
+        await self._desk.skip(_analyst(), _item_id(request.item_id), _token(request.claim_token), reason)
+        return pb.SkipItemResponse()
 
     async def PreviewDecisions(
         self, request: pb.PreviewDecisionsRequest, context: Context
     ) -> pb.PreviewDecisionsResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """What a bulk decision would meet."""
+        preview, shown = await self._desk.preview(_analyst(), _ids("item_ids", request.item_ids, least=1))
+        return pb.PreviewDecisionsResponse(
+            items=[_shown(one) for one in shown],
+            left_out=[str(item_id) for item_id in preview.left_out],
+            preview_token=preview.token,
+        )
 
     async def DecideItems(self, request: pb.DecideItemsRequest, context: Context) -> pb.DecideItemsResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """What was previewed, decided."""
+        done = await self._desk.decide_many(
+            _analyst(),
+            _token(request.preview_token, "preview_token", "PreviewDecisions"),
+            _resolution(request.resolution),
+            _text("comment", request.comment, least=1),
+        )
+        return pb.DecideItemsResponse(
+            batch_id=str(done.batch),
+            items=[_item(item) for item in done.items],
+            left_out=[str(item_id) for item_id in done.left_out],
+        )
 
     async def UndoDecision(self, request: pb.UndoDecisionRequest, context: Context) -> pb.UndoDecisionResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """The items that wait again."""
+        items = await self._desk.undo(_analyst(), _uuid("batch_id", request.batch_id))
+        return pb.UndoDecisionResponse(items=[_item(item) for item in items])
 
     async def CommentItem(self, request: pb.CommentItemRequest, context: Context) -> pb.CommentItemResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """The comment as it was kept."""
+        text = _text("text", request.text, least=1)
+        return pb.CommentItemResponse(
+            comment=_comment(await self._desk.comment(_analyst(), _item_id(request.item_id), text))
+        )
 
     async def ClearDecision(self, request: pb.ClearDecisionRequest, context: Context) -> pb.ClearDecisionResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Clearances for what people released; for the gateway alone."""
+        decision_id = _uuid("decision_id", request.decision_id)
+        cleared = await self._clearing.clear(request.subject.tenant, request.subject.account, decision_id)
+        return pb.ClearDecisionResponse(
+            stops=[
+                pb.ReleasedStop(
+                    stage=convert.STAGE_NUMBERS[one.stop.stage], index=one.stop.output, clearance=one.clearance
+                )
+                for one in cleared
+            ]
+        )
 
 
 def _analyst() -> Analyst:
@@ -135,10 +177,27 @@ def _analyst() -> Analyst:
 
 
 def _item_id(text: str) -> UUID:
+    return _uuid("item_id", text)
+
+
+def _uuid(field: str, text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise InvalidInput("item_id", "must be a UUID") from error
+        raise InvalidInput(field, "must be a UUID") from error
+
+
+def _ids(field: str, texts: Sequence[str], *, least: int) -> list[UUID]:
+    if not least <= len(texts) <= MOST_ITEMS:
+        raise InvalidInput(field, f"has {len(texts)} ids; {least} to {MOST_ITEMS} are allowed")
+    return [_uuid(field, text) for text in texts]
+
+
+def _resolution(number: pb.Resolution.ValueType) -> Resolution:
+    resolution = RESOLUTIONS.get(number)
+    if resolution is None:
+        raise InvalidInput("resolution", "must be RELEASE or UPHOLD")
+    return resolution
 
 
 def _queue(text: str) -> str | None:
@@ -153,21 +212,30 @@ def _state(number: pb.ItemState.ValueType) -> State | None:
     return STATES.get(number)
 
 
-def _token(text: str) -> str:
+def _kind(number: pb.ItemKind.ValueType) -> Kind | None:
+    if number != pb.ITEM_KIND_UNSPECIFIED and number not in KINDS:
+        raise InvalidInput("kind", f"is {number}; CONTENT, REPORT, APPEAL, SUSPENSION, or unspecified for any")
+    return KINDS.get(number)
+
+
+def _token(text: str, field: str = "claim_token", source: str = "ClaimItem") -> str:
     if not TOKEN.fullmatch(text):
-        raise InvalidInput("claim_token", "pass the claim_token of ClaimItem, unchanged")
+        raise InvalidInput(field, f"pass the {field} of {source}, unchanged")
     return text
 
 
-def _text(field: str, text: str) -> str:
-    if len(text) > LONGEST_TEXT or "\x00" in text:
-        raise InvalidInput(field, f"at most {LONGEST_TEXT} characters, none of them NUL")
+def _text(field: str, text: str, least: int = 0) -> str:
+    """What a person wrote, as it is: markup in it is text like any other, and whoever shows it escapes it."""
+    if len(text) > LONGEST_TEXT or len(text.strip()) < least or "\x00" in text:
+        raise InvalidInput(
+            field, f"has {len(text):,} characters; {least} to {LONGEST_TEXT:,} are allowed, none of them NUL"
+        )
     return text
 
 
 def _claimed(claim: Claim, content: Content) -> pb.ClaimItemResponse:
     return pb.ClaimItemResponse(
-        item=_item(claim.item),
+        item=_item(claim.item, claim.case_size),
         content=pb.CaseContent(
             prompt=content.prompt.decode(),
             negative_prompt=content.negative_prompt.decode(),
@@ -178,7 +246,15 @@ def _claimed(claim: Claim, content: Content) -> pb.ClaimItemResponse:
     )
 
 
-def _item(item: ReviewItem) -> pb.ReviewItem:
+def _shown(one: Shown) -> pb.ReviewItem:
+    return _item(one.item, one.case_size)
+
+
+def _comment(comment: Comment) -> pb.ItemComment:
+    return pb.ItemComment(author=comment.author, text=comment.text, created_at=_timestamp(comment.created_at))
+
+
+def _item(item: ReviewItem, case_size: int = 1) -> pb.ReviewItem:
     return pb.ReviewItem(
         item_id=str(item.item_id),
         decision_id=str(item.decision_id),
@@ -201,7 +277,9 @@ def _item(item: ReviewItem) -> pb.ReviewItem:
         tier=convert.TIERS[item.tier],
         turn_at=_timestamp(item.turn_at) if item.state != "pending" else None,
         case_head=str(item.leader or ""),
-        effective_at=_timestamp(item.effective_at),
+        case_size=case_size,
+        # One that waits has none to show: it would tell that somebody has judged it.
+        effective_at=_timestamp(item.effective_at) if item.state == "decided" else None,
         batch_id=str(item.batch or ""),
     )
 

@@ -1,68 +1,91 @@
-"""What the worker does with a message: it puts a pending item into its queue, or applies what a decision leads to."""
+"""What the worker does with a message: it puts pending items into their queues, or applies what decisions lead to.
+
+A message names several items; each is worked off in a transaction of its own, and only where it has not moved yet, so
+that a message may come twice. The worker's process keeps one loop and one pool for all its tasks.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
 
-from services.core.store import policies, review_events, review_items
-from services.core.store.database import single_transaction
+from services.core.errors import PortcullisError
+from services.core.store import cases, policies, review_events, review_items, rounds
+from services.core.store.database import Database
 from services.review.effects import EFFECTS
 from services.review.routing import route
 
 ACTOR = "review"
-ROUTED = Counter("portcullis_review_routed", "Messages worked off: items put into a queue, or there already.", ["done"])
-SETTLED = Counter("portcullis_review_settled", "Messages worked off: decisions that took effect, or had.", ["done"])
+DONE = Counter("portcullis_review_tasks", "Items worked off, and whether there was work to do.", ["task", "done"])
+
+Work = Callable[[Database, UUID], Awaitable[bool]]
 
 log = structlog.get_logger()
 
 
-def make_route_item(dsn: str) -> Callable[[str], None]:
-    """The Celery task: idempotent, for it acts only on an item that is pending still."""
+class Books:
+    """Postgres for the tasks of one process, opened by the first of them; one thread alone may use it."""
 
-    def route_item(item_id: str) -> None:
-        """Routes the item; an exception leaves it pending, and the relay tells it again."""
-        done = asyncio.run(route_pending(dsn, UUID(item_id)))
-        ROUTED.labels("queued" if done else "nothing").inc()
-        log.info("item routed", item=item_id, changed=done)
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._runner = asyncio.Runner()
+        self._database: Database | None = None
 
-    return route_item
+    def task(self, name: str, work: Work) -> Callable[[Sequence[str]], None]:
+        """A Celery task that does `work` for each of its items; what fails stays, and the relay tells it again."""
+
+        def run(item_ids: Sequence[str]) -> None:
+            self._runner.run(self._work_off(name, work, [UUID(text) for text in item_ids]))
+
+        return run
+
+    async def _work_off(self, name: str, work: Work, item_ids: Sequence[UUID]) -> None:
+        if self._database is None:
+            self._database = await Database.open(self._dsn, max_size=1)
+        for item_id in item_ids:
+            try:
+                done = await work(self._database, item_id)
+            except PortcullisError as error:
+                log.warning("not done yet", task=name, item=str(item_id), reason=error.reason)
+                continue
+            DONE.labels(name, "done" if done else "nothing").inc()
+        log.info("worked off", task=name, items=len(item_ids))
 
 
-async def route_pending(dsn: str, item_id: UUID) -> bool:
+async def route_pending(database: Database, item_id: UUID) -> bool:
     """Moves an item from pending to its queue in one transaction; False where it is not pending or not there."""
-    async with single_transaction(dsn) as conn:
+    async with database.transaction() as conn:
         item = await review_items.get(conn, item_id)
         if item is None:
             return False
         policy = await policies.load_active(conn)
-        return await review_items.route(conn, item_id, route(item, policy.document.review), ACTOR)
+        routing = route(item, policy.document.review, await review_items.now(conn))
+        leader = await cases.find_leader(conn, item, routing.queue)
+        if not await review_items.route(conn, item_id, routing, ACTOR, leader):
+            return False
+        if leader is None:
+            await cases.lead(conn, item, routing.queue)
+        if item.kind == "appeal":
+            await rounds.bar_judges(conn, item)
+        return True
 
 
-def make_settle_item(dsn: str) -> Callable[[str], None]:
-    """The Celery task: idempotent, for it acts only on a decision that has not taken effect."""
+async def settle_decided(database: Database, item_id: UUID) -> bool:
+    """Applies all effects in one transaction; False where the item is undecided, taken back, not due or settled.
 
-    def settle_item(item_id: str) -> None:
-        """Applies the effects; an exception leaves it unsettled, and the relay tells it again."""
-        done = asyncio.run(settle_decided(dsn, UUID(item_id)))
-        SETTLED.labels("settled" if done else "nothing").inc()
-        log.info("item settled", item=item_id, changed=done)
-
-    return settle_item
-
-
-async def settle_decided(dsn: str, item_id: UUID) -> bool:
-    """Applies all effects in one transaction; False where the item is undecided, taken back, not due or settled."""
-    async with single_transaction(dsn) as conn:
+    A golden item has none.
+    """
+    async with database.transaction() as conn:
         item = await review_items.settle(conn, item_id)
         if item is None:
             return False
-        policy = await policies.load_active(conn)
-        for effect in EFFECTS:
-            await effect(conn, item, policy)
+        if item.golden is None:
+            policy = await policies.load_active(conn)
+            for effect in EFFECTS:
+                await effect(conn, item, policy)
         await review_events.append(conn, item_id, "settled", ACTOR)
         return True

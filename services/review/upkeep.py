@@ -1,45 +1,82 @@
-"""What must be seen to from time to time: stalled items, ended leases, expired evidence, figures."""
+"""What must be seen to from time to time: stalled items, ended leases, items that have aged, expired evidence,
+figures.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
 
 from services.core import telemetry
 from services.core.evidence import EvidenceStore
-from services.core.store import anomalies, claims, evidence_rows, outbox, requests, review_items, watches
-from services.core.store.database import MONTHS_AHEAD, Database
-from services.review import standing
+from services.core.store import (
+    anomalies,
+    bulk,
+    cases,
+    claims,
+    evidence_rows,
+    outbox,
+    policies,
+    requests,
+    review_items,
+    watches,
+)
+from services.core.store.database import MONTHS_AHEAD, Connection, Database
+from services.review import standing, weekly
+from services.review.routing import route
 
 BATCH = 500
 DAY_SECONDS = 24 * 3600
 WATCH_DAYS, ANOMALY_DAYS = 90, 365
+SYSTEM = "review"
 
 log = structlog.get_logger()
 
 
 async def sweep(database: Database, stalled_seconds: float) -> None:
-    """What cannot wait: stalled items, ended leases, figures; raises Unavailable if Postgres is not there."""
+    """What cannot wait: stalled and aged items, ended leases, figures; raises Unavailable without Postgres."""
     async with database.transaction() as conn:
         stalled = await outbox.revive_stalled(conn, stalled_seconds)
     async with database.transaction() as conn:
         lapsed = await claims.lapse(conn, BATCH)
+    async with database.transaction() as conn:
+        moved = await reroute_aged(conn)
     await show_figures(database)
-    if stalled or lapsed:
-        log.info("swept", stalled=stalled, lapsed=lapsed)
     await standing.sweep(database)
+    if stalled or lapsed or moved:
+        log.info("swept", stalled=stalled, lapsed=lapsed, moved=moved)
+
+
+async def reroute_aged(conn: Connection) -> int:
+    """Moves up to 500 waiting items that the policy in force routes otherwise now that they are so old; how many."""
+    items = await review_items.due_for_rerouting(conn, BATCH)
+    if not items:
+        return 0
+    rules = (await policies.load_active(conn)).document.review
+    now = await review_items.now(conn)
+    moved = 0
+    for item in items:
+        routing = route(item, rules, now)
+        if await review_items.reroute(conn, item, routing, SYSTEM):
+            moved += 1
+            await cases.stop_leading(conn, [item.item_id])
+            await cases.lead(conn, item, routing.queue)
+    return moved
 
 
 async def tidy(database: Database, evidence: EvidenceStore) -> None:
-    """What can: expired rows and evidence, the next months' partitions; raises Unavailable if Postgres is not there."""
+    """What can: what expired, the next partitions, the week's report; raises Unavailable if Postgres is not there."""
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
         await watches.forget(conn, WATCH_DAYS)
         await anomalies.forget(conn, ANOMALY_DAYS)
+        await bulk.forget_expired(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
+        await weekly.keep(conn, datetime.now(UTC))
     await standing.tidy(database)
     expired = 0
     while batch := await _delete_expired(database, evidence):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -12,17 +14,37 @@ import pytest
 
 from demo.running import RunningHouse, running_house
 from portcullis import Client, Profile, ReviewClient
-from services.core.store import tenants
+from services.commands.default_policy import DEFAULT_POLICY
+from services.core.policy.document import load_policy
+from services.core.policy.source import REFRESH_SECONDS
+from services.core.store import policies, tenants
 from services.core.store.database import Database
 
-# A filter that hangs is given up sooner than by default, so that the tests of it are not slow.
-SETTINGS = {"PORTCULLIS_GATEWAY_CHECK_SECONDS": "8", "PORTCULLIS_DRAIN_SECONDS": "5"}
+# A filter that hangs is given up, and a decision settles, sooner than by default, so that the tests of it are not slow.
+SETTINGS = {
+    "PORTCULLIS_GATEWAY_CHECK_SECONDS": "8",
+    "PORTCULLIS_DRAIN_SECONDS": "5",
+    "PORTCULLIS_REVIEW_UNDO_SECONDS": "2",
+}
+# No case is drawn for a second look by chance.
+ONE_LOOK = "\nreview: {queues: {default: {second_review: 0.0}, reports: {second_review: 0.0}}}\n"
 
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
     with running_house(tmp_path_factory.mktemp("e2e") / "home", print, SETTINGS) as running:
+        asyncio.run(_activate(running, DEFAULT_POLICY.read_text(encoding="utf-8") + ONE_LOOK))
+        time.sleep(REFRESH_SECONDS + 1)
         yield running
+
+
+async def _activate(house: RunningHouse, text: str) -> None:
+    policy = load_policy(text, "e2e")
+    database = await Database.open((house.home / "postgres.dsn").read_text().strip(), max_size=1)
+    async with database.transaction() as connection:
+        await policies.put(connection, policy, "e2e")
+        await policies.activate(connection, policy.id, "e2e", datetime.now(UTC))
+    await database.close()
 
 
 @pytest.fixture(scope="session")

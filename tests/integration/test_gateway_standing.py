@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from google.rpc import error_details_pb2
 
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
@@ -15,6 +16,7 @@ from services.core.errors import FailedPrecondition
 from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.policy.source import ActivePolicy
 from services.core.policy.standing_rules import StandingRules
+from services.core.rpc.status import to_status
 from services.core.standing import conduct
 from services.core.store import accounts, strikes
 from services.core.store.database import Database
@@ -43,8 +45,8 @@ async def ask(desk: Desk, stops: Sequence[Stop] = STOPS, *, advice: bool = False
     return case
 
 
-async def ask_on(desk: Desk) -> None:
-    for _ in range(3):  # 4 to 6 refusals are enough, by the jitter
+async def ask_on(desk: Desk, times: int) -> None:
+    for _ in range(times):
         await ask(desk)
 
 
@@ -54,13 +56,21 @@ async def given(db: Database) -> list[strikes.GivenStrike]:
 
 
 async def test_refusals_lead_to_a_pause_that_the_very_next_request_meets(desk: Desk) -> None:
-    for _ in range(4):
-        await ask(desk)
+    await ask_on(desk, 4)
 
     with pytest.raises(FailedPrecondition) as caught:
-        await ask_on(desk)
+        await ask_on(desk, 3)  # 4 to 6 refusals are enough, by the jitter
 
     assert caught.value.reason == "ACCOUNT_COOLING"
+
+
+async def test_the_wire_says_until_when_and_how_to_appeal(desk: Desk) -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        await ask_on(desk, 7)
+
+    info = error_details_pb2.ErrorInfo()
+    assert to_status(caught.value).details[0].Unpack(info)
+    assert sorted(info.metadata) == ["appeal", "standing", "until"]
 
 
 async def test_a_strike_names_its_decision(desk: Desk, db: Database) -> None:

@@ -92,7 +92,7 @@ class House:
             assert item is not None
             assert item.prompt is not None
             if resolution:
-                await review_items.route(conn, item_id, route(item, ReviewRules()), "review")
+                await review_items.route(conn, item_id, route(item, ReviewRules(), item.created_at), "review")
                 claim = await claims.claim(conn, item_id, ADA, 60)
                 await claims.decide(conn, item_id, ADA, claim.token, resolution, "", 0)
         return item.prompt

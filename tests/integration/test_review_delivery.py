@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing doubled: real Postgres, relay and Celery worker over pgmq, killed with -9 on the way."""
+"""Nothing is lost and nothing doubled: real Postgres, broker, relay and Celery worker, killed with -9 on the way."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from benchmarks import brokers
+from benchmarks.brokers import Broker
 from services.commands.default_policy import DEFAULT_POLICY
 from services.core.errors import Unavailable
 from services.core.evidence import create_evidence_key
@@ -32,11 +34,13 @@ BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' 
 class Room:
     """The processes of the review room on a home of their own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, broker: Broker) -> None:
         self.home = home
+        self.broker = broker
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = os.environ | {
             "PORTCULLIS_HOME": str(home),
+            "PORTCULLIS_BROKER_URL": broker.url,
             "PORTCULLIS_REVIEW_RELAY_METRICS_PORT": "0",
             "PORTCULLIS_REVIEW_WORKER_METRICS_PORT": "0",
             "PORTCULLIS_REVIEW_STALLED_SECONDS": "3",
@@ -63,8 +67,8 @@ class Room:
 
 
 @contextmanager
-def a_room(home: Path) -> Iterator[Room]:
-    room = Room(home)
+def a_room(home: Path, broker: Broker) -> Iterator[Room]:
+    room = Room(home, broker)
     create_evidence_key(home / "keys" / "evidence.key")
     try:
         yield room
@@ -126,9 +130,12 @@ async def nothing_pending(room: Room) -> bool:
         return False
 
 
-@pytest.mark.timeout(120)
-async def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    with a_room(tmp_path) as room:
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("name", brokers.NAMES)
+async def test_kills_lose_nothing_and_double_nothing(tmp_path: Path, name: brokers.Name) -> None:
+    if lacking := brokers.missing(name):
+        pytest.skip(f"{name} is not here and could not be installed: {lacking}")
+    with brokers.running(name, tmp_path / "broker") as broker, a_room(tmp_path, broker) as room:
         await start_postgres(room)
         migrate(room.dsn)
         async with single_transaction(room.dsn) as conn:
@@ -150,9 +157,11 @@ async def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
         room.start("services.review.worker")
         await until(lambda: nothing_pending(room))
 
-        # Postgres dies while items come in; its supervising process notices, ends, and is started again.
+        # The broker dies while items come in, then Postgres, whose supervising process ends too and is started again.
         recording = asyncio.create_task(record_through_outages(room, 100))
         await asyncio.sleep(0.5)
+        await asyncio.to_thread(broker.kill)
+        await asyncio.to_thread(broker.start)
         postmaster = int((tmp_path / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
         assert room.processes["services.core.store.embedded"].wait(10) == 1

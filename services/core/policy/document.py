@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from services.core.policy.concepts import REVIEW_ONLY
+from services.core.policy.fields import Mistake
 from services.core.policy.floors import ALWAYS_BLOCK
-from services.core.policy.limits import LimitTable, Mistake, resolve
+from services.core.policy.limits import LimitTable, resolve
 from services.core.policy.positions import Located, PolicyError, Problem, parse
+from services.core.policy.review_rules import review_mistakes
 from services.core.policy.rules import CompiledRule, compile_rule
 from services.core.policy.schema import PolicyDocument, Rule
 
@@ -59,7 +61,10 @@ def load_policy(text: str, source_name: str) -> Policy:
         raise PolicyError(source_name, [_problem(located, details) for details in error.errors()]) from error
     limits, mistakes = resolve(document)
     compiled, rule_mistakes = _compile(document.rules)
-    problems = [located.problem(path, message) for path, message in (*mistakes, *rule_mistakes)]
+    problems = [
+        located.problem(path, message)
+        for path, message in (*mistakes, *rule_mistakes, *review_mistakes(document.review))
+    ]
     if problems:
         raise PolicyError(source_name, problems)
     digest = hashlib.sha256(canonical(document).encode()).hexdigest()

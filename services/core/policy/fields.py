@@ -10,6 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from services.core.policy.categories import CATEGORIES
 
+# Where in a document something is wrong, and what.
+Path = tuple[str | int, ...]
+Mistake = tuple[Path, str]
+
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
     """The sentence for a name that nobody knows, with the nearest ones that exist."""

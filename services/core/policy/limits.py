@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import product
 
 from services.core.policy.categories import CATEGORIES, STAGES, Stage, parent, possible_at
+from services.core.policy.fields import Mistake, Path
 from services.core.policy.floors import ALWAYS_BLOCK
 from services.core.policy.schema import NEVER, PolicyDocument
 from services.core.verdicts import Tier
 
 TIERS: tuple[Tier, ...] = ("new", "trusted", "invited", "red_team")
 
-Path = tuple[str | int, ...]
-Mistake = tuple[Path, str]
 LimitTable = dict[tuple[str, Stage, Tier], "Limit"]
 
 

@@ -14,7 +14,7 @@ from services.core.verdicts import Tier
 
 HOUSE = "portcullis"
 # An account that is not trusted yet is looked at again after so long.
-AGAIN = timedelta(hours=6)
+AGAIN = timedelta(days=1)
 
 
 async def promote(conn: Connection, rules: StandingRules, now: datetime, limit: int) -> int:

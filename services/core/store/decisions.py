@@ -24,7 +24,8 @@ MODELS: TypeAdapter[tuple[ModelVersion, ...]] = TypeAdapter(tuple[ModelVersion, 
 class Decision:
     """One request's outcome. `digests` are sha256 in lower-case hex by name ("prompt", "image", "mask", "output0").
 
-    `created_at` is set by Postgres: None until the decision is read back.
+    `created_at` is set by Postgres: None until the decision is read back. `resumes` is the held decision that it
+    carried on.
     """
 
     decision_id: UUID
@@ -39,6 +40,7 @@ class Decision:
     models: tuple[ModelVersion, ...]
     digests: dict[str, str]
     created_at: datetime | None = None
+    resumes: UUID | None = None
 
     def __post_init__(self) -> None:
         """Turns what Postgres returns into our own types."""
@@ -52,7 +54,7 @@ async def record(conn: Connection, decision: Decision, items: Sequence[NewReview
     """Writes a decision, the items it opens and their outbox messages, all in the caller's transaction."""
     await conn.execute(
         "INSERT INTO decisions (decision_id, request_id, tenant, account, operation, verdict, reasons, signals, policy,"
-        " models, digests) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " models, digests, resumes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             decision.decision_id,
             decision.request_id,
@@ -65,6 +67,7 @@ async def record(conn: Connection, decision: Decision, items: Sequence[NewReview
             decision.policy,
             Jsonb(MODELS.dump_python(decision.models, mode="json")),
             Jsonb(decision.digests),
+            decision.resumes,
         ],
     )
     await open_items(conn, decision.decision_id, decision.tenant, decision.account, items)
@@ -75,7 +78,7 @@ async def get(conn: Connection, tenant: str, decision_id: UUID) -> Decision | No
     async with conn.cursor(row_factory=class_row(Decision)) as cursor:
         await cursor.execute(
             "SELECT decision_id, request_id, tenant, account, operation, verdict, reasons, signals, policy, models,"
-            " digests, created_at FROM decisions WHERE tenant = %s AND decision_id = %s",
+            " digests, created_at, resumes FROM decisions WHERE tenant = %s AND decision_id = %s",
             [tenant, decision_id],
         )
         return await cursor.fetchone()

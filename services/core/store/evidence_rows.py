@@ -23,7 +23,8 @@ async def record(conn: Connection, tenant: str, kind: Kind, blob: Blob, life: ti
 async def forget_expired(conn: Connection, limit: int) -> list[UUID]:
     """Deletes up to `limit` expired rows and returns their ids, whose files are to be deleted after the commit.
 
-    What a waiting review item needs is kept until it is decided.
+    What a waiting review item needs is kept until it is decided, what a held request needs until all is settled, what
+    a golden case needs while it is in use.
     """
     cursor = await conn.execute(
         """
@@ -33,6 +34,12 @@ async def forget_expired(conn: Connection, limit: int) -> list[UUID]:
                 WHERE state <> 'decided' AND (
                     prompt = evidence_id OR negative_prompt = evidence_id OR image = evidence_id OR mask = evidence_id
                 )
+            ) AND NOT EXISTS (
+                SELECT FROM held_requests JOIN review_items USING (decision_id)
+                WHERE held_requests.evidence @> ARRAY[evidence_id] AND settled_at IS NULL
+            ) AND NOT EXISTS (
+                SELECT FROM golden_cases JOIN review_items USING (item_id)
+                WHERE retired_at IS NULL AND evidence_id IN (prompt, negative_prompt, image, mask)
             ) LIMIT %s FOR UPDATE SKIP LOCKED
         ) RETURNING evidence_id
         """,

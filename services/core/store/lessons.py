@@ -1,4 +1,4 @@
-"""What decisions can teach: held prompts and outputs with what was found in them and what a person made of it.
+"""What decisions can teach: what was found in prompts and pictures, and what a person made of it.
 
 Nothing sealed is among them, nor anything of a request of which a part was sealed.
 """
@@ -6,7 +6,7 @@ Nothing sealed is among them, nor anything of a request of which a part was seal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -29,6 +29,51 @@ class Lesson:
     def __post_init__(self) -> None:
         """Turns what Postgres returns into our own types."""
         object.__setattr__(self, "reasons", REASONS.validate_python(self.reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A person's word on one score: `upheld` says that it was a violation. `appeal`: decided on appeal, which wins."""
+
+    item_id: UUID
+    decision_id: UUID
+    stage: Stage
+    category: str
+    score: float
+    upheld: bool
+    appeal: bool
+    policy: str
+    models: list[dict[str, str]]
+
+
+async def labels(conn: Connection, age: timedelta, until: datetime | None = None) -> list[Label]:
+    """A row for each score that people settled in the `age` before `until` (now): content, and appeals of refusals.
+
+    A release speaks of every threshold that fired; an uphold of the gravest alone, for one violation is enough. Rules
+    are left out: they have no score. Where an appeal was decided, the case before it is not counted again.
+    """
+    async with conn.cursor(row_factory=class_row(Label)) as cursor:
+        await cursor.execute(
+            """
+            SELECT item_id, item.decision_id, stage, reason ->> 'category' AS category,
+                (reason ->> 'score')::float8 AS score, resolution = 'uphold' AS upheld, kind = 'appeal' AS appeal,
+                decision.policy, decision.models
+            FROM review_items item
+            JOIN decisions decision ON decision.decision_id = item.decision_id
+            CROSS JOIN LATERAL jsonb_array_elements(item.reasons) WITH ORDINALITY AS reasons(reason, place)
+            WHERE item.settled_at >= coalesce(%(until)s, now()) - %(age)s
+            AND item.settled_at < coalesce(%(until)s, now()) AND kind IN ('content', 'appeal') AND golden IS NULL
+            AND (reason ->> 'threshold')::float8 > 0 AND (resolution = 'release' OR place = 1)
+            AND NOT EXISTS (SELECT FROM review_items WHERE decision_id = item.decision_id AND sealed)
+            AND NOT EXISTS (
+                SELECT FROM review_items later WHERE later.decision_id = item.decision_id AND later.stage = item.stage
+                AND later.kind = 'appeal' AND later.settled_at IS NOT NULL AND item.kind = 'content'
+            )
+            ORDER BY item.settled_at, item_id, place
+            """,
+            {"age": age, "until": until},
+        )
+        return await cursor.fetchall()
 
 
 async def since(conn: Connection, age: timedelta, most: int) -> list[Lesson]:

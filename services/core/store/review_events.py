@@ -36,6 +36,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """The next place of an item's chain: its number, the hash of the event before, and the time (UTC)."""
+
+    seq: int
+    head: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Flaw:
     """Where a chain does not add up."""
 
@@ -60,7 +69,12 @@ async def append(conn: Connection, item_id: UUID, kind: str, actor: str, **detai
     )
     row = await cursor.fetchone()
     assert row is not None, "events are appended to items that exist"
-    seq, head, at = row
+    await link(conn, item_id, Place(*row), kind, actor, **detail)
+
+
+async def link(conn: Connection, item_id: UUID, place: Place, kind: str, actor: str, **detail: str) -> None:
+    """Writes an event at a place that the caller has taken for it, by raising the item's `events` by one."""
+    seq, head, at = place.seq, place.head, place.at
     await conn.execute(
         """
         WITH event AS (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -55,6 +55,7 @@ class ReviewItem:
 
     `leader` leads its case of near-duplicates, None where that is itself. `round` 1 is the first look, 2 the
     blind second, 3 adjudication. A decision can be taken back until `effective_at`; its effects come at `settled_at`.
+    One that waits for another look has an `effective_at` too: until then nobody takes it.
     """
 
     item_id: UUID
@@ -101,12 +102,16 @@ class ReviewItem:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Where an item waits: queue, priority 0 (first) … 9, when a decision is due, and when its turn comes."""
+    """Where an item waits: queue, priority 0 (first) … 9, when a decision is due, and when its turn comes.
+
+    `reroute_at` is when its age may move it, None for never.
+    """
 
     queue: str
     priority: int
     due_at: datetime
     turn_at: datetime
+    reroute_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,16 @@ async def of_decision(conn: Connection, decision_id: UUID) -> list[UUID]:
     return [row[0] for row in await cursor.fetchall()]
 
 
+async def of_decisions(conn: Connection, tenant: str, decisions: Sequence[UUID]) -> list[ReviewItem]:
+    """The items of these decisions of a tenant, sealed ones among them: not for showing."""
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(
+            sql.SQL("SELECT {} FROM review_items WHERE tenant = %s AND decision_id = ANY(%s)").format(COLUMNS),
+            [tenant, list(decisions)],
+        )
+        return await cursor.fetchall()
+
+
 async def suspension_open(conn: Connection, tenant: str, account: str) -> bool:
     """Whether a person is still to look at a suspension of this account."""
     cursor = await conn.execute(
@@ -226,13 +241,15 @@ async def list_items(
     sealed: Collection[bool],
     after: Place | None,
     limit: int,
+    kind: Kind | None = None,
 ) -> list[ReviewItem]:
-    """A page of items in the order of their turn; `sealed` says which of both kinds to show."""
+    """A page of items in the order of their turn; `sealed` says which of both to show."""
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
             sql.SQL(
                 "SELECT {} FROM review_items WHERE sealed = ANY(%(sealed)s)"
                 " AND (%(queue)s::text IS NULL OR queue = %(queue)s) AND (%(state)s::text IS NULL OR state = %(state)s)"
+                " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
                 " AND (%(id)s::uuid IS NULL OR (turn_at, item_id) > (%(turn)s, %(id)s))"
                 " ORDER BY turn_at, item_id LIMIT %(limit)s"
             ).format(COLUMNS),
@@ -240,6 +257,7 @@ async def list_items(
                 "sealed": list(sealed),
                 "queue": queue,
                 "state": state,
+                "kind": kind,
                 "id": after and after.item_id,
                 "turn": after and after.turn_at,
                 "limit": limit,
@@ -248,17 +266,90 @@ async def list_items(
         return await cursor.fetchall()
 
 
-async def route(conn: Connection, item_id: UUID, routing: Routing, actor: str) -> bool:
-    """Puts a pending item into its queue; False, and nothing done, where it is not pending (any more)."""
-    cursor = await conn.execute(
-        "UPDATE review_items SET state = 'queued', queue = %s, priority = %s, due_at = %s, turn_at = %s"
-        " WHERE item_id = %s AND state = 'pending'",
-        [routing.queue, routing.priority, routing.due_at, routing.turn_at, item_id],
-    )
-    if cursor.rowcount == 0:
+async def route(conn: Connection, item_id: UUID, routing: Routing, actor: str, leader: UUID | None = None) -> bool:
+    """Puts a pending item into its queue, into the case of `leader` if there is one.
+
+    False, and nothing done, where it is not pending (any more).
+    """
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(
+            sql.SQL(
+                "UPDATE review_items SET state = 'queued', queue = %s, priority = %s, due_at = %s, turn_at = %s,"
+                " reroute_at = %s, leader = %s WHERE item_id = %s AND state = 'pending' RETURNING {}"
+            ).format(COLUMNS),
+            [
+                routing.queue,
+                routing.priority,
+                routing.due_at,
+                routing.turn_at,
+                routing.reroute_at,
+                leader,
+                item_id,
+            ],
+        )
+        item = await cursor.fetchone()
+    if item is None:
         return False
     await review_events.append(conn, item_id, "queued", actor, queue=routing.queue, priority=str(routing.priority))
+    await tell(conn, "queued", item)
     return True
+
+
+async def due_for_rerouting(conn: Connection, limit: int) -> list[ReviewItem]:
+    """Up to `limit` items that wait, lead their case and may be moved by their age now, locked."""
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(
+            sql.SQL(
+                "SELECT {} FROM review_items WHERE state = 'queued' AND leader IS NULL AND reroute_at <= now()"
+                " ORDER BY reroute_at LIMIT %s FOR UPDATE SKIP LOCKED"
+            ).format(COLUMNS),
+            [limit],
+        )
+        return await cursor.fetchall()
+
+
+async def reroute(conn: Connection, item: ReviewItem, routing: Routing, actor: str) -> bool:
+    """Gives a waiting item, locked by `due_for_rerouting`, and those of its case another place.
+
+    Each keeps its own age: dates are as far from its own record as the item's are. False where it stays where it is.
+    """
+    cursor = await conn.execute(
+        "UPDATE review_items SET queue = %(queue)s, priority = %(priority)s, due_at = created_at + %(due)s,"
+        " turn_at = created_at + %(turn)s, reroute_at = created_at + %(reroute)s"
+        " WHERE state = 'queued' AND (item_id = %(item)s OR leader = %(item)s) RETURNING item_id",
+        {
+            "queue": routing.queue,
+            "priority": routing.priority,
+            "due": routing.due_at - item.created_at,
+            "turn": routing.turn_at - item.created_at,
+            "reroute": routing.reroute_at and routing.reroute_at - item.created_at,
+            "item": item.item_id,
+        },
+    )
+    moved = await cursor.fetchall()
+    if (item.queue, item.priority) == (routing.queue, routing.priority):
+        return False
+    for (item_id,) in moved:
+        await review_events.append(
+            conn, item_id, "rerouted", actor, queue=routing.queue, priority=str(routing.priority)
+        )
+    await tell(conn, "queued", replace(item, queue=routing.queue))
+    return True
+
+
+async def tell(conn: Connection, what: str, item: ReviewItem, **data: object) -> None:
+    """Tells listeners what happened to an item, in the caller's transaction; of a golden one no platform hears."""
+    tenant = item.tenant if item.golden is None else None
+    told = {"decision": str(item.decision_id), "kind": item.kind, "queue": item.queue, **data}
+    await events.append(conn, f"item.{what}", str(item.item_id), tenant=tenant, sealed=item.sealed, **told)
+
+
+async def now(conn: Connection) -> datetime:
+    """The clock that all items go by: Postgres', at the transaction's start."""
+    row = await (await conn.execute("SELECT now()")).fetchone()
+    assert row is not None, "SELECT now() has a row"
+    moment: datetime = row[0]
+    return moment
 
 
 async def figures(conn: Connection) -> list[QueueFigures]:
@@ -267,7 +358,7 @@ async def figures(conn: Connection) -> list[QueueFigures]:
         await cursor.execute(
             "SELECT CASE state WHEN 'pending' THEN 'pending' ELSE queue END AS queue, count(*) AS depth,"
             " extract(epoch FROM now() - min(created_at))::float8 AS oldest_seconds"
-            " FROM review_items WHERE state IN ('pending', 'queued') GROUP BY 1"
+            " FROM review_items WHERE state IN ('pending', 'queued') AND golden IS NULL GROUP BY 1"
         )
         return await cursor.fetchall()
 

@@ -100,7 +100,30 @@ async def of_decision(conn: Connection, tenant: str, decision_id: UUID) -> list[
         return await cursor.fetchall()
 
 
+async def held_in(conn: Connection, tenant: str, decisions: Sequence[UUID]) -> list[Stop]:
+    """What was held in any of these decisions of a tenant."""
+    async with conn.cursor(row_factory=class_row(Stop)) as cursor:
+        await cursor.execute(
+            "SELECT decision_id, place, tenant, account, stage, output, verdict, held, reasons, signals, models,"
+            " policy, digests, sketch, prompt, negative_prompt, image, mask"
+            " FROM stops WHERE tenant = %s AND decision_id = ANY(%s) AND held ORDER BY created_at, place",
+            [tenant, list(decisions)],
+        )
+        return await cursor.fetchall()
+
+
 async def forget(conn: Connection, days: int) -> int:
-    """Deletes stops older than `days`, whose evidence has expired, and returns how many."""
-    cursor = await conn.execute("DELETE FROM stops WHERE created_at < now() - make_interval(days => %s)", [days])
+    """Deletes stops older than `days`, whose evidence has expired, and returns how many.
+
+    Those of a held request stay as long as what it needs to go on.
+    """
+    cursor = await conn.execute(
+        """
+        DELETE FROM stops WHERE created_at < now() - make_interval(days => %s) AND NOT EXISTS (
+            SELECT FROM held_requests held JOIN evidence ON evidence_id = held.order_evidence
+            WHERE stops.decision_id = held.decision_id OR stops.decision_id = ANY(held.carried)
+        )
+        """,
+        [days],
+    )
     return cursor.rowcount

@@ -7,8 +7,11 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 
-from services.core.errors import InvalidInput
+from psycopg.rows import class_row
+
+from services.core.errors import InvalidInput, NotFound
 from services.core.store.database import Connection
 
 NAME = re.compile(r"[a-z0-9-]{1,64}")
@@ -23,6 +26,15 @@ class Tenant:
     key_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it can be told: its id, never its secret; `revoked_at` is None while it opens."""
+
+    key_id: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
 async def create_tenant(conn: Connection, tenant: str) -> None:
     """Adds a tenant unless it exists; raises InvalidInput for a name outside [a-z0-9-]{1,64}."""
     if not NAME.fullmatch(tenant):
@@ -31,17 +43,45 @@ async def create_tenant(conn: Connection, tenant: str) -> None:
 
 
 async def create_api_key(conn: Connection, tenant: str) -> str:
-    """Makes a key of 256 random bits and returns it in plain, "pk_<id>_<secret>"; it cannot be read again."""
+    """Makes a key of 256 random bits and returns it in plain, "pk_<id>_<secret>"; it cannot be read again.
+
+    Raises NotFound where there is no such tenant.
+    """
     key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
-    await conn.execute(
-        "INSERT INTO api_keys (key_id, tenant, secret_sha256) VALUES (%s, %s, %s)", [key_id, tenant, _sha256(secret)]
+    made = await conn.execute(
+        "INSERT INTO api_keys (key_id, tenant, secret_sha256) SELECT %s, tenant, %s FROM tenants WHERE tenant = %s",
+        [key_id, _sha256(secret), tenant],
     )
+    if not made.rowcount:
+        raise NotFound(f"there is no tenant {tenant}", reason="TENANT_UNKNOWN")
     return f"pk_{key_id}_{secret}"
 
 
 async def revoke_api_key(conn: Connection, key_id: str) -> None:
-    """Ends a key at once."""
-    await conn.execute("UPDATE api_keys SET revoked_at = now() WHERE key_id = %s AND revoked_at IS NULL", [key_id])
+    """Ends a key at once; raises NotFound where there is none such that still opens."""
+    ended = await conn.execute(
+        "UPDATE api_keys SET revoked_at = now() WHERE key_id = %s AND revoked_at IS NULL", [key_id]
+    )
+    if not ended.rowcount:
+        raise NotFound(f"there is no key {key_id} that still opens", reason="KEY_UNKNOWN")
+
+
+async def list_tenants(conn: Connection) -> list[tuple[str, datetime, int]]:
+    """Every tenant by name: since when, and how many keys open for it."""
+    cursor = await conn.execute(
+        "SELECT tenant, t.created_at, count(key_id) FILTER (WHERE revoked_at IS NULL)"
+        " FROM tenants t LEFT JOIN api_keys USING (tenant) GROUP BY tenant ORDER BY tenant"
+    )
+    return await cursor.fetchall()
+
+
+async def list_keys(conn: Connection, tenant: str) -> list[ApiKey]:
+    """The keys of a tenant, newest first."""
+    async with conn.cursor(row_factory=class_row(ApiKey)) as cursor:
+        await cursor.execute(
+            "SELECT key_id, created_at, revoked_at FROM api_keys WHERE tenant = %s ORDER BY created_at DESC", [tenant]
+        )
+        return await cursor.fetchall()
 
 
 async def authenticate(conn: Connection, key: str) -> Tenant | None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.core.errors import ConfigurationError, NotFound, Unavailable
-from services.core.evidence import EvidenceStore, create_evidence_key
+from services.core.errors import ConfigurationError, NotFound, PermissionDenied, Unavailable
+from services.core.evidence import SEALED_KEY, SEALED_SUFFIX, SUFFIX, EvidenceStore, create_evidence_key
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_changed_file_is_not_read(store: EvidenceStore, tmp_path: Path) -> Non
 
 def test_a_file_in_anothers_place_is_not_read(store: EvidenceStore) -> None:
     one, two = store.put(b"one"), store.put(b"two")
-    store._path(one.id).write_bytes(store._path(two.id).read_bytes())
+    store._path(one.id, SUFFIX).write_bytes(store._path(two.id, SUFFIX).read_bytes())
     with pytest.raises(Unavailable):
         store.get(one.id)
 
@@ -91,3 +91,45 @@ def test_without_a_good_key_nothing_starts(tmp_path: Path, key: bytes | None) ->
         path.write_bytes(key)
     with pytest.raises(ConfigurationError):
         EvidenceStore(tmp_path / "evidence", path)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary())
+def test_what_was_sealed_comes_back_to_who_holds_the_private_key(store: EvidenceStore, data: bytes) -> None:
+    assert store.get(store.put(data, sealed=True).id) == data
+
+
+def test_who_sealed_it_cannot_read_it_again(store: EvidenceStore, tmp_path: Path) -> None:
+    (tmp_path / "keys" / SEALED_KEY).unlink()
+    writer = EvidenceStore(tmp_path / "evidence", tmp_path / "keys" / "evidence.key")
+
+    blob = writer.put(b"sealed", sealed=True)
+
+    with pytest.raises(PermissionDenied):
+        writer.get(blob.id)
+    assert store.get(blob.id) == b"sealed"
+
+
+def test_a_sealed_file_in_anothers_place_is_not_read(store: EvidenceStore) -> None:
+    one, two = store.put(b"one", sealed=True), store.put(b"two", sealed=True)
+    store._path(one.id, SEALED_SUFFIX).write_bytes(store._path(two.id, SEALED_SUFFIX).read_bytes())
+
+    with pytest.raises(Unavailable):
+        store.get(one.id)
+
+
+def test_a_sealed_file_is_deleted_like_others(store: EvidenceStore) -> None:
+    blob = store.put(b"gone", sealed=True)
+
+    store.delete(blob.id)
+
+    with pytest.raises(NotFound):
+        store.get(blob.id)
+
+
+def test_keys_that_are_there_stay(store: EvidenceStore, tmp_path: Path) -> None:
+    blob = store.put(b"kept", sealed=True)
+
+    create_evidence_key(tmp_path / "keys" / "evidence.key")
+
+    assert EvidenceStore(tmp_path / "evidence", tmp_path / "keys" / "evidence.key").get(blob.id) == b"kept"

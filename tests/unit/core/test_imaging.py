@@ -179,6 +179,12 @@ def test_a_larger_picture_is_shrunk_in_proportion(kind: str, width: int, height:
     assert np.abs(result.rgb - small).mean() < 2
 
 
+@pytest.mark.parametrize(("kind", "width", "height"), [("PNG", 48, 32), ("JPEG", 48, 32), ("WEBP", 3000, 20)])
+def test_what_was_sanitised_is_the_same_file_when_it_is_checked_again(kind: str, width: int, height: int) -> None:
+    once = imaging.sanitise(saved(gradient(width, height), kind))
+    assert imaging.sanitise(once.png).sha256 == once.sha256
+
+
 def test_a_picture_of_the_kept_size_stays_as_it_is() -> None:
     result = imaging.sanitise(saved(gradient(2048, 64)))
 

@@ -52,6 +52,12 @@ def test_a_mask_of_the_size_that_was_sent_shrinks_with_its_picture(kind: str) ->
     assert not mask[:, : width // 2 - 1].any()
 
 
+def test_a_sanitised_mask_is_the_same_file_when_it_is_checked_again() -> None:
+    large = picture(3000, 2000)
+    once = imaging.sanitise_mask(drawn(3000, 2000, 300, 200, 1101, 901), large)
+    assert imaging.sanitise_mask(once, imaging.sanitise(large.png)) == once
+
+
 def test_a_mask_of_the_sanitised_size_is_taken_as_it_is() -> None:
     shrunk = picture(4096, 600)
 

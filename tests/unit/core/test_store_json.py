@@ -5,6 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.rpc import convert
 from services.core.signals import BankMatch, Box, Lineage, Signal, TextSpan
 from services.core.store.decisions import SIGNALS
 from services.core.store.review_items import REASONS
@@ -39,3 +40,11 @@ def test_reasons_survive_json(reasons: tuple[Reason, ...]) -> None:
 @given(st.lists(SIGNAL, max_size=3).map(tuple))
 def test_signals_survive_json(signals: tuple[Signal, ...]) -> None:
     assert SIGNALS.validate_python(json.loads(json.dumps(SIGNALS.dump_python(signals, mode="json")))) == signals
+
+
+@given(st.lists(SIGNAL, max_size=3))
+def test_what_a_clearance_binds_of_signals_survives_the_books(signals: list[Signal]) -> None:
+    sent = [convert.signal_to_proto(signal) for signal in signals]
+    kept = SIGNALS.dump_python(tuple(map(convert.signal_from_proto, sent)), mode="json")
+    back = SIGNALS.validate_python(json.loads(json.dumps(kept)))
+    assert convert.signals_digest(map(convert.signal_to_proto, back)) == convert.signals_digest(sent)

@@ -16,7 +16,8 @@ from skimage import data
 from threatexchange.signal_type.pdq.signal import PdqSignal
 
 from services.core.imaging import Rgb
-from services.image_filter.hashes import entry_of, hashes_of
+from services.core.store.cases import NEAR_BITS
+from services.image_filter.hashes import entry_of, hashes_of, sketch_of
 
 PHOTOS: list[Callable[[], Rgb]] = [data.astronaut, data.coffee, data.chelsea, data.rocket]
 
@@ -55,3 +56,17 @@ def test_distance_is_counted_as_the_threatexchange_library_counts_it(one: np.nda
     theirs = PdqSignal.compare_hash(one.tobytes().hex(), other.tobytes().hex())
 
     assert int(np.bitwise_count(one ^ other).sum()) == theirs.distance.distance
+
+
+def test_the_sketch_of_a_re_encoded_picture_is_near_and_of_another_is_not() -> None:
+    picture, file = data.astronaut(), BytesIO()
+    Image.fromarray(picture).resize((256, 256)).save(file, "JPEG", quality=40)
+
+    own, again, other = (sketch_of(np.asarray(each)) for each in (picture, Image.open(file), data.coffee()))
+
+    near, far = ((int.from_bytes(own) ^ int.from_bytes(each)).bit_count() for each in (again, other))
+    assert near <= NEAR_BITS[32] < far
+
+
+def test_a_plain_picture_has_no_sketch() -> None:
+    assert sketch_of(np.full((300, 300, 3), 200, np.uint8)) == b""

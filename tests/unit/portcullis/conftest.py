@@ -63,6 +63,11 @@ class RememberingGateway(gateway_pb2_grpc.GatewayServiceServicer):
         for event in self.events:
             yield gateway_pb2.VaryImagesResponse(event=event)
 
+    def ResumeDecision(self, request, context):
+        self._remember(request, context)
+        for event in self.events:
+            yield gateway_pb2.ResumeDecisionResponse(event=event)
+
     def GetDecision(self, request, context):
         self._remember(request, context)
         return gateway_pb2.GetDecisionResponse(decision_id=request.decision_id, verdict=checks_pb2.VERDICT_BLOCK)

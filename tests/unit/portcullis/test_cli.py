@@ -12,6 +12,8 @@ from portcullis.cli import claims
 from portcullis.errors import PortcullisError
 from portcullis.v1 import checks_pb2, gateway_pb2
 
+DECISION = "11111111-2222-4333-8444-555555555555"
+
 pytestmark = pytest.mark.usefixtures("environment")
 
 
@@ -66,6 +68,18 @@ def test_a_held_request_ends_with_3_and_names_the_case(gateway, tmp_path):
     gateway.events = [gateway_pb2.Event(held={"review_item_id": "item-7", "stage": checks_pb2.STAGE_PROMPT})]
     result = run("create", "a circle", "-o", str(tmp_path))
     assert (result.exit_code, "item-7" in result.output) == (3, True)
+
+
+def test_a_resumed_decision_saves_its_pictures(gateway, tmp_path):
+    gateway.events = [
+        gateway_pb2.Event(accepted={"decision_id": "12345678-rest"}),
+        gateway_pb2.Event(image={"index": 1, "data": b"png", "format": checks_pb2.IMAGE_FORMAT_PNG}),
+        gateway_pb2.Event(done={"images": 1}),
+    ]
+    result = run("resume", DECISION, "-o", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert gateway.requests[0].decision_id == DECISION
+    assert (tmp_path / "out" / "12345678-1.png").read_bytes() == b"png"
 
 
 def test_wrong_usage_ends_with_2():

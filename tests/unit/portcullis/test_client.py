@@ -74,6 +74,23 @@ def test_editing_sends_picture_and_mask(profile, gateway):
     assert (request.image, request.mask, request.format) == (b"image", b"mask", checks_pb2.IMAGE_FORMAT_WEBP)
 
 
+def test_resuming_names_the_decision_under_an_id_of_its_own(profile, gateway):
+    gateway.events = EVENTS
+    with Client(profile) as client:
+        events = list(client.resume_decision("d"))
+    assert isinstance(events[-1], gateway_pb2.Done)
+    assert gateway.requests[0].decision_id == "d"
+    assert UUID(gateway.requests[0].request_id).version == 4
+
+
+async def test_the_async_client_resumes_alike(profile, gateway):
+    gateway.events = EVENTS
+    async with AsyncClient(profile) as client:
+        events = [event async for event in client.resume_decision("d", request_id="r")]
+    assert isinstance(events[-1], gateway_pb2.Done)
+    assert (gateway.requests[0].decision_id, gateway.requests[0].request_id) == ("d", "r")
+
+
 def test_a_failure_says_why_and_when_to_try_again(profile, gateway, unavailable):
     gateway.failure = unavailable
     with Client(profile) as client, pytest.raises(PortcullisError) as caught:

@@ -29,7 +29,8 @@ def test_rabbitmq_gets_quorum_queues_and_confirms() -> None:
 
 
 def test_redis_delivers_again_after_the_visibility_timeout() -> None:
-    assert choose("rediss://cache.example/0", DSN, 30, listens=True).options == {"visibility_timeout": 30}
+    options = choose("rediss://cache.example/0", DSN, 30, listens=True).options
+    assert options == {"visibility_timeout": 30, "unacked_restore_throttle": 1}
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
@@ -43,7 +44,7 @@ def test_who_sends_gives_up_on_a_silent_broker(scheme: str, database: str, monke
         began = time.monotonic()
         with pytest.raises(OperationalError):
             app.send_task("review.route_item", ["x"], retry=False)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30, "without a limit it would wait for ever"
 
 
 @pytest.mark.parametrize("url", ["filesystem://", "memory://", "sqla+sqlite:///x", "sqs://", "nonsense"])

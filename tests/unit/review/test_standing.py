@@ -29,14 +29,14 @@ USER = ("acme", "user-1")
 RULES = StandingRules(jitter=0.0)
 
 
-async def settle(db: Database, dsn: str, item_id: UUID, resolution: Resolution) -> None:
+async def settle(db: Database, item_id: UUID, resolution: Resolution) -> None:
     async with db.transaction() as conn:
         await conn.execute(
             "UPDATE review_items SET state = 'decided', resolution = %s, decided_by = 'analyst/ann',"
             " decided_at = now(), effective_at = now(), due_at = now() WHERE item_id = %s",
             [resolution, item_id],
         )
-    assert await settle_decided(dsn, item_id)
+    assert await settle_decided(db, item_id)
 
 
 async def strike(db: Database, weight: float, at: datetime | None = None) -> None:
@@ -59,7 +59,7 @@ async def suspension(db: Database) -> UUID:
         item = await review_items.get(conn, row[0])
         assert item is not None
         policy = await policies.load_active(conn)
-        await review_items.route(conn, item.item_id, route(item, policy.document.review), "review")
+        await review_items.route(conn, item.item_id, route(item, policy.document.review, datetime.now(UTC)), "review")
         return item.item_id
 
 
@@ -73,31 +73,45 @@ async def let_time_pass(db: Database, hours: float) -> None:
         await conn.execute("UPDATE review_items SET due_at = due_at - make_interval(hours => %s)", [hours])
 
 
-async def test_what_a_person_upheld_gives_a_strike_once_it_is_settled(
-    house: Database, database: str, open_case: OpenCase
-) -> None:
+async def test_what_a_person_upheld_gives_a_strike_once_it_is_settled(house: Database, open_case: OpenCase) -> None:
     item_id = await open_case()
 
-    await settle(house, database, item_id, "uphold")
+    await settle(house, item_id, "uphold")
 
     async with house.transaction() as conn:
         (given,) = await strikes.of_account(conn, *USER, sealed=[False])
     assert (given.source, given.category, given.weight) == ("upheld", "violence", 2.0)
 
 
-async def test_what_a_person_released_gives_none(house: Database, database: str, open_case: OpenCase) -> None:
+async def test_what_a_person_released_gives_none(house: Database, open_case: OpenCase) -> None:
     item_id = await open_case()
 
-    await settle(house, database, item_id, "release")
+    await settle(house, item_id, "release")
 
     async with house.transaction() as conn:
         assert await strikes.of_account(conn, *USER, sealed=[False]) == []
 
 
-async def test_a_released_suspension_ends_and_its_strikes_stay(house: Database, database: str) -> None:
+async def test_a_refusal_that_a_person_released_is_held_against_nobody(house: Database, open_case: OpenCase) -> None:
+    item_id = await open_case()
+    async with house.transaction() as conn:
+        await conn.execute("UPDATE review_items SET verdict = 3 WHERE item_id = %s", [item_id])
+        item = await review_items.get(conn, item_id)
+        assert item is not None
+        given = NewStrike(item.decision_id, "blocked", "violence", "prompt", 3.0, sealed=False)
+        await conduct.strike(conn, *USER, given, RULES, datetime.now(UTC))
+
+    await settle(house, item_id, "release")
+
+    async with house.transaction() as conn:
+        (strike,) = await strikes.of_account(conn, *USER, sealed=[False])
+    assert (strike.reversed_by, (await read(house)).standing) == ("analyst/ann", "good")
+
+
+async def test_a_released_suspension_ends_and_its_strikes_stay(house: Database) -> None:
     await strike(house, 20.0)
 
-    await settle(house, database, await suspension(house), "release")
+    await settle(house, await suspension(house), "release")
 
     async with house.transaction() as conn:
         (given,) = await strikes.of_account(conn, *USER, sealed=[False])
@@ -105,10 +119,10 @@ async def test_a_released_suspension_ends_and_its_strikes_stay(house: Database, 
     assert ((await read(house)).standing, given.reversed_at, change.who) == ("good", None, "analyst/ann")
 
 
-async def test_an_upheld_suspension_stands(house: Database, database: str) -> None:
+async def test_an_upheld_suspension_stands(house: Database) -> None:
     await strike(house, 20.0)
 
-    await settle(house, database, await suspension(house), "uphold")
+    await settle(house, await suspension(house), "uphold")
 
     assert (await read(house)).standing == "suspended"
 
