@@ -134,8 +134,6 @@ async def test_a_standing_that_ended_is_told_by_the_sweep(house: Database) -> No
     async with house.transaction() as conn:
         await policies.put(conn, policy, "test")
         await policies.activate(conn, policy.id, "test", datetime.now(UTC))
-    await strike(house, 20.0)
-    await suspension(house)
     await let_time_pass(house, 25)
     await strike(house, 5.0, datetime.now(UTC) - timedelta(hours=20))
 
