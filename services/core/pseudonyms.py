@@ -15,15 +15,19 @@ from services.core.errors import ConfigurationError
 class Pseudonyms:
     """HMAC-SHA256 under a key derived (HKDF, RFC 5869) from the house's evidence key, one for each purpose."""
 
-    def __init__(self, key_file: Path, purpose: str) -> None:
+    def __init__(self, master: bytes, purpose: str) -> None:
+        """`master` is the evidence key."""
+        self._key = HKDF(hashes.SHA256(), 32, None, f"portcullis {purpose}".encode()).derive(master)
+
+    @classmethod
+    def load(cls, key_file: Path, purpose: str) -> Pseudonyms:
         """Raises ConfigurationError where there is no key."""
         try:
-            master = key_file.read_bytes()
+            return cls(key_file.read_bytes(), purpose)
         except FileNotFoundError as error:
             raise ConfigurationError(
                 f"no evidence key at {key_file}; `portcullis up` makes one", reason="NO_EVIDENCE_KEY"
             ) from error
-        self._key = HKDF(hashes.SHA256(), 32, None, f"portcullis {purpose}".encode()).derive(master)
 
     def of(self, tenant: str, person: str) -> bytes:
         """32 bytes for a person of a tenant; nobody else's without the key."""

@@ -29,6 +29,8 @@ SPURIOUS_OUTPUTS = Counter(
     "Outputs that the screen held back though every check of their request said ALLOW, by what decided.",
     ["category"],
 )
+ANOMALIES = Counter("portcullis_anomalies", "Rules on the unusual that fired.", ["rule", "mode"])
+UNWATCHED = Counter("portcullis_unwatched", "Answered requests that the rules on the unusual did not get to see.")
 STEP_SECONDS = Histogram(
     "portcullis_step_seconds", "Duration of one step of a check.", ["step"], buckets=LATENCY_BUCKETS
 )

@@ -43,15 +43,17 @@ async def build(house: HouseSettings) -> App:
     """Opens the books and the channels."""
     settings = GatewaySettings()
     database = await Database.open(house.database())
-    evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
+    key = house.home / "keys" / "evidence.key"
+    evidence = EvidenceStore(house.home / "evidence", key)
     policy = await ActivePolicy.load(database, house.policy_stale_seconds)
     life = timedelta(days=settings.evidence_days)
     desk = Desk(database, evidence, policy, life)
     rooms = Rooms(house, settings.check_seconds)
-    reporters = Pseudonyms(house.home / "keys" / "evidence.key", "reporters")
+    reporters = Pseudonyms.load(key, "reporters")
     reports = ReportDesk(database, evidence, policy, rooms, reporters, desk.allowance, life)
     appeals = AppealDesk(database, evidence, policy, life)
-    servicer = GatewayServicer(rooms, desk, reports, appeals, AccountsDesk(database, policy, desk.allowance))
+    accounts = AccountsDesk(database, policy, desk.allowance, Pseudonyms.load(key, "account links"))
+    servicer = GatewayServicer(rooms, desk, reports, appeals, accounts)
 
     async def close() -> None:
         await desk.allowance.close()
@@ -63,7 +65,7 @@ async def build(house: HouseSettings) -> App:
         register=lambda server: add_GatewayServiceServicer_to_server(servicer, server),
         callers=dict.fromkeys(METHODS, TENANTS),
         settings=settings,
-        background=[policy.keep_fresh],
+        background=[policy.keep_fresh, desk.observer.keep_watch],
         ready=desk.ready,
         close=close,
         check_key=desk.check_key,

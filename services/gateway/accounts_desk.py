@@ -9,15 +9,17 @@ from portcullis.v1 import gateway_pb2 as api
 from services.core.errors import NotFound
 from services.core.policy.source import ActivePolicy
 from services.core.policy.standing_rules import StandingRules
+from services.core.pseudonyms import Pseudonyms
 from services.core.rpc import convert
 from services.core.standing import conduct
 from services.core.standing.entry import notice
-from services.core.store import accounts, credit_rows, waitlist
+from services.core.store import account_links, accounts, credit_rows, waitlist
 from services.core.store.accounts import Account
 from services.core.store.database import Connection, Database
 from services.gateway.account_order import AccountChange
 from services.gateway.allowance import Allowance
 from services.gateway.limiter import Left
+from services.gateway.watch import judge_newcomer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,9 @@ class AccountState:
 class AccountsDesk:
     """Reads and updates accounts for the platform that they belong to."""
 
-    def __init__(self, database: Database, policy: ActivePolicy, allowance: Allowance) -> None:
+    def __init__(self, database: Database, policy: ActivePolicy, allowance: Allowance, links: Pseudonyms) -> None:
         self._database = database
+        self._links = links
         self._policy = policy
         self._allowance = allowance
 
@@ -61,6 +64,11 @@ class AccountsDesk:
                 await self._allowance.add_credits(conn, known, change.add_credits)
             if fresh and change.join_waitlist:
                 await waitlist.join(conn, tenant, change.account)
+            linked = fresh and await account_links.add(conn, self._links, tenant, change.account, change.shared_hashes)
+        async with self._database.transaction() as conn:
+            if linked:
+                await judge_newcomer(conn, tenant, change.account, datetime.now(UTC), self._policy.current.document)
+                known = await accounts.get_or_create(conn, tenant, change.account)
             return await self._state(conn, known)
 
     async def _state(self, conn: Connection, known: Account) -> AccountState:

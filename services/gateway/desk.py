@@ -47,6 +47,8 @@ from services.gateway.allowance import NOTHING_SPENT, Allowance, Spent, ours
 from services.gateway.answer import worst
 from services.gateway.held import HeldRequests, Kept, Resumption
 from services.gateway.journey import Stop
+from services.gateway.sight import sight
+from services.gateway.watch import Observer
 
 ANSWER_LIFE = timedelta(seconds=requests.LIFE_SECONDS)
 
@@ -122,6 +124,7 @@ class Desk:
         self._evidence = evidence
         self._policy = policy
         self._evidence_life = evidence_life
+        self.observer = Observer(database, policy)
         self.held = HeldRequests(database, evidence)
         self.allowance = Allowance(database, policy)
 
@@ -211,6 +214,8 @@ class Desk:
             if not outcome.rendered:
                 await self.allowance.return_credits(conn, case.subject, case.spent)
         self.allowance.give_back(case.spent.grant, None, rendered=outcome.rendered)
+        if case.subject.tier != pb.TIER_RED_TEAM:  # testers try what is refused: it says nothing of anybody
+            self.observer.see(sight(case.subject, outcome.stops, seals, datetime.now(UTC)))
         return messages
 
     async def give_up(self, case: Case, failure: BaseException, *, rendered: bool = False) -> None:

@@ -35,7 +35,7 @@ from services.gateway.rooms import Rooms
 class Stop:
     """One check on the way, with the content that a person would need to judge it.
 
-    `released`: a person let it through, and the clearance is the review service's.
+    `released`: a person let it through, and the clearance is the review service's. `model` drew an output.
     """
 
     stage: pb.Stage.ValueType
@@ -46,6 +46,7 @@ class Stop:
     image: bytes = b""
     mask: bytes = b""
     request_digest: str = ""
+    model: str = ""
     released: bool = False
 
     @property
@@ -198,6 +199,7 @@ class Journey:
                 negative_prompt=self.order.negative_prompt,
                 image=checked.image,
                 request_digest=image.request_digest,
+                model=f"{image.model.name}/{image.model.version}",
             )
             for checked, image in zip(await self.rooms.check_images(request), self.drawn, strict=True)
         ]

@@ -19,6 +19,7 @@ from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.limits.charges import Use
 from services.core.policy.document import load_policy
 from services.core.policy.source import ActivePolicy
+from services.core.pseudonyms import Pseudonyms
 from services.core.store import policies
 from services.core.store.database import Database
 from services.gateway import account_order
@@ -71,7 +72,9 @@ def under(governed: Database, tmp_path: Path) -> Open:
         evidence = EvidenceStore(tmp_path / "evidence", tmp_path / "evidence.key")
         active = await ActivePolicy.load(governed, 60)
         desk = Desk(governed, evidence, active, timedelta(days=1))
-        return desk, AccountsDesk(governed, active, desk.allowance)
+        return desk, AccountsDesk(
+            governed, active, desk.allowance, Pseudonyms.load(tmp_path / "evidence.key", "account links")
+        )
 
     return opened
 

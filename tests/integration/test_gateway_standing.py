@@ -57,17 +57,17 @@ async def given(db: Database) -> list[strikes.GivenStrike]:
 
 
 async def test_refusals_lead_to_a_pause_that_the_very_next_request_meets(desk: Desk) -> None:
-    await ask_on(desk, 4)
+    await ask_on(desk, 8)
 
     with pytest.raises(FailedPrecondition) as caught:
-        await ask_on(desk, 3)  # 4 to 6 refusals are enough, by the jitter
+        await ask_on(desk, 6)  # 9 to 14 refusals are enough, by the jitter
 
     assert caught.value.reason == "ACCOUNT_COOLING"
 
 
 async def test_the_wire_says_until_when_and_how_to_appeal(desk: Desk) -> None:
     with pytest.raises(FailedPrecondition) as caught:
-        await ask_on(desk, 7)
+        await ask_on(desk, 14)
 
     info = error_details_pb2.ErrorInfo()
     assert to_status(caught.value).details[0].Unpack(info)

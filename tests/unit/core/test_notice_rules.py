@@ -52,7 +52,7 @@ def test_policies_from_before_notices_keep_their_id() -> None:
 
 
 def test_another_text_is_another_policy() -> None:
-    said = load_policy(f"{HEAD}notices:\n  banned: Goodbye.\n", "policy.yaml")
+    said = load_policy(f"{HEAD}notices:\n  appeal_denied: Goodbye.\n", "policy.yaml")
 
     assert said.id != load_policy(HEAD, "policy.yaml").id
 
@@ -64,10 +64,10 @@ def test_moments_are_filled_in() -> None:
 @given(st.text(max_size=60) | st.text("{}:!dueuntil ", max_size=20))
 def test_whatever_is_accepted_can_be_told(text: str) -> None:
     try:
-        notices = NoticeRules(suspended=text)
+        notices = NoticeRules(appeal_received=text)
     except ValidationError:
         return
-    assert isinstance(fill(notices.suspended, until=NOON), str)
+    assert isinstance(fill(notices.appeal_received, until=NOON), str)
 
 
 def test_the_shipped_policies_keep_the_house_texts() -> None:

@@ -18,7 +18,7 @@ def key_file(tmp_path: Path) -> Path:
 
 
 def test_the_same_person_of_the_same_tenant_is_known_again(key_file: Path) -> None:
-    first, later = Pseudonyms(key_file, "reporters"), Pseudonyms(key_file, "reporters")
+    first, later = Pseudonyms.load(key_file, "reporters"), Pseudonyms.load(key_file, "reporters")
 
     assert first.of("acme", "user-1") == later.of("acme", "user-1")
 
@@ -26,14 +26,14 @@ def test_the_same_person_of_the_same_tenant_is_known_again(key_file: Path) -> No
 def test_person_tenant_purpose_and_key_each_make_another(key_file: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     create_evidence_key(tmp_path / "other" / "evidence.key")
-    ours = Pseudonyms(key_file, "reporters")
+    ours = Pseudonyms.load(key_file, "reporters")
 
     hashes = {
         ours.of("acme", "user-1"),
         ours.of("acme", "user-2"),
         ours.of("acm", "euser-1"),
-        Pseudonyms(key_file, "devices").of("acme", "user-1"),
-        Pseudonyms(tmp_path / "other" / "evidence.key", "reporters").of("acme", "user-1"),
+        Pseudonyms.load(key_file, "devices").of("acme", "user-1"),
+        Pseudonyms.load(tmp_path / "other" / "evidence.key", "reporters").of("acme", "user-1"),
     }
 
     assert len(hashes) == 5
@@ -41,4 +41,4 @@ def test_person_tenant_purpose_and_key_each_make_another(key_file: Path, tmp_pat
 
 def test_without_a_key_nothing_starts(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no evidence key"):
-        Pseudonyms(tmp_path / "evidence.key", "reporters")
+        Pseudonyms.load(tmp_path / "evidence.key", "reporters")
