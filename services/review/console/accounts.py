@@ -13,7 +13,7 @@ from services.core.errors import FailedPrecondition, InvalidInput, NotFound
 from services.core.policy.standing_rules import StandingRules
 from services.core.standing import conduct, trust
 from services.core.standing.conduct import Imposed
-from services.core.store import accounts, histories, strikes, tenants
+from services.core.store import account_links, accounts, anomalies, histories, strikes, tenants
 from services.core.store.strikes import GivenStrike
 from services.core.verdicts import Tier
 from services.review.console import allowance
@@ -25,6 +25,7 @@ CHANGES, STRIKES, DECISIONS, CASES = 20, 50, 12, 30
 TIERS: tuple[Tier, ...] = get_args(Tier)
 STEPS: dict[str, Imposed] = {name: name for name in get_args(Imposed)}
 LONGEST_DAYS = 3650.0
+FLAGS, MOST_SHARERS = 20, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ async def _show(call: Call, tenant: str, account: str) -> Response:
         changes = await strikes.changes(conn, tenant, account, CHANGES)
         past = await histories.decisions_of(conn, tenant, account, policy.review.seals, sees, DECISIONS)
         cases = await histories.cases_of(conn, tenant, account, sees, None, CASES)
+        fired = await anomalies.of_subject(conn, tenant, account, sealed=sees, limit=FLAGS)
+        sharers = await account_links.sharers(conn, tenant, account, MOST_SHARERS)
         credits_left = await allowance.credits_left(conn, call, known)
         theirs = {each.strike_id for each in await strikes.of_account(conn, tenant, account, sealed=[False])}
     return call.page(
@@ -155,6 +158,9 @@ async def _show(call: Call, tenant: str, account: str) -> Response:
         changes=changes,
         past=past,
         cases=cases,
+        flags=fired,
+        sharers=sharers,
+        most_sharers=MOST_SHARERS,
         quotas=await allowance.quotas(call, known),
         credits_left=credits_left,
         tiers=TIERS,

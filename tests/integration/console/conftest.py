@@ -120,7 +120,7 @@ LEFT_BEHIND = (
     " review_events, review_comments, review_rounds, review_barred, review_pieces, review_previews, review_items,"
     " decisions, evidence, outbox, events, images,"
     " strike_reversals, strikes, standing_changes, waitlist, reports, reporters, appeals, credits,"
-    " account_updates, accounts,"
+    " account_updates, accounts, anomalies, account_links,"
     " bank_seen, bank_hashes, bank_entries, banks, terms, term_banks, people, people_banks"
 )
 

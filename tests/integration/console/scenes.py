@@ -11,6 +11,7 @@ from services.core.standing import conduct
 from services.core.standing.ladder import Rung
 from services.core.store import (
     accounts,
+    anomalies,
     appeals,
     banks,
     decisions,
@@ -21,6 +22,7 @@ from services.core.store import (
     review_items,
     terms,
 )
+from services.core.store.anomalies import Anomaly
 from services.core.store.appeals import Appeal
 from services.core.store.banks import BankEntry, Hash
 from services.core.store.database import Connection
@@ -140,6 +142,17 @@ async def suspended(running: Running, account: str = "user-1") -> UUID:
         row = await cursor.fetchone()
     assert row is not None, "they weigh enough"
     return await _routed(running, row[0])
+
+
+async def flagged(running: Running, explanation: str, *, account: str = "user-1", sealed: bool = False) -> UUID:
+    """A firing about an account; nobody has seen it."""
+    found = Anomaly(
+        uuid4(), datetime.now(UTC), "acme", account, "velocity", "enforce", "flag", explanation, {"times": 9.0}, sealed
+    )
+    async with running.database.transaction() as conn:
+        await accounts.get_or_create(conn, "acme", account)
+        await anomalies.record(conn, [found])
+    return found.anomaly_id
 
 
 async def fill_banks(running: Running, text: str = "acme bomb") -> None:

@@ -27,6 +27,7 @@ async def test_a_script_in_any_field_of_any_page_is_words(running, page):
     appeal = await scenes.appealed(
         running, await scenes.strike(running, 1.0, account=SCRIPT), STATEMENT, account=SCRIPT
     )
+    await scenes.flagged(running, STATEMENT, account=SCRIPT)
     suspension = await scenes.suspended(running, SCRIPT)
     await scenes.fill_banks(running, SCRIPT)
     async with running.database.transaction() as conn:
@@ -43,8 +44,9 @@ async def test_a_script_in_any_field_of_any_page_is_words(running, page):
         await harmless(page, SCRIPT, said)
         await page.click("text=Give back")
     for path, said in {
-        f"/accounts/acme/{quote(SCRIPT, safe='')}": 3,
+        f"/accounts/acme/{quote(SCRIPT, safe='')}": 5,
         "/waitlist?tenant=acme": 1,
+        "/flags": 2,
         "/reports": 1,
         "/appeals": 1,
         "/banks": 4,

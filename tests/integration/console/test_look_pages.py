@@ -47,6 +47,7 @@ async def signed_in(running, page) -> dict[str, str]:
     decision = await scenes.strike(running, 2.0, "hate", account="user-4711")
     appeal = await scenes.appealed(running, decision, "It is a scene of a film that I am writing.", account="user-4711")
     suspension = await scenes.suspended(running, "user-4711")
+    await scenes.flagged(running, "9 times as many requests in an hour as it usually makes.", account="user-4711")
     await scenes.reported(running, "It frightens my children.", account="user-12")
     await scenes.strike(running, 0.1, account="user-99")
     await scenes.fill_banks(running, "posters of spring")
@@ -67,6 +68,7 @@ async def signed_in(running, page) -> dict[str, str]:
         "bank-words": "/banks/words/acme/brand",
         "bank-people": "/banks/people/*/politicians",
         "accounts": "/accounts",
+        "flags": "/flags",
         "waitlist": "/waitlist?tenant=acme",
         "reports": "/reports",
         "appeals": "/appeals",
