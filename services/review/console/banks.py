@@ -16,6 +16,7 @@ from services.core.store import bank_lists, banks
 from services.core.store.bank_lists import BankKind
 from services.core.store.banks import OPINIONS
 from services.core.store.database import Connection
+from services.core.store.terms import NAME
 from services.review.console.accounts import reason
 from services.review.console.door import Call, Page
 
@@ -124,14 +125,21 @@ def _may_count(call: Call) -> bool:
 
 
 def _which(call: Call) -> Which:
-    kind, tenant = KINDS.get(call.path("kind")), call.path("tenant")
+    kind = KINDS.get(call.path("kind"))
     if kind is None:
         raise NotFound("there is no such page", reason="PAGE_UNKNOWN")
-    return Which(kind, None if tenant == HOUSE else tenant, call.path("bank"))
+    return _named(call, kind)
 
 
 def _images(call: Call) -> Which:
-    return Which("images", None if call.path("tenant") == HOUSE else call.path("tenant"), call.path("bank"))
+    return _named(call, "images")
+
+
+def _named(call: Call, kind: BankKind) -> Which:
+    tenant, name = call.path("tenant"), call.path("bank")
+    if not NAME.fullmatch(name) or (tenant != HOUSE and not NAME.fullmatch(tenant)):
+        raise NotFound("there is no such page", reason="PAGE_UNKNOWN")
+    return Which(kind, None if tenant == HOUSE else tenant, name)
 
 
 def _enabled(call: Call) -> bool:

@@ -31,7 +31,7 @@ from services.core.store.images import RegisteredImage
 from services.core.store.people import PersonRow
 from services.core.store.reports import NewReport
 from services.core.store.review_items import NewReviewItem
-from services.core.store.strikes import NewStrike
+from services.core.store.strikes import NewStrike, Source
 from services.core.store.terms import Term
 from services.core.verdicts import Reason, Verdict
 from services.review.routing import route
@@ -53,11 +53,13 @@ async def strike(
     *,
     account: str = "user-1",
     sealed: bool = False,
+    decision: UUID | None = None,
+    source: Source = "upheld",
 ) -> UUID:
     """Gives an account a strike, as heavy as a step of the ladder takes, and what it leads to; returns the decision."""
     if isinstance(weight, str):
         weight = weight_of(running, weight)
-    new = NewStrike(uuid4(), "upheld", category, "prompt", weight, sealed=sealed)
+    new = NewStrike(decision or uuid4(), source, category, "prompt", weight, sealed=sealed)
     async with running.database.transaction() as conn:
         await accounts.get_or_create(conn, "acme", account)
         rules = running.console.policy.current.document.standing

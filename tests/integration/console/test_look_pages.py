@@ -18,7 +18,6 @@ async def test_every_page_can_be_read_in_both_schemes_and_at_twice_the_size(runn
         await page.emulate_media(color_scheme="light")
         await page.set_viewport_size({"width": 1280, "height": 800})
         await page.goto(running.url + path)
-        await page.wait_for_load_state("networkidle")
         assert await page.evaluate(CONTRAST) == [], name
         assert await page.evaluate(UNNAMED) == [], name
         assert [await page.locator(mark).count() for mark in ("main", "h1")] == [1, 1], name
