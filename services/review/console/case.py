@@ -47,6 +47,11 @@ class Exhibit:
     statements: list[list[Piece]]
     lost: list[str]
 
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to show, or to say of it that it cannot be read."""
+        return any((self.prompt, self.negative_prompt, self.pictures, self.statements, self.lost))
+
 
 async def show_case(call: Call) -> Response:
     """The case; its content for who holds it alone."""

@@ -157,17 +157,17 @@ async def flagged(running: Running, explanation: str, *, account: str = "user-1"
     return found.anomaly_id
 
 
-async def fill_banks(running: Running, text: str = "acme bomb") -> None:
+async def fill_banks(running: Running, text: str = "acme bomb", who: str = "carol") -> None:
     """A bank of each kind, with 60 entries in that of images; `text` (to 128 characters) is in all that a bank says."""
     async with running.database.transaction() as conn:
-        await terms.replace(conn, "acme", "brand", [Term(text, category="violence", score=0.9, near=(text,))], text)
-        await people.replace(conn, "politicians", [PersonRow("Q1", text, (text,), 1999, 0.95)], text)
+        await terms.replace(conn, "acme", "brand", [Term(text, category="violence", score=0.9, near=(text,))], who)
+        await people.replace(conn, "politicians", [PersonRow("Q1", text, (text,), 1999, 0.95)], who)
         entries = [
-            BankEntry("leaked", f"{text[:100]} {number:02}", (_hash(),), None, ("case-17",), source=text)
+            BankEntry("leaked", f"{text[:100]} {number:02}", (_hash(),), None, ("case-17",), source=who)
             for number in range(60)
         ]
-        await banks.put(conn, None, "leaked", entries, text, "image_banks.import", "bank")
-        await banks.describe(conn, None, "leaked", text, text)
+        await banks.put(conn, None, "leaked", entries, who, "image_banks.import", "bank")
+        await banks.describe(conn, None, "leaked", text, who)
 
 
 async def _routed(running: Running, item_id: UUID) -> UUID:

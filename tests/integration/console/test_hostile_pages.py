@@ -29,7 +29,7 @@ async def test_a_script_in_any_field_of_any_page_is_words(running, page):
     )
     await scenes.flagged(running, STATEMENT, account=SCRIPT)
     suspension = await scenes.suspended(running, SCRIPT)
-    await scenes.fill_banks(running, SCRIPT)
+    await scenes.fill_banks(running, SCRIPT, SCRIPT)
     async with running.database.transaction() as conn:
         rules, now = running.console.policy.current.document.standing, datetime.now(UTC)
         given = {"who": SCRIPT, "rules": rules, "now": now, "confirmed": True, "note": STATEMENT}
