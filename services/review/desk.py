@@ -37,7 +37,7 @@ from services.core.store.database import Connection, Database
 from services.core.store.review_items import Kind, Place, Resolution, ReviewItem, State
 from services.review.agreement import PersonFigures, QueueFigures, by_person, by_queue
 
-Part = Literal["prompt", "negative_prompt", "image", "mask"]
+Part = Literal["prompt", "negative_prompt", "image", "mask", "statements"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Form = Literal["plain", "blurred"]
 
@@ -277,7 +277,7 @@ class ReviewDesk:
             except PortcullisError as error:
                 unreadable.append(part)
                 log.error("evidence cannot be read", item=str(item.item_id), part=part, reason=error.reason)
-        said = await self._statements(conn, item)
+        said = await self._statements(conn, item) if "statements" in parts else ()
         detail = {
             "shown": ",".join(shown),
             "unreadable": ",".join(unreadable),

@@ -71,6 +71,23 @@ async def around(conn: Connection, tenant: str, account: str, shared_by: int, si
     return list(known)
 
 
+async def sharers(conn: Connection, tenant: str, account: str, most: int) -> int:
+    """With how many other accounts an account shares something; beyond `most` it is `most` + 1 or more."""
+    cursor = await conn.execute(
+        """
+        SELECT count(DISTINCT sharer.account) FROM account_links AS mine, LATERAL (
+            SELECT account FROM account_links
+            WHERE tenant = mine.tenant AND hash = mine.hash AND account <> mine.account LIMIT %(most)s + 1
+        ) AS sharer
+        WHERE mine.tenant = %(tenant)s AND mine.account = %(account)s
+        """,
+        {"tenant": tenant, "account": account, "most": most},
+    )
+    row = await cursor.fetchone()
+    assert row is not None, "an aggregate has a row"
+    return int(row[0])
+
+
 async def members(conn: Connection, tenant: str, accounts: Collection[str], since: datetime) -> dict[str, Known]:
     """Each of these accounts that is known, with its strikes since a time that were not taken back."""
     cursor = await conn.execute(

@@ -85,6 +85,17 @@ async def unseen(conn: Connection, *, sealed: Collection[bool], limit: int) -> l
         return await cursor.fetchall()
 
 
+async def seen(conn: Connection, *, sealed: Collection[bool], limit: int) -> list[Anomaly]:
+    """Firings that somebody has seen, the latest look first."""
+    async with conn.cursor(row_factory=class_row(Anomaly)) as cursor:
+        await cursor.execute(
+            "SELECT * FROM anomalies WHERE seen_at IS NOT NULL AND sealed = ANY(%s)"
+            " ORDER BY seen_at DESC, anomaly_id LIMIT %s",
+            [list(sealed), limit],
+        )
+        return await cursor.fetchall()
+
+
 async def mark_seen(conn: Connection, anomaly_id: UUID, who: str, *, sealed: Collection[bool]) -> bool:
     """Records that `who` has seen a firing; False where there is none that they may see, or it was seen before."""
     cursor = await conn.execute(

@@ -60,6 +60,14 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """How many reports there are, and how much they weigh together."""
+
+    reports: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """What a report is about: the picture, who complains (oldest first), and what hangs together with the picture.
 
@@ -70,6 +78,19 @@ class Case:
     reports: tuple[Report, ...]
     together: tuple[RegisteredImage, ...]
     children: tuple[RegisteredImage, ...]
+
+
+async def of_cases(conn: Connection, items: Sequence[UUID]) -> dict[UUID, Made]:
+    """How many reports each of these cases has, and how much they weigh together."""
+    cursor = await conn.execute(
+        sql.SQL(
+            "SELECT item_id, count(*), sum({})::float8 FROM reports JOIN reporters USING (tenant, reporter)"
+            " WHERE item_id = ANY(%s) GROUP BY item_id"
+        ).format(_WEIGHT),
+        [list(items)],
+    )
+    made = {item_id: Made(count, weight) for item_id, count, weight in await cursor.fetchall()}
+    return {item_id: made.get(item_id, Made(0, 0.0)) for item_id in items}
 
 
 async def made_before(conn: Connection, report: NewReport) -> Report | None:

@@ -282,6 +282,19 @@ async def list_items(
         return await cursor.fetchall()
 
 
+async def open_by_due(conn: Connection, kind: Kind, sealed: Collection[bool], limit: int) -> list[ReviewItem]:
+    """The first `limit` undecided items of a kind by when they are due; `sealed` says which of both to show."""
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(
+            sql.SQL(
+                "SELECT {} FROM review_items WHERE kind = %s AND state <> 'decided' AND sealed = ANY(%s)"
+                " ORDER BY due_at, item_id LIMIT %s"
+            ).format(COLUMNS),
+            [kind, list(sealed), limit],
+        )
+        return await cursor.fetchall()
+
+
 async def route(conn: Connection, item_id: UUID, routing: Routing, actor: str, leader: UUID | None = None) -> bool:
     """Puts a pending item into its queue, into the case of `leader` if there is one.
 

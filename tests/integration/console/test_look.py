@@ -109,5 +109,5 @@ async def picture(page, name) -> None:
     """Writes the page as a picture, where pictures are asked for."""
     if PICTURES and name != "error":
         await page.set_viewport_size({"width": 1120, "height": 700})
-        shot = Image.open(io.BytesIO(await page.screenshot(full_page=name == "case")))
+        shot = Image.open(io.BytesIO(await page.screenshot(full_page=name in ("case", "report", "appeal"))))
         shot.convert("RGB").quantize(128).save(f"{PICTURES}/console-{name}.png", optimize=True)
