@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images bench-review fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-review sim-abuse fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -79,9 +79,6 @@ fuzz: $(TOOLS) ## Feed any bytes to the prompt filter and to the decoders of pic
 	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_image.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=16384 -timeout=5 \
 	  -rss_limit_mb=1024 -artifact_prefix=out/fuzz/image- out/fuzz/images
 
-bench-review: $(TOOLS) ## The desk: 200 claimants on a queue of 1,000,000 items; ITEMS=n and SECONDS=n make it smaller
-	@PYTHONPATH=. $(PY) benchmarks/claims.py
-
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py
 
@@ -89,7 +86,10 @@ bench-images: $(TOOLS) ## The image filter: goals and figures, plain NudeNet and
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/image_filter.py $(if $(REAL),--real '$(REAL)') \
 	  $(if $(DRAWN),--drawn '$(DRAWN)') $(if $(FACELESS),--faceless '$(FACELESS)')
 
-bench-review: $(TOOLS) ## The review desk: claims and the limiter, then 100,000 items through kills on every broker (an hour); ITEMS=n
+sim-abuse: $(TOOLS) ## A simulated month of abuse on the rules as shipped: who is stopped, who is hurt; SEED=1 by default
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/abuse.py
+
+bench-review: $(TOOLS) ## The review desk: claims and the limiter, then 100,000 items through kills on every broker (an hour); ITEMS=n for fewer
 	@tests/servers.sh
 	@set -e; for script in claims limiter; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done
 	@PYTHONPATH=. $(PY) benchmarks/review_storm.py $(if $(ITEMS),--items $(ITEMS))

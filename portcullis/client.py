@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self, TypeVar, Unpack
 from uuid import uuid4
 
@@ -13,6 +13,9 @@ from portcullis.channel import OPTIONS, gateway_credentials
 from portcullis.errors import from_rpc_error
 from portcullis.profile import Profile, load_profile
 from portcullis.v1.gateway_pb2 import (
+    Account,
+    Appeal,
+    AppealDecisionRequest,
     CheckPairRequest,
     CheckPairResponse,
     CheckPromptRequest,
@@ -21,10 +24,14 @@ from portcullis.v1.gateway_pb2 import (
     CheckUploadResponse,
     CreateImagesRequest,
     EditImagesRequest,
+    GetAccountRequest,
     GetDecisionRequest,
     GetDecisionResponse,
     InspectImageRequest,
+    ReportImageRequest,
+    ReportImageResponse,
     ResumeDecisionRequest,
+    UpdateAccountRequest,
     VaryImagesRequest,
 )
 from portcullis.v1.gateway_pb2_grpc import GatewayServiceStub
@@ -111,9 +118,59 @@ class Client:
         """Says whether a picture was made here, by every layer."""
         return self._ask(self._stub.InspectImage, InspectImageRequest(image=image)).inspection
 
+    def report_image(
+        self, image: bytes, *, reporter: str, category: str = "", statement: str = "", request_id: str | None = None
+    ) -> ReportImageResponse:
+        """Passes on somebody's complaint about a picture; `reporter` is an opaque id of 1 … 128 ASCII characters.
+
+        `category` is one of the policy's vocabulary, `statement` has at most 2,000 characters; both may be empty.
+        """
+        request = ReportImageRequest(
+            request_id=request_id or str(uuid4()),
+            image=image,
+            reporter=reporter,
+            category=category,
+            statement=statement,
+        )
+        return self._ask(self._stub.ReportImage, request)
+
+    def appeal_decision(
+        self, decision_id: str = "", *, account: str, statement: str = "", request_id: str | None = None
+    ) -> Appeal:
+        """Asks that another person look again at a refusal, or, without a decision, at the account's suspension.
+
+        `statement` has at most 2,000 characters.
+        """
+        request = AppealDecisionRequest(
+            request_id=request_id or str(uuid4()), account=account, decision_id=decision_id, statement=statement
+        )
+        return self._ask(self._stub.AppealDecision, request).appeal
+
     def get_decision(self, decision_id: str) -> GetDecisionResponse:
         """What was decided, by the id that the answer or the Accepted event gave."""
         return self._ask(self._stub.GetDecision, GetDecisionRequest(decision_id=decision_id))
+
+    def get_account(self, account: str) -> Account:
+        """An end user as they stand: tier, standing, what is left of limits and credits."""
+        return self._ask(self._stub.GetAccount, GetAccountRequest(account=account)).account
+
+    def update_account(
+        self,
+        *,
+        add_credits: int = 0,
+        shared_hashes: Sequence[bytes] = (),
+        join_waitlist: bool = False,
+        **who: Unpack[Caller],
+    ) -> Account:
+        """Says what the platform knows of an end user; the same `request_id` adds credits (pictures) once.
+
+        `shared_hashes` are up to 16 hashes of 16–64 bytes of things that accounts may share, a device for one.
+        """
+        who.setdefault("request_id", str(uuid4()))
+        request = UpdateAccountRequest(
+            add_credits=add_credits, shared_hashes=shared_hashes, join_waitlist=join_waitlist, **who
+        )
+        return self._ask(self._stub.UpdateAccount, request).account
 
     def _ask(self, call: Callable[..., _Response], request: object) -> _Response:
         try:

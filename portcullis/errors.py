@@ -26,7 +26,8 @@ class PortcullisError(Exception):
     """A call that failed. A refusal by policy is an answer, not an error.
 
     `code` is the name of a gRPC status ("UNAVAILABLE"), `reason` a stable word for machines (empty where the server
-    gave none), `retry_after` the seconds after which trying again may help (None where it will not).
+    gave none), `quotas` the limits that were passed, each with its numbers, `retry_after` the seconds after which
+    trying again may help (None where it will not).
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class PortcullisError(Exception):
         code: str,
         reason: str = "",
         violations: tuple[FieldViolation, ...] = (),
+        quotas: tuple[str, ...] = (),
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
@@ -43,6 +45,7 @@ class PortcullisError(Exception):
         self.code = code
         self.reason = reason
         self.violations = violations
+        self.quotas = quotas
         self.retry_after = retry_after
 
 
@@ -55,12 +58,14 @@ def from_rpc_error(error: grpc.RpcError) -> PortcullisError:
     details = list(status.details) if status else []
     info = _detail(details, error_details_pb2.ErrorInfo())
     bad = _detail(details, error_details_pb2.BadRequest())
+    quota = _detail(details, error_details_pb2.QuotaFailure())
     retry = _detail(details, error_details_pb2.RetryInfo())
     return PortcullisError(
         error.details() or "",
         code=error.code().name,
         reason=info.reason if info else "",
         violations=tuple(FieldViolation(v.field, v.description) for v in bad.field_violations) if bad else (),
+        quotas=tuple(v.description for v in quota.violations) if quota else (),
         retry_after=retry.retry_delay.ToTimedelta().total_seconds() if retry else None,
     )
 

@@ -27,17 +27,27 @@ def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.dsn
 
 
-@pytest.fixture
-def database(postgres_dsn: str) -> str:
-    """The DSN of a fresh, migrated, empty database."""
-    name = f"test{next(_numbers)}"
-    with psycopg.connect(make_conninfo(postgres_dsn, dbname="postgres"), autocommit=True) as conn:
-        conn.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                sql.Identifier(name), sql.Identifier(embedded.DATABASE)
+@pytest.fixture(scope="session")
+def new_database(postgres_dsn: str) -> Callable[[], str]:
+    """Makes a fresh, migrated, empty database and gives its DSN."""
+
+    def make() -> str:
+        name = f"test{next(_numbers)}"
+        with psycopg.connect(make_conninfo(postgres_dsn, dbname="postgres"), autocommit=True) as conn:
+            conn.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                    sql.Identifier(name), sql.Identifier(embedded.DATABASE)
+                )
             )
-        )
-    return make_conninfo(postgres_dsn, dbname=name)
+        return make_conninfo(postgres_dsn, dbname=name)
+
+    return make
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> str:
+    """The DSN of a fresh, migrated, empty database."""
+    return new_database()
 
 
 @pytest.fixture

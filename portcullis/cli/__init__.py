@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 import typer
 from rich.markup import escape
 
-from portcullis.cli import checks, images, review
+from portcullis.cli import account, checks, complaints, images, review
 from portcullis.cli.extras import missing, pip_command
 from portcullis.cli.output import show_error
 from portcullis.errors import PortcullisError
@@ -37,8 +37,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": images.resume,
     "inspect": checks.inspect,
     "decision": checks.decision,
+    "report": complaints.report,
+    "appeal": complaints.appeal,
 }
-GROUPS = {"check": checks.app, "review": review.app}
+GROUPS = {"account": account.app, "check": checks.app, "review": review.app}
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:

@@ -8,14 +8,14 @@ import typer
 from rich.markup import escape
 
 from portcullis.cli.arguments import DEFAULT_ACCOUNT, Account, Json, Mask, Negative, Picture
-from portcullis.cli.output import REFUSED, out, show_check, show_json, show_reasons, verdict_markup
+from portcullis.cli.output import REFUSED, out, show_appeal, show_check, show_json, show_reasons, verdict_markup
 from portcullis.client import Client
 from portcullis.v1.checks_pb2 import Verdict
 from portcullis.v1.provenance_pb2 import Origin
 
 app = typer.Typer(help="Ask for a verdict; nothing is generated.", no_args_is_help=True)
 
-_ORIGINS = {
+ORIGINS = {
     Origin.ORIGIN_OURS_INTACT: "[bold green]OURS[/], exactly as released",
     Origin.ORIGIN_OURS_ALTERED: "[bold yellow]OURS, ALTERED[/] since it was released",
     Origin.ORIGIN_OURS_DERIVED: "[bold yellow]DERIVED[/] from one of ours",
@@ -96,7 +96,9 @@ def inspect(image: Picture, as_json: Json = False) -> None:
     if as_json:
         show_json(inspection)
         return
-    out.print(_ORIGINS.get(inspection.origin, "[bold red]NOT DETERMINED[/]"))
+    out.print(ORIGINS.get(inspection.origin, "[bold red]NOT DETERMINED[/]"))
+    if inspection.withdrawn:
+        out.print("[bold red]WITHDRAWN[/]: it may not be used again")
     for finding in inspection.findings:
         mark = "[green]✔[/]" if finding.found else "[dim]–[/]"
         out.print(f"  {mark} [bold]{finding.layer}[/] {escape(finding.message)}")
@@ -122,9 +124,12 @@ def decision(
     for item in answer.review_item_ids:
         out.print(f"  review item {item}")
     for image in answer.images:
-        out.print(f"  released {image.image_id}, {image.width}×{image.height}, sha256 {image.sha256[:12]}…")
+        gone = ", [bold red]withdrawn[/] since" if image.withdrawn else ""
+        out.print(f"  released {image.image_id}, {image.width}×{image.height}, sha256 {image.sha256[:12]}…{gone}")
     if answer.resumable:
         out.print(f"  people have released it; go on with: portcullis resume {answer.decision_id} -o out/")
+    if answer.HasField("appeal"):
+        show_appeal(answer.appeal)
 
 
 def _leave(verdict: Verdict.ValueType) -> None:

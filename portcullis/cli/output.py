@@ -12,6 +12,7 @@ from rich.table import Table
 
 from portcullis.errors import PortcullisError
 from portcullis.v1.checks_pb2 import Check, Evidence, Reason, TextForm, Verdict
+from portcullis.v1.gateway_pb2 import Appeal, AppealState
 
 REFUSED = 3
 # Lines are not broken, so that paths and ids survive a pipe; tables are drawn to fit.
@@ -32,6 +33,9 @@ def show_error(error: PortcullisError) -> None:
     for violation in error.violations:
         if (line := f"{violation.field}: {violation.description}") != error.message:
             err.print(f"  {escape(line)}")
+    for quota in error.quotas:
+        if quota != error.message:
+            err.print(f"  limit {escape(quota)}")
     if error.reason:
         err.print(f"  reason: {error.reason}", style="dim")
     if error.retry_after is not None:
@@ -61,6 +65,18 @@ def show_check(title: str, check: Check, prompt: str = "", negative: str = "") -
         out.print("  highest scores: " + ", ".join(f"{name} {score:.2f}" for name, score in highest), style="dim")
     if check.capabilities:
         out.print("  more cautious because: " + ", ".join(check.capabilities), style="dim")
+
+
+def show_appeal(appeal: Appeal) -> None:
+    """Where an appeal is, and what to tell the user."""
+    state = AppealState.Name(appeal.state).removeprefix("APPEAL_STATE_").lower()
+    due = (
+        f", due {appeal.due_at.ToDatetime():%Y-%m-%d %H:%M} UTC"
+        if appeal.state == AppealState.APPEAL_STATE_OPEN
+        else ""
+    )
+    out.print(f"  appeal {appeal.appeal_id}: [bold]{state}[/]{due}")
+    out.print(f"  {escape(appeal.notice)}")
 
 
 def show_reasons(reasons: Iterable[Reason], prompt: str = "", negative: str = "") -> None:

@@ -144,6 +144,8 @@ def claim(
         out.print(f"  prompt: {escape(answer.content.prompt)}")
     if answer.content.negative_prompt:
         out.print(f"  not to be shown: {escape(answer.content.negative_prompt)}")
+    for statement in answer.content.statements:
+        out.print(f"  they say: {escape(statement)}")
     if save is not None:
         _save(save, answer.item.item_id, {"image": answer.content.image, "mask": answer.content.mask})
     out.print(f"Decide with: portcullis review decide {answer.item.item_id} release|uphold", style="dim")

@@ -1081,7 +1081,7 @@ class ReportImageResponse(_message.Message):
     WITHDRAWN_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
     report_id: _builtins.str
-    """The report (UUID); empty where the picture is not ours and nobody will look."""
+    """The report (UUID); empty where nobody will look: the picture is not ours, or was withdrawn already."""
     origin: _provenance_pb2.Origin.ValueType
     """Whether the picture was made here."""
     withdrawn: _builtins.bool

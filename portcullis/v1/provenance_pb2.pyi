@@ -160,6 +160,7 @@ class Provenance(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     """Its id in the registry (UUID)."""
     payload_id: _builtins.str
@@ -170,6 +171,8 @@ class Provenance(_message.Message):
     """Width in pixels."""
     height: _builtins.int
     """Height in pixels."""
+    withdrawn: _builtins.bool
+    """Whether it was withdrawn since."""
     def __init__(
         self,
         *,
@@ -178,10 +181,11 @@ class Provenance(_message.Message):
         sha256: _builtins.str = ...,
         width: _builtins.int = ...,
         height: _builtins.int = ...,
+        withdrawn: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "image_id", b"image_id", "payload_id", b"payload_id", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "image_id", b"image_id", "payload_id", b"payload_id", "sha256", b"sha256", "width", b"width", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -314,18 +318,22 @@ class ProvenanceServiceInspectImageResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INSPECTION_FIELD_NUMBER: _builtins.int
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    image_id: _builtins.str
+    """Its id in the registry (UUID), whoever's it is; empty where it is none of ours. For the house alone: never passed on."""
     @_builtins.property
     def inspection(self) -> Global___Inspection:
-        """The answer."""
+        """The answer, fit to be passed on."""
 
     def __init__(
         self,
         *,
         inspection: Global___Inspection | None = ...,
+        image_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["inspection", b"inspection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inspection", b"inspection"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "inspection", b"inspection"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -283,6 +283,7 @@ class CaseContent(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     MASK_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    STATEMENTS_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """The prompt; empty where there is none."""
     image: _builtins.bytes
@@ -291,6 +292,10 @@ class CaseContent(_message.Message):
     """The sanitised mask (PNG); empty where there is none."""
     negative_prompt: _builtins.str
     """What the picture shall not show; empty where nothing was said."""
+    @_builtins.property
+    def statements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What those say who report or appeal, oldest first, at most 100."""
+
     def __init__(
         self,
         *,
@@ -298,10 +303,11 @@ class CaseContent(_message.Message):
         image: _builtins.bytes = ...,
         mask: _builtins.bytes = ...,
         negative_prompt: _builtins.str = ...,
+        statements: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "prompt", b"prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "statements", b"statements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

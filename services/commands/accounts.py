@@ -17,7 +17,6 @@ from rich.table import Table
 from services.commands.accounts_tables import of_histogram, of_history, of_strikes, of_waiting
 from services.commands.plain import told_plainly
 from services.core.config import HouseSettings
-from services.core.errors import FailedPrecondition
 from services.core.standing import backtest, conduct, trust
 from services.core.standing.conduct import Imposed
 from services.core.store import accounts, audit, policies, strikes, waitlist
@@ -218,14 +217,7 @@ def _impose(tenant: str, account: str, step: Imposed, hours: float, why: str) ->
 
 
 async def _invite(conn: Connection, tenant: str, account: str) -> str:
-    known = await accounts.lock(conn, tenant, account)
-    if known.standing != "good":
-        raise FailedPrecondition(f"{account} is not in good standing: {known.standing}", reason="ACCOUNT_STANDING")
-    tier = waitlist.NEXT.get(known.tier)
-    if tier is None:
-        raise FailedPrecondition(f"{account} is of tier {known.tier}: there is none next to it", reason="LAST_TIER")
-    await trust.give_tier(conn, known, tier, getpass.getuser(), "account.invited")
-    await waitlist.leave(conn, tenant, account)
+    tier = await trust.invite(conn, tenant, account, getpass.getuser())
     return f"{escape(account)} of {escape(tenant)} is now of tier {tier}"
 
 

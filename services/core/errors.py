@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -68,10 +68,32 @@ class FailedPrecondition(PortcullisError):
     code = "FAILED_PRECONDITION"
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaViolation:
+    """One limit that was passed: of whom ("account:user-1"), and which with its numbers."""
+
+    subject: str
+    description: str
+
+
 class Exhausted(PortcullisError):
     """Rate, quota or queue is full (RESOURCE_EXHAUSTED)."""
 
     code = "RESOURCE_EXHAUSTED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        retry_after: float | None = None,
+        violations: Sequence[QuotaViolation] = (),
+        limit: int | None = None,
+    ) -> None:
+        """`violations` name the limits where one was passed, `limit` all that the first of them gives."""
+        super().__init__(message, reason=reason, retry_after=retry_after)
+        self.violations = tuple(violations)
+        self.limit = limit
 
 
 class Unavailable(PortcullisError):

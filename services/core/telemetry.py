@@ -29,6 +29,8 @@ SPURIOUS_OUTPUTS = Counter(
     "Outputs that the screen held back though every check of their request said ALLOW, by what decided.",
     ["category"],
 )
+ANOMALIES = Counter("portcullis_anomalies", "Rules on the unusual that fired.", ["rule", "mode"])
+UNWATCHED = Counter("portcullis_unwatched", "Answered requests that the rules on the unusual did not get to see.")
 STEP_SECONDS = Histogram(
     "portcullis_step_seconds", "Duration of one step of a check.", ["step"], buckets=LATENCY_BUCKETS
 )
@@ -48,6 +50,11 @@ SHADOW_VERDICTS = Counter(
 IMAGE_BANK_ENTRIES = Gauge("portcullis_image_bank_entries", "Known images that can match.")
 IMAGE_BANK_HASHES = Gauge("portcullis_image_bank_hashes", "Hashes of known images in the index.", ["kind"])
 IMAGE_BANKS_AGE = Gauge("portcullis_image_banks_age_seconds", "Seconds since Postgres confirmed the known images.")
+LIMIT_DECISIONS = Counter(
+    "portcullis_limit_decisions",
+    "What limits of the policy made of calls; over in shadow passed.",
+    ["limit", "mode", "outcome"],
+)
 MODEL = Gauge("portcullis_model", "Loaded models; always 1.", ["name", "version", "digest"])
 
 

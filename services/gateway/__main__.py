@@ -8,10 +8,14 @@ from portcullis.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore
 from services.core.policy.source import ActivePolicy
+from services.core.pseudonyms import Pseudonyms
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
+from services.gateway.accounts_desk import AccountsDesk
+from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Desk
 from services.gateway.order import MAX_IMAGE_BYTES
+from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
 from services.gateway.settings import GatewaySettings
@@ -39,13 +43,20 @@ async def build(house: HouseSettings) -> App:
     """Opens the books and the channels."""
     settings = GatewaySettings()
     database = await Database.open(house.database())
-    evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
+    key = house.home / "keys" / "evidence.key"
+    evidence = EvidenceStore(house.home / "evidence", key)
     policy = await ActivePolicy.load(database, house.policy_stale_seconds)
-    desk = Desk(database, evidence, policy, timedelta(days=settings.evidence_days))
+    life = timedelta(days=settings.evidence_days)
+    desk = Desk(database, evidence, policy, life)
     rooms = Rooms(house, settings.check_seconds)
-    servicer = GatewayServicer(rooms, desk)
+    reporters = Pseudonyms.load(key, "reporters")
+    reports = ReportDesk(database, evidence, policy, rooms, reporters, desk.allowance, life)
+    appeals = AppealDesk(database, evidence, policy, life)
+    accounts = AccountsDesk(database, policy, desk.allowance, Pseudonyms.load(key, "account links"))
+    servicer = GatewayServicer(rooms, desk, reports, appeals, accounts)
 
     async def close() -> None:
+        await desk.allowance.close()
         await rooms.close()
         await database.close()
 
@@ -54,7 +65,7 @@ async def build(house: HouseSettings) -> App:
         register=lambda server: add_GatewayServiceServicer_to_server(servicer, server),
         callers=dict.fromkeys(METHODS, TENANTS),
         settings=settings,
-        background=[policy.keep_fresh],
+        background=[policy.keep_fresh, desk.observer.keep_watch],
         ready=desk.ready,
         close=close,
         check_key=desk.check_key,

@@ -16,14 +16,16 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from portcullis.v1 import checks_pb2 as pb
 from services.core.clearance import digest, prompt_digests
-from services.core.errors import Aborted, NotFound, Unauthenticated
+from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
 from services.core.evidence import Blob, EvidenceStore
+from services.core.limits.charges import Use
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
 from services.core.standing import conduct
 from services.core.standing.entry import enter
 from services.core.standing.violations import of_stops
 from services.core.store import (
+    appeals,
     decisions,
     evidence_rows,
     held_requests,
@@ -33,6 +35,7 @@ from services.core.store import (
     stops,
     tenants,
 )
+from services.core.store.appeals import Appeal
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.held_requests import HeldRequest
@@ -40,9 +43,12 @@ from services.core.store.images import RegisteredImage
 from services.core.store.review_items import NewReviewItem
 from services.core.verdicts import Reason, Verdict
 from services.gateway import held
+from services.gateway.allowance import NOTHING_SPENT, Allowance, Spent, ours
 from services.gateway.answer import worst
 from services.gateway.held import HeldRequests, Kept, Resumption
 from services.gateway.journey import Stop
+from services.gateway.sight import sight
+from services.gateway.watch import Observer
 
 ANSWER_LIFE = timedelta(seconds=requests.LIFE_SECONDS)
 
@@ -59,6 +65,7 @@ class Case:
     decision_id: UUID
     attempt: int
     hold_for: str = ""
+    spent: Spent = NOTHING_SPENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,11 @@ class Outcome:
     kept: Kept | None = None
     resumes: Resumption | None = None
 
+    @property
+    def rendered(self) -> bool:
+        """Whether pictures were made, released or not."""
+        return any(stop.stage == pb.STAGE_OUTPUT for stop in self.stops)
+
     def needs_person(self, stop: Stop, seals: frozenset[str]) -> bool:
         """Whether a case must be opened: for what is sealed always, else for every REVIEW, but never a second time."""
         if stop.released:
@@ -87,11 +99,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A decision as it stands in the books."""
+    """A decision as it stands in the books, with its appeal, if there is one."""
 
     decision: Decision
     items: Sequence[UUID]
     images: Sequence[RegisteredImage]
+    appeal: Appeal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +124,9 @@ class Desk:
         self._evidence = evidence
         self._policy = policy
         self._evidence_life = evidence_life
+        self.observer = Observer(database, policy)
         self.held = HeldRequests(database, evidence)
+        self.allowance = Allowance(database, policy)
 
     @property
     def seals(self) -> frozenset[str]:
@@ -126,16 +141,39 @@ class Desk:
             raise Unauthenticated("this API key is not known, or was revoked", reason="API_KEY_INVALID")
         return f"tenant/{tenant.tenant}"
 
-    async def admit(self, tenant: str, account: str, request_id: UUID, content: bytes) -> Case | Replay:
+    async def admit(self, tenant: str, account: str, request_id: UUID, content: bytes, use: Use) -> Case | Replay:
         """Opens a case for this request, or returns what it was answered before.
 
-        `content` is everything that decides the answer. Raises FailedPrecondition for an account that its standing
-        keeps out, Aborted while the same request runs, AlreadyExists where the id was used for other content.
+        `content` is everything that decides the answer; `use` is charged to the limits and the credits, once. Raises
+        FailedPrecondition for an account that its standing keeps out and where a picture of the answer was withdrawn
+        since, Aborted while the same request runs, AlreadyExists where the id was used for other content, Exhausted
+        where a limit is passed.
         """
-        async with self._database.transaction() as conn:
-            rules = self._policy.current.document.standing
-            known = await enter(conn, tenant, account, rules, datetime.now(UTC))
-            begun = await requests.begin(conn, tenant, request_id, sha256(content).digest(), uuid4())
+        content_digest = sha256(content).digest()
+        rules = self._policy.current.document.standing
+        spent = NOTHING_SPENT
+        try:
+            async with self._database.transaction() as conn:
+                known = await enter(conn, tenant, account, rules, datetime.now(UTC))
+                begun: requests.Begun | requests.Running | requests.Answered
+                if self.allowance.over(known, use):
+                    before = await requests.look(conn, tenant, request_id, content_digest)
+                    if before is None:  # a flood leaves nothing in the books
+                        raise self.allowance.refusal(known, use)
+                    begun = before
+                else:
+                    decision_id = uuid4()
+                    begun = await requests.begin(conn, tenant, request_id, content_digest, decision_id)
+                    if isinstance(begun, requests.Begun):
+                        spent = Spent(await self.allowance.take(known, use))
+                        # What a gateway began and died of has paid its credits already.
+                        if begun.decision_id == decision_id:
+                            spent = await self.allowance.take_credits(conn, known, use, spent.grant)
+                if isinstance(begun, requests.Answered) and await images.any_withdrawn(conn, tenant, begun.decision_id):
+                    raise FailedPrecondition("a picture of this answer was withdrawn", reason="IMAGE_WITHDRAWN")
+        except BaseException:
+            self.allowance.undo(spent.grant)
+            raise
         match begun:
             case requests.Running():
                 raise Aborted(
@@ -148,7 +186,7 @@ class Desk:
                     tenant=tenant, account=account, tier=convert.TIERS[known.tier], request_id=str(request_id)
                 )
                 hold_for = known.standing_reason or "conduct" if known.standing == "held" else ""
-                return Case(subject, request_id, begun.decision_id, begun.attempt, hold_for)
+                return Case(subject, request_id, begun.decision_id, begun.attempt, hold_for, spent)
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         """Writes decision, items, outbox rows and the answer in one transaction; returns the answer's messages."""
@@ -173,12 +211,24 @@ class Desk:
                     conn, case.subject.tenant, case.subject.account, strike, policy.standing, datetime.now(UTC)
                 )
             await requests.answer(conn, case.subject.tenant, case.request_id, case.attempt, written.answer)
+            if not outcome.rendered:
+                await self.allowance.return_credits(conn, case.subject, case.spent)
+        self.allowance.give_back(case.spent.grant, None, rendered=outcome.rendered)
+        if case.subject.tier != pb.TIER_RED_TEAM:  # testers try what is refused: it says nothing of anybody
+            self.observer.see(sight(case.subject, outcome.stops, seals, datetime.now(UTC)))
         return messages
 
-    async def give_up(self, case: Case) -> None:
-        """Forgets a case that failed before its decision, so that the request may be sent again."""
+    async def give_up(self, case: Case, failure: BaseException, *, rendered: bool = False) -> None:
+        """Forgets a case that failed before its decision, so that the request may be sent again.
+
+        `rendered` says whether pictures had been begun: then only a failure of ours gives back what they cost.
+        """
         async with self._database.transaction() as conn:
-            await requests.give_up(conn, case.subject.tenant, case.request_id, case.attempt)
+            forgotten = await requests.give_up(conn, case.subject.tenant, case.request_id, case.attempt)
+            if forgotten and (ours(failure) or not rendered):
+                await self.allowance.return_credits(conn, case.subject, case.spent)
+        if forgotten:
+            self.allowance.give_back(case.spent.grant, failure, rendered=rendered)
 
     async def decision(self, tenant: str, decision_id: UUID) -> Recorded:
         """A decision of this tenant with its cases and pictures; raises NotFound, also for another tenant's."""
@@ -190,6 +240,7 @@ class Desk:
                 decision,
                 await review_items.of_decision(conn, decision_id),
                 await images.by_decision(conn, tenant, decision_id),
+                await appeals.of_decision(conn, tenant, decision_id),
             )
 
     async def ready(self) -> None:

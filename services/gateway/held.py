@@ -82,6 +82,13 @@ class HeldRequests:
             except FailedPrecondition:
                 return False
 
+    async def kept(self, held: HeldRequest) -> Kept:
+        """What was asked of a held request; raises FailedPrecondition where that is gone."""
+        try:
+            return unpack(await asyncio.to_thread(self._evidence.get, held.order_evidence))
+        except NotFound:
+            raise FailedPrecondition("what was held has expired; ask again", reason="EVIDENCE_EXPIRED") from None
+
     async def take(self, held: HeldRequest, request_id: UUID) -> None:
         """Makes a running request the one that carries it on; raises as `held_requests.take`."""
         async with self._database.transaction() as conn:

@@ -25,7 +25,7 @@ from portcullis.v1 import (
     provenance_pb2,
 )
 from services.core.clearance import digest, prompt_digests
-from services.core.errors import Unavailable
+from services.core.errors import FailedPrecondition, Unavailable
 from services.core.verdicts import ACCOUNT_HELD
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
@@ -35,7 +35,7 @@ from services.gateway.rooms import Rooms
 class Stop:
     """One check on the way, with the content that a person would need to judge it.
 
-    `released`: a person let it through, and the clearance is the review service's.
+    `released`: a person let it through, and the clearance is the review service's. `model` drew an output.
     """
 
     stage: pb.Stage.ValueType
@@ -46,6 +46,7 @@ class Stop:
     image: bytes = b""
     mask: bytes = b""
     request_digest: str = ""
+    model: str = ""
     released: bool = False
 
     @property
@@ -159,8 +160,8 @@ class Journey:
         return self.released.get((stage, 0)) or await check()
 
     async def _parents(self) -> list[str]:
-        """The image id of the upload, where it is one of this tenant's own."""
-        inspection = await self.rooms.inspect(self.subject, self._stop(pb.STAGE_UPLOAD).image)
+        """The image id of the upload, where it is one of this tenant's own; raises as `inspect_upload` does."""
+        inspection = await inspect_upload(self.rooms, self.subject, self._stop(pb.STAGE_UPLOAD))
         return [inspection.provenance.image_id] if inspection.provenance.image_id else []
 
     async def _draw(self) -> AsyncGenerator[gateway_pb2.Progress, None]:
@@ -198,6 +199,7 @@ class Journey:
                 negative_prompt=self.order.negative_prompt,
                 image=checked.image,
                 request_digest=image.request_digest,
+                model=f"{image.model.name}/{image.model.version}",
             )
             for checked, image in zip(await self.rooms.check_images(request), self.drawn, strict=True)
         ]
@@ -296,6 +298,14 @@ async def check_upload(rooms: Rooms, subject: pb.Subject, image: bytes, mask: by
     return Stop(pb.STAGE_UPLOAD, checked.check, image=checked.image, mask=checked.mask)
 
 
+async def inspect_upload(rooms: Rooms, subject: pb.Subject, upload: Stop) -> provenance_pb2.Inspection:
+    """Asks whether an upload is one of ours; raises FailedPrecondition where that was withdrawn, also for a copy."""
+    inspection = await rooms.inspect(subject, upload.image)
+    if inspection.withdrawn:
+        raise FailedPrecondition("this picture was withdrawn and may not be used again", reason="IMAGE_WITHDRAWN")
+    return inspection
+
+
 async def check_pair(
     rooms: Rooms, subject: pb.Subject, operation: pb.Operation.ValueType, prompt: Stop, upload: Stop
 ) -> Stop:
@@ -326,12 +336,13 @@ async def check_pair(
 async def check_both(
     rooms: Rooms, subject: pb.Subject, prompt: str, negative_prompt: str, image: bytes, mask: bytes
 ) -> list[Stop]:
-    """Both halves of an edit, and the pair where both opened the gate."""
+    """Both halves of an edit, and the pair where both opened the gate; raises as `inspect_upload` does."""
     halves = await asyncio.gather(
         check_prompt(rooms, subject, prompt, negative_prompt), check_upload(rooms, subject, image, mask)
     )
     if not all(half.open for half in halves):
         return list(halves)
+    await inspect_upload(rooms, subject, halves[1])
     return [*halves, await check_pair(rooms, subject, pb.OPERATION_EDIT, *halves)]
 
 

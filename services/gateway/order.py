@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from services.core.errors import InvalidInput
+from services.core.policy.limit_rules import Operation
 
 MAX_IMAGE_BYTES = 16 * 2**20
 MAX_PROMPT_CHARACTERS = 4_000
@@ -21,7 +22,7 @@ MAX_COUNT: Mapping[pb.Operation.ValueType, int] = {
     pb.OPERATION_EDIT: 3,
     pb.OPERATION_VARIATION: 3,
 }
-NAMES: Mapping[pb.Operation.ValueType, str] = {
+NAMES: Mapping[pb.Operation.ValueType, Operation] = {
     pb.OPERATION_CREATE: "create",
     pb.OPERATION_EDIT: "edit",
     pb.OPERATION_VARIATION: "variation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 
 import grpc
@@ -22,11 +23,15 @@ from portcullis.v1 import (
     review_pb2_grpc,
 )
 from services.core.config import HouseSettings
-from services.core.errors import Unavailable
+from services.core.errors import PortcullisError, Unavailable
 from services.core.rpc.channel import answer, answers, connect
 from services.core.rpc.door import MAX_DEADLINE_SECONDS
 
 IDENTITY = "gateway"
+# What a picture's side is taken for while the generator has not said its own: rather too large than too small.
+ASSUMED_SIZE = 1024
+SIZE_SECONDS = 60.0
+SIZE_WAIT_SECONDS = 1.0
 
 
 class Rooms:
@@ -35,6 +40,7 @@ class Rooms:
     def __init__(self, house: HouseSettings, check_seconds: float) -> None:
         """`check_seconds` bounds every call but rendering, which the caller's own deadline bounds."""
         self._timeout = check_seconds
+        self._size, self._size_until = ASSUMED_SIZE, 0.0
         self._channels: list[grpc.aio.Channel] = []
 
         def channel(room: str) -> grpc.aio.Channel:
@@ -79,15 +85,32 @@ class Rooms:
         """Renders; closing the iterator cancels the rendering."""
         return answers(self._generator.Generate(request, timeout=MAX_DEADLINE_SECONDS), "generator")
 
+    async def own_size(self) -> int:
+        """Side in pixels of what is rendered where a request names none; asked again once a minute."""
+        if time.monotonic() >= self._size_until:
+            self._size_until = time.monotonic() + SIZE_SECONDS
+            request = generator_pb2.GetCapabilitiesRequest()
+            try:
+                said = await answer(self._generator.GetCapabilities(request, timeout=SIZE_WAIT_SECONDS), "generator")
+                self._size = said.sizes[0] if said.sizes else self._size
+            except PortcullisError:
+                self._size_until = time.monotonic() + SIZE_WAIT_SECONDS
+        return self._size
+
     async def mark(self, request: provenance_pb2.MarkImageRequest) -> provenance_pb2.MarkImageResponse:
         """Signs, watermarks, registers."""
         return await answer(self._provenance.MarkImage(request, timeout=self._timeout), "provenance service")
 
     async def inspect(self, subject: checks_pb2.Subject, image: bytes) -> provenance_pb2.Inspection:
-        """Asks whether a picture is ours."""
+        """Asks whether a picture is ours; the answer may be passed on."""
+        return (await self.find(subject, image)).inspection
+
+    async def find(
+        self, subject: checks_pb2.Subject, image: bytes
+    ) -> provenance_pb2.ProvenanceServiceInspectImageResponse:
+        """Asks whether a picture is ours, and which one, whoever's it is: for the house alone."""
         request = provenance_pb2.ProvenanceServiceInspectImageRequest(subject=subject, image=image)
-        response = await answer(self._provenance.InspectImage(request, timeout=self._timeout), "provenance service")
-        return response.inspection
+        return await answer(self._provenance.InspectImage(request, timeout=self._timeout), "provenance service")
 
     async def clear_decision(self, subject: checks_pb2.Subject, decision_id: str) -> Sequence[review_pb2.ReleasedStop]:
         """Asks the review service what people released of a held decision."""

@@ -13,15 +13,21 @@ from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1 import gateway_pb2_grpc
 from services.core import telemetry
-from services.core.errors import Unavailable
+from services.core.limits.charges import Use
 from services.core.rpc import convert
-from services.core.rpc.door import Context, current_caller
+from services.core.rpc.door import Context, current_caller, tell_limit
+from services.gateway import account_order as updates
+from services.gateway import accounts_desk
+from services.gateway import complaint as complaints
 from services.gateway import order as orders
+from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.answer import last_events, public, worst
+from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Case, Desk, Outcome, Replay
 from services.gateway.held import Resumption, keep
-from services.gateway.journey import Journey, check_both, check_prompt, check_upload
+from services.gateway.journey import Journey, check_both, check_prompt, check_upload, inspect_upload
 from services.gateway.order import Order
+from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 
 Response = TypeVar("Response", bound=Message)
@@ -36,13 +42,21 @@ Asked = (
     | api.VaryImagesRequest
 )
 
+# Readies a journey, and what it resumes, if anything.
+Begin = Callable[[Case], Awaitable[tuple[Journey, Resumption | None]]]
+
 
 class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     """The one service that a platform can reach."""
 
-    def __init__(self, rooms: Rooms, desk: Desk) -> None:
+    def __init__(
+        self, rooms: Rooms, desk: Desk, reports: ReportDesk, appeals: AppealDesk, accounts: AccountsDesk
+    ) -> None:
         self._rooms = rooms
         self._desk = desk
+        self._reports = reports
+        self._appeals = appeals
+        self._accounts = accounts
 
     async def CheckPrompt(self, request: api.CheckPromptRequest, context: Context) -> api.CheckPromptResponse:
         """Judges a prompt."""
@@ -53,7 +67,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             response = api.CheckPromptResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_prompt", [stop], lambda _items: [response], advice=True)
 
-        return await self._once(request, api.CheckPromptResponse, work)
+        return await self._once(request, Use("check_prompt"), api.CheckPromptResponse, work)
 
     async def CheckUpload(self, request: api.CheckUploadRequest, context: Context) -> api.CheckUploadResponse:
         """Judges a picture as an upload."""
@@ -61,10 +75,12 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
 
         async def work(case: Case) -> Outcome:
             stop = await check_upload(self._rooms, case.subject, picture, b"")
+            if stop.open:
+                await inspect_upload(self._rooms, case.subject, stop)
             response = api.CheckUploadResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_upload", [stop], lambda _items: [response], advice=True)
 
-        return await self._once(request, api.CheckUploadResponse, work)
+        return await self._once(request, Use("check_upload"), api.CheckUploadResponse, work)
 
     async def CheckPair(self, request: api.CheckPairRequest, context: Context) -> api.CheckPairResponse:
         """Judges a prompt and a picture, alone and together."""
@@ -82,7 +98,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             )
             return Outcome("check_pair", stops, lambda _items: [response], advice=True)
 
-        return await self._once(request, api.CheckPairResponse, work)
+        return await self._once(request, Use("check_pair"), api.CheckPairResponse, work)
 
     async def CreateImages(
         self, request: api.CreateImagesRequest, context: Context
@@ -123,6 +139,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             models=[convert.model_to_proto(model) for model in decision.models],
             review_item_ids=[str(item) for item in recorded.items],
             images=[convert.provenance_to_proto(image) for image in recorded.images],
+            appeal=self._appeals.told(recorded.appeal) if recorded.appeal else None,
             resumable=await self._desk.held.resumable(tenant, decision_id),
         )
         if decision.created_at is not None:
@@ -144,39 +161,44 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                 yield api.ResumeDecisionResponse(event=event)
 
     async def ReportImage(self, request: api.ReportImageRequest, context: Context) -> api.ReportImageResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Takes a third party's complaint about a picture."""
+        request_id, complaint = orders.request_id(request.request_id), complaints.complaint(request)
+        return await self._reports.report(current_caller().name, request_id, request, complaint)
 
     async def AppealDecision(self, request: api.AppealDecisionRequest, context: Context) -> api.AppealDecisionResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Asks that another person look again."""
+        request_id, plea = orders.request_id(request.request_id), complaints.plea(request)
+        return await self._appeals.appeal(current_caller().name, request_id, request, plea)
 
     async def GetAccount(self, request: api.GetAccountRequest, context: Context) -> api.GetAccountResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Reads an account as it stands."""
+        state = await self._accounts.read(current_caller().name, orders.account(request.account))
+        return api.GetAccountResponse(account=accounts_desk.to_proto(state))
 
     async def UpdateAccount(self, request: api.UpdateAccountRequest, context: Context) -> api.UpdateAccountResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """Takes what the platform knows of an account."""
+        change = updates.change(request)
+        state = await self._accounts.update(current_caller().name, change)
+        return api.UpdateAccountResponse(account=accounts_desk.to_proto(state))
 
-    async def _admit(self, request: Asked) -> Case | Replay:
+    async def _admit(self, request: Asked, use: Use) -> Case | Replay:
         account = orders.account(request.account)
-        return await self._desk.admit(
-            current_caller().name, account, orders.request_id(request.request_id), _content(request)
-        )
+        request_id = orders.request_id(request.request_id)
+        return _told(await self._desk.admit(current_caller().name, account, request_id, _content(request), use))
 
     async def _once(
-        self, request: Asked, response: type[Response], work: Callable[[Case], Awaitable[Outcome]]
+        self, request: Asked, use: Use, response: type[Response], work: Callable[[Case], Awaitable[Outcome]]
     ) -> Response:
         """Answers a unary request, from the books where it was answered before."""
-        case = await self._admit(request)
+        case = await self._admit(request, use)
         if isinstance(case, Replay):
             return response.FromString(case.messages[0])
-        try:
-            (message,) = await self._desk.record(case, await work(case))
-        except BaseException:
-            await asyncio.shield(self._desk.give_up(case))
-            raise
+        with self._desk.allowance.running(case.spent):
+            try:
+                (message,) = await self._desk.record(case, await work(case))
+            except BaseException as failure:
+                await asyncio.shield(self._desk.give_up(case, failure))
+                raise
         assert isinstance(message, response)
         return message
 
@@ -186,7 +208,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         async def begin(case: Case) -> tuple[Journey, None]:
             return Journey(self._rooms, case.subject, str(case.decision_id), order, case.hold_for), None
 
-        async with aclosing(self._travel(await self._admit(request), begin)) as events:
+        case = await self._admit(request, await self._use(order))
+        async with aclosing(self._answer(case, begin)) as events:
             async for event in events:
                 yield event
 
@@ -194,6 +217,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         """Answers as the request that was held would have been; nothing begins before people have released it."""
         decision_id, request_id = orders.decision_id(request.decision_id), orders.request_id(request.request_id)
         held = await self._desk.held.find(current_caller().name, decision_id)
+        kept = await self._desk.held.kept(held)
 
         async def begin(case: Case) -> tuple[Journey, Resumption]:
             await self._desk.held.take(held, case.request_id)
@@ -202,26 +226,34 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             here = (self._rooms, case.subject, str(case.decision_id))
             return Journey(*here, past.order, case.hold_for, past.released, list(past.drawn), past.upheld), past
 
-        case = await self._desk.admit(held.tenant, held.account, request_id, _content(request))
-        async with aclosing(self._travel(case, begin)) as events:
+        # Pictures that had been drawn before they were held were paid for then.
+        use = Use(orders.NAMES[kept.order.operation]) if kept.drawn else await self._use(kept.order)
+        case = _told(await self._desk.admit(held.tenant, held.account, request_id, _content(request), use))
+        async with aclosing(self._answer(case, begin)) as events:
             async for event in events:
                 yield event
 
-    async def _travel(
-        self, case: Case | Replay, begin: Callable[[Case], Awaitable[tuple[Journey, Resumption | None]]]
-    ) -> AsyncGenerator[api.Event, None]:
+    async def _answer(self, case: Case | Replay, begin: Begin) -> AsyncGenerator[api.Event, None]:
         """Goes a journey and tells of it, or tells again what was told before."""
         if isinstance(case, Replay):
             for message in case.messages:
                 yield api.Event.FromString(message)
             return
+        with self._desk.allowance.running(case.spent):
+            async with aclosing(self._travel(case, begin)) as events:
+                async for event in events:
+                    yield event
+
+    async def _travel(self, case: Case, begin: Begin) -> AsyncGenerator[api.Event, None]:
         accepted = api.Event(accepted=api.Accepted(decision_id=str(case.decision_id)))
         last: Sequence[Message] = ()
+        rendered = False
         try:
             journey, past = await begin(case)
             yield accepted
             async with aclosing(journey.travel()) as steps:
                 async for progress in steps:
+                    rendered = rendered or progress.stage == "render"
                     yield api.Event(progress=progress)
             outcome = Outcome(
                 operation=orders.NAMES[journey.order.operation],
@@ -232,12 +264,22 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             )
             last = (await self._desk.record(case, outcome))[1:]
             telemetry.count_spurious(journey.spurious)
-        except BaseException:
-            await asyncio.shield(self._desk.give_up(case))
+        except BaseException as failure:
+            await asyncio.shield(self._desk.give_up(case, failure, rendered=rendered))
             raise
         for event in last:
             assert isinstance(event, api.Event)
             yield event
+
+    async def _use(self, order: Order) -> Use:
+        return Use(orders.NAMES[order.operation], order.count, order.size or await self._rooms.own_size())
+
+
+def _told(admitted: Case | Replay) -> Case | Replay:
+    """Says in the call's trailers what is left of the limit that it came nearest to."""
+    if isinstance(admitted, Case) and (near := admitted.spent.grant.tightest):
+        tell_limit(near.limit, near.left, near.resets_in)
+    return admitted
 
 
 def _content(request: Asked | api.ResumeDecisionRequest) -> bytes:

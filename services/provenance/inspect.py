@@ -75,18 +75,29 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The verdict, its evidence, and the registered picture where the verdict rests on one."""
+    """The verdict, its evidence, and the registered picture where the verdict rests on one.
+
+    `withdrawn`: that picture was withdrawn, or, of a conflict, one that looks like this.
+    """
 
     origin: Origin
     findings: tuple[Finding, ...]
     image: RegisteredImage | None
+    withdrawn: bool
 
 
 def conclude(signs: Signs) -> Conclusion:
     """The verdict over all layers."""
     findings = (_registry(signs), _manifest(signs), _watermark(signs), _signature(signs))
     origin, image = _weigh(signs)
-    return Conclusion(origin, findings, image)
+    touched = [image] if image else _alike(signs)
+    return Conclusion(origin, findings, image, any(one.withdrawn_at is not None for one in touched))
+
+
+def _alike(signs: Signs) -> list[RegisteredImage]:
+    named = [naming for naming in (signs.manifest_naming, signs.mark_naming) if naming]
+    alike = [naming.image for naming in named if naming.likeness is not Likeness.DIFFERENT]
+    return [image for image in (signs.near, *alike) if image]
 
 
 def _weigh(signs: Signs) -> tuple[Origin, RegisteredImage | None]:

@@ -1,4 +1,6 @@
-"""The registry's side of both calls: what is recorded of a released picture, and which records a found one touches."""
+"""The registry's side of each call: what is recorded of a released picture, which records a found one touches, and
+which picture no longer stands.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.core.errors import InvalidInput
+from services.core.errors import InvalidInput, NotFound
 from services.core.signals import Lineage
-from services.core.store import images
+from services.core.store import events, images, requests
 from services.core.store.database import Connection, Database
 from services.core.store.images import RegisteredImage
 from services.provenance.examination import Exhibit
@@ -39,6 +41,27 @@ async def lineage(database: Database, tenant: str, parents: Sequence[UUID]) -> L
         return Lineage(depth=1, ancestors=())
     chain = dict.fromkeys([*parents, *known[0].parents])
     return Lineage(known[0].depth + 1, tuple(map(str, chain)))
+
+
+async def withdraw(database: Database, image_id: UUID, withdrawn: bool) -> RegisteredImage:
+    """Withdraws a picture with every stored answer that holds it, or takes that back; the tenant is told of a change.
+
+    Raises NotFound where it is not registered.
+    """
+    async with database.transaction() as conn:
+        image = await images.registered(conn, image_id)
+        if image is None:
+            raise NotFound("no such picture is registered", reason="IMAGE_UNKNOWN")
+        if (image.withdrawn_at is not None) == withdrawn:
+            return image
+        await images.mark_withdrawn(conn, image_id, withdrawn)
+        if withdrawn:
+            await requests.drop_answers(conn, image.decision_id)
+        what = "image.withdrawn" if withdrawn else "image.restored"
+        await events.append(conn, what, str(image_id), tenant=image.tenant, decision=str(image.decision_id))
+        changed = await images.registered(conn, image_id)
+    assert changed is not None, "the row is locked by us"
+    return changed
 
 
 async def gather_signs(database: Database, exhibit: Exhibit) -> Signs:

@@ -13,7 +13,7 @@ from portcullis.v1 import checks_pb2
 from portcullis.v1 import provenance_pb2 as pb
 from portcullis.v1 import provenance_pb2_grpc as stubs
 from services.core.clearance import Claim, ClearanceVerifier, digest
-from services.core.errors import InvalidInput, Unavailable
+from services.core.errors import InvalidInput
 from services.core.imaging import OutputFormat
 from services.core.rpc import convert
 from services.core.rpc.door import Context
@@ -24,7 +24,7 @@ from services.provenance.examination import Examiner
 from services.provenance.inspect import Conclusion, Finding, conclude
 from services.provenance.manifest import Operation, Release
 from services.provenance.marking import Marked, Marker
-from services.provenance.registry import gather_signs, lineage
+from services.provenance.registry import gather_signs, lineage, withdraw
 
 _FORMATS: dict[checks_pb2.ImageFormat.ValueType, OutputFormat] = {
     checks_pb2.IMAGE_FORMAT_UNSPECIFIED: "PNG",
@@ -41,7 +41,7 @@ _PAYLOAD_BYTES = 8
 
 
 class ProvenanceServicer(stubs.ProvenanceServiceServicer):
-    """Marks cleared outputs, and inspects found files."""
+    """Marks cleared outputs, inspects found files, and withdraws what shall not stand."""
 
     def __init__(self, database: Database, verifier: ClearanceVerifier, marker: Marker, examiner: Examiner) -> None:
         self._database = database
@@ -92,11 +92,15 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         """All layers, one verdict; details only of the caller's own pictures."""
         exhibit = await asyncio.to_thread(self._examiner.examine, request.image)
         conclusion = conclude(await gather_signs(self._database, exhibit))
-        return pb.ProvenanceServiceInspectImageResponse(inspection=_inspection(conclusion, request.subject.tenant))
+        return pb.ProvenanceServiceInspectImageResponse(
+            inspection=_inspection(conclusion, request.subject.tenant),
+            image_id=str(conclusion.image.image_id) if conclusion.image else "",
+        )
 
     async def WithdrawImage(self, request: pb.WithdrawImageRequest, context: Context) -> pb.WithdrawImageResponse:
-        """Not built yet."""
-        raise Unavailable("not built yet")
+        """The registry changed; the same again changes nothing."""
+        image = await withdraw(self._database, _uuid("image_id", request.image_id), request.withdrawn)
+        return pb.WithdrawImageResponse(provenance=convert.provenance_to_proto(image))
 
 
 def _record(
@@ -133,12 +137,12 @@ def _uuid(field: str, value: str) -> UUID:
 
 
 def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
-    """The answer; of another tenant's picture only that it is ours, never which."""
+    """The answer; of another tenant's picture only that it is ours and whether it was withdrawn, never which."""
     image = conclusion.image
     findings = [_finding(finding, told=image is not None and image.tenant == tenant) for finding in conclusion.findings]
     origin = pb.Origin.ValueType(conclusion.origin)
     if image is None or image.tenant != tenant:
-        return pb.Inspection(origin=origin, findings=findings)
+        return pb.Inspection(origin=origin, findings=findings, withdrawn=conclusion.withdrawn)
     released = Timestamp()
     if image.created_at:
         released.FromDatetime(image.created_at)
@@ -149,6 +153,7 @@ def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
         decision_id=str(image.decision_id),
         released_at=released,
         lineage=checks_pb2.Lineage(depth=image.depth, ancestors=map(str, image.parents)),
+        withdrawn=conclusion.withdrawn,
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from celery import Celery
 
 from services.core.config import HouseSettings
-from services.core.store.outbox import ROUTE_ITEM, SETTLE_ITEM
+from services.core.store.outbox import ROUTE_ITEM, SETTLE_ITEM, WITHDRAW_IMAGE
 from services.review import broker
 from services.review.settings import ReviewSettings
 from services.review.tasks import Books, route_pending, settle_decided
+from services.review.withdrawing import withdraw_waiting
 
 QUEUE = "portcullis_review"
 
@@ -42,4 +45,5 @@ def make_app(house: HouseSettings, settings: ReviewSettings, *, listens: bool) -
     books = Books(dsn)
     app.task(name=ROUTE_ITEM)(books.task(ROUTE_ITEM, route_pending))
     app.task(name=SETTLE_ITEM)(books.task(SETTLE_ITEM, settle_decided))
+    app.task(name=WITHDRAW_IMAGE)(books.task(WITHDRAW_IMAGE, partial(withdraw_waiting, house)))
     return app

@@ -26,6 +26,7 @@ from services.core.store import (
     judgements,
     quality,
     queues,
+    reports,
     review_events,
     review_items,
 )
@@ -36,7 +37,7 @@ from services.core.store.database import Connection, Database
 from services.core.store.review_items import Kind, Place, Resolution, ReviewItem, State
 from services.review.agreement import TeamFigures, by_person, by_queue
 
-Part = Literal["prompt", "negative_prompt", "image", "mask"]
+Part = Literal["prompt", "negative_prompt", "image", "mask", "statements"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Form = Literal["plain", "blurred"]
 
@@ -47,12 +48,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a case is about, in plain; never in a repr. Parts that it does not have are empty."""
+    """What a case is about, in plain; never in a repr. Parts that it does not have are empty.
+
+    `statements` are what those say who report or appeal, oldest first.
+    """
 
     prompt: bytes = field(default=b"", repr=False)
     negative_prompt: bytes = field(default=b"", repr=False)
     image: bytes = field(default=b"", repr=False)
     mask: bytes = field(default=b"", repr=False)
+    statements: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,9 +277,26 @@ class ReviewDesk:
             except PortcullisError as error:
                 unreadable.append(part)
                 log.error("evidence cannot be read", item=str(item.item_id), part=part, reason=error.reason)
-        detail = {"shown": ",".join(shown), "unreadable": ",".join(unreadable), "form": form}
+        said = await self._statements(conn, item) if "statements" in parts else ()
+        detail = {
+            "shown": ",".join(shown),
+            "unreadable": ",".join(unreadable),
+            "statements": str(len(said)),
+            "form": form,
+        }
         await review_events.append(conn, item.item_id, "viewed", analyst.identity, **detail)
-        return Content(**shown)
+        return Content(**shown, statements=said)
+
+    async def _statements(self, conn: Connection, item: ReviewItem) -> tuple[bytes, ...]:
+        if item.kind not in ("report", "appeal"):
+            return ()
+        said: list[bytes] = []
+        for blob_id in await reports.statements(conn, item.item_id):
+            try:
+                said.append(await asyncio.to_thread(self._evidence.get, blob_id))
+            except PortcullisError as error:
+                log.error("evidence cannot be read", item=str(item.item_id), part="statement", reason=error.reason)
+        return tuple(said)
 
 
 async def _existing(conn: Connection, analyst: Analyst, item_id: UUID) -> ReviewItem:

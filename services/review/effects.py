@@ -8,6 +8,7 @@ from services.core.policy.document import Policy
 from services.core.store import events, held_requests
 from services.core.store.database import Connection
 from services.core.store.review_items import ReviewItem
+from services.review.complaints import settle_appeal, settle_report
 from services.review.standing import judge_conduct, review_suspension
 
 Effect = Callable[[Connection, ReviewItem, Policy], Awaitable[None]]
@@ -32,4 +33,11 @@ async def keep_for_resuming(conn: Connection, item: ReviewItem, _policy: Policy)
     await held_requests.extend(conn, item.decision_id)
 
 
-EFFECTS: Sequence[Effect] = (tell, keep_for_resuming, judge_conduct, review_suspension)
+EFFECTS: Sequence[Effect] = (
+    tell,
+    keep_for_resuming,
+    judge_conduct,
+    review_suspension,
+    settle_report,
+    settle_appeal,
+)

@@ -22,12 +22,13 @@ def route(item: ReviewItem, rules: ReviewRules, now: datetime) -> Routing:
     fitting = [chosen for chosen in rules.routes if fits(chosen, item)]
     chosen = SEALED if item.sealed else next((each for each in fitting if waited >= _age(each)), UNROUTED)
     queue = rules.queue(chosen.queue)
+    priority = max(0, chosen.priority - item.urgency)
     later = [] if item.sealed else [age for each in fitting if (age := _age(each)) > waited]
     return Routing(
         queue=chosen.queue,
-        priority=chosen.priority,
+        priority=priority,
         due_at=item.created_at + timedelta(hours=queue.due_hours),
-        turn_at=item.created_at + chosen.priority * timedelta(hours=queue.ageing_hours),
+        turn_at=item.created_at + priority * timedelta(hours=queue.ageing_hours),
         reroute_at=item.created_at + min(later) if later else None,
     )
 

@@ -252,6 +252,7 @@ def _claimed(claim: Claim, content: Content) -> pb.ClaimItemResponse:
             negative_prompt=content.negative_prompt.decode(),
             image=content.image,
             mask=content.mask,
+            statements=[statement.decode() for statement in content.statements],
         ),
         claim_token=claim.token,
     )

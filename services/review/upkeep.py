@@ -13,15 +13,18 @@ import structlog
 from services.core import telemetry
 from services.core.evidence import EvidenceStore
 from services.core.store import (
+    anomalies,
     bulk,
     cases,
     claims,
     events,
     evidence_rows,
+    limits,
     outbox,
     policies,
     requests,
     review_items,
+    watches,
     webhooks,
 )
 from services.core.store.database import MONTHS_AHEAD, Connection, Database
@@ -31,6 +34,7 @@ from services.review.routing import route
 BATCH = 500
 EVENTS_BATCH = 10_000
 DAY_SECONDS = 24 * 3600
+WATCH_DAYS, ANOMALY_DAYS = 90, 365
 SYSTEM = "review"
 
 log = structlog.get_logger()
@@ -72,7 +76,10 @@ async def tidy(database: Database, evidence: EvidenceStore, event_days: float = 
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
         await requests.forget_expired(conn)
+        await watches.forget(conn, WATCH_DAYS)
+        await anomalies.forget(conn, ANOMALY_DAYS)
         await bulk.forget_expired(conn)
+        await limits.forget_idle(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
         await weekly.keep(conn, datetime.now(UTC))
     await standing.tidy(database)

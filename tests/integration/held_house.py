@@ -21,6 +21,7 @@ from services.commands.default_policy import DEFAULT_POLICY
 from services.core.clearance import ISSUERS, create_keys
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore, create_evidence_key
+from services.core.limits.charges import Use
 from services.core.policy.categories import Stage
 from services.core.policy.coverage import REQUIRED
 from services.core.policy.source import ActivePolicy
@@ -82,7 +83,7 @@ class HeldHouse:
 
     async def record(self, *stops: Stop, operation: str = "create") -> UUID:
         """A request that came to these stops, as the gateway's record leaves it."""
-        case = await self.desk.admit(TENANT, ACCOUNT, uuid4(), b"content")
+        case = await self.desk.admit(TENANT, ACCOUNT, uuid4(), b"content", Use("create"))
         assert isinstance(case, Case)
         order = Order(pb.OPERATION_CREATE, 4, 7, 0, 0, pb.IMAGE_FORMAT_PNG, PROMPT, NEGATIVE)
         outputs = [stop.index for stop in stops if stop.stage == pb.STAGE_OUTPUT and stop.held]

@@ -20,6 +20,7 @@ from services.core.errors import (
     InvalidInput,
     NotFound,
     PortcullisError,
+    QuotaViolation,
     Unauthenticated,
     Unavailable,
 )
@@ -299,3 +300,39 @@ async def test_a_background_task_that_ends_ends_the_service(house: HouseSettings
     with pytest.raises(ExceptionGroup) as caught:
         await servers.serve("generator", build, house, asyncio.Event())
     assert caught.group_contains(RuntimeError, match="for the life of the service")
+
+
+async def test_who_is_over_a_limit_is_told_which_and_how_it_stands(house: HouseSettings) -> None:
+    violation = QuotaViolation("account:user-1", "account-calls: 600 calls in 60 s")
+
+    async def over(_context: Context) -> None:
+        raise Exhausted("over it", reason="LIMIT", retry_after=1.2, violations=[violation], limit=600)
+
+    async with serving(house, Echo(over)):
+        error = await refused(call(house))
+
+    trailers = dict(error.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    quota = next(detail for detail in status.details if detail.type_url.endswith("QuotaFailure"))
+    assert b"account:user-1" in quota.value
+    assert {name: trailers[name] for name in trailers if name.startswith("ratelimit")} == {
+        "ratelimit-limit": "600",
+        "ratelimit-remaining": "0",
+        "ratelimit-reset": "2",
+    }
+
+
+async def test_who_passes_is_told_how_it_stands(house: HouseSettings) -> None:
+    async def near(_context: Context) -> None:
+        door.tell_limit(600, 12, 3.4)
+
+    async with serving(house, Echo(near)), connect(house, "gateway", "generator") as channel:
+        running = stubs.GeneratorServiceStub(channel).GetLoad(pb.GetLoadRequest(), timeout=5, wait_for_ready=True)
+        await running
+        trailers = dict(await running.trailing_metadata())
+
+    assert (trailers["ratelimit-limit"], trailers["ratelimit-remaining"], trailers["ratelimit-reset"]) == (
+        "600",
+        "12",
+        "4",
+    )

@@ -10,14 +10,16 @@ import pytest
 
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
-from services.core.errors import Aborted, FailedPrecondition
+from services.core.errors import Aborted, FailedPrecondition, Unavailable
 from services.core.evidence import EvidenceStore, create_evidence_key
+from services.core.limits.charges import Use
 from services.core.policy.source import ActivePolicy
 from services.core.store import accounts
 from services.core.store.database import Database
 from services.gateway.desk import Case, Desk, Outcome, Replay
 from services.gateway.journey import Stop
 
+CHECK = Use("check_prompt")
 HOLD = pb.Check(
     verdict=pb.VERDICT_REVIEW,
     policy="ab" * 32,
@@ -42,7 +44,7 @@ async def test_a_suspended_account_is_not_admitted(desk: Desk, db: Database) -> 
     await suspend(db, "1 day")
 
     with pytest.raises(FailedPrecondition) as caught:
-        await desk.admit("acme", "user-1", uuid4(), b"content")
+        await desk.admit("acme", "user-1", uuid4(), b"content", CHECK)
 
     assert caught.value.reason == "ACCOUNT_SUSPENDED"
 
@@ -50,12 +52,12 @@ async def test_a_suspended_account_is_not_admitted(desk: Desk, db: Database) -> 
 async def test_a_suspension_that_ended_keeps_nobody_out(desk: Desk, db: Database) -> None:
     await suspend(db, "-1 second")
 
-    assert isinstance(await desk.admit("acme", "user-1", uuid4(), b"content"), Case)
+    assert isinstance(await desk.admit("acme", "user-1", uuid4(), b"content", CHECK), Case)
 
 
 async def test_a_held_request_leaves_its_decision_its_case_and_its_answer(desk: Desk) -> None:
     request_id = uuid4()
-    case = await desk.admit("acme", "user-1", request_id, b"content")
+    case = await desk.admit("acme", "user-1", request_id, b"content", CHECK)
     assert isinstance(case, Case)
     stop = Stop(pb.STAGE_PROMPT, HOLD, prompt="a poster for a campaign")
 
@@ -64,7 +66,7 @@ async def test_a_held_request_leaves_its_decision_its_case_and_its_answer(desk: 
     )
 
     recorded = await desk.decision("acme", case.decision_id)
-    replay = await desk.admit("acme", "user-1", request_id, b"content")
+    replay = await desk.admit("acme", "user-1", request_id, b"content", CHECK)
     assert isinstance(replay, Replay)
     (event,) = (api.Event.FromString(message) for message in replay.messages)
     assert [event.held.review_item_id] == [str(item) for item in recorded.items]
@@ -72,11 +74,11 @@ async def test_a_held_request_leaves_its_decision_its_case_and_its_answer(desk: 
 
 async def test_a_request_that_runs_is_not_begun_again_until_it_was_given_up(desk: Desk) -> None:
     request_id = uuid4()
-    first = await desk.admit("acme", "user-1", request_id, b"content")
+    first = await desk.admit("acme", "user-1", request_id, b"content", CHECK)
     assert isinstance(first, Case)
     with pytest.raises(Aborted):
-        await desk.admit("acme", "user-1", request_id, b"content")
+        await desk.admit("acme", "user-1", request_id, b"content", CHECK)
 
-    await desk.give_up(first)
+    await desk.give_up(first, Unavailable("a room is not there"))
 
-    assert isinstance(await desk.admit("acme", "user-1", request_id, b"content"), Case)
+    assert isinstance(await desk.admit("acme", "user-1", request_id, b"content", CHECK), Case)

@@ -12,8 +12,9 @@ from google.rpc import error_details_pb2
 
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
-from services.core.errors import FailedPrecondition
+from services.core.errors import FailedPrecondition, Unavailable
 from services.core.evidence import EvidenceStore, create_evidence_key
+from services.core.limits.charges import Use
 from services.core.policy.source import ActivePolicy
 from services.core.policy.standing_rules import StandingRules
 from services.core.rpc.status import to_status
@@ -39,7 +40,7 @@ async def desk(governed: Database, tmp_path: Path) -> Desk:
 
 
 async def ask(desk: Desk, stops: Sequence[Stop] = STOPS, *, advice: bool = False) -> Case:
-    case = await desk.admit("acme", "user-1", uuid4(), b"content")
+    case = await desk.admit("acme", "user-1", uuid4(), b"content", Use("create"))
     assert isinstance(case, Case)
     await desk.record(case, Outcome("create", stops, lambda _items: [api.Event()], advice=advice))
     return case
@@ -56,17 +57,17 @@ async def given(db: Database) -> list[strikes.GivenStrike]:
 
 
 async def test_refusals_lead_to_a_pause_that_the_very_next_request_meets(desk: Desk) -> None:
-    await ask_on(desk, 4)
+    await ask_on(desk, 8)
 
     with pytest.raises(FailedPrecondition) as caught:
-        await ask_on(desk, 3)  # 4 to 6 refusals are enough, by the jitter
+        await ask_on(desk, 6)  # 9 to 14 refusals are enough, by the jitter
 
     assert caught.value.reason == "ACCOUNT_COOLING"
 
 
 async def test_the_wire_says_until_when_and_how_to_appeal(desk: Desk) -> None:
     with pytest.raises(FailedPrecondition) as caught:
-        await ask_on(desk, 7)
+        await ask_on(desk, 14)
 
     info = error_details_pb2.ErrorInfo()
     assert to_status(caught.value).details[0].Unpack(info)
@@ -88,9 +89,9 @@ async def test_advice_gives_no_strike(desk: Desk, db: Database) -> None:
 
 
 async def test_a_strike_stands_or_falls_with_its_record(desk: Desk, db: Database) -> None:
-    case = await desk.admit("acme", "user-1", uuid4(), b"content")
+    case = await desk.admit("acme", "user-1", uuid4(), b"content", Use("create"))
     assert isinstance(case, Case)
-    await desk.give_up(case)
+    await desk.give_up(case, Unavailable("a room is not there"))
 
     with pytest.raises(Exception, match="took this request over"):
         await desk.record(case, Outcome("create", STOPS, lambda _items: [api.Event()]))
@@ -114,7 +115,7 @@ async def test_the_case_of_an_account_on_hold_says_why(desk: Desk, db: Database)
             now=now,
         )
 
-    case = await desk.admit("acme", "user-1", uuid4(), b"content")
+    case = await desk.admit("acme", "user-1", uuid4(), b"content", Use("create"))
 
     assert isinstance(case, Case)
     assert case.hold_for == "anomaly.velocity"

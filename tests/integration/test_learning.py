@@ -24,6 +24,7 @@ from portcullis.v1 import gateway_pb2 as api
 from services.commands.default_policy import DEFAULT_POLICY
 from services.core.artifacts import MODELS
 from services.core.evidence import EvidenceStore, create_evidence_key
+from services.core.limits.charges import Use
 from services.core.policy.document import load_policy
 from services.core.policy.review_rules import ReviewRules
 from services.core.policy.source import ActivePolicy
@@ -82,7 +83,7 @@ class House:
         operation: str = "create",
     ) -> UUID:
         """Opens a case, has it decided where there is a resolution, and returns the evidence of its prompt."""
-        case = await self.desk.admit("acme", account, uuid4(), prompt.encode())
+        case = await self.desk.admit("acme", account, uuid4(), prompt.encode(), Use("check_prompt"))
         assert isinstance(case, Case)
         outcome = Outcome(operation, [Stop(stage, held_for(category), prompt=prompt)], lambda items: [api.Event()])
         await self.desk.record(case, outcome)
@@ -241,7 +242,7 @@ async def test_expired_evidence_is_left_out_before_it_is_swept_away(
 async def test_beside_a_sealed_part_nothing_of_a_request_is_read(database: str, db: Database, tmp_path: Path) -> None:
     house = House(database, db, tmp_path)
     await house.furnish(learning=True)
-    case = await house.desk.admit("acme", "user-1", uuid4(), b"content")
+    case = await house.desk.admit("acme", "user-1", uuid4(), b"content", Use("check_prompt"))
     assert isinstance(case, Case)
     stops = [Stop(pb.STAGE_OUTPUT, held_for(category), prompt="a prompt") for category in ("violence", "sexual.minors")]
     await house.desk.record(case, Outcome("create", stops, lambda items: [api.Event()]))

@@ -106,6 +106,15 @@ async def inspect(house: HouseSettings, image: bytes, tenant: str = "demo") -> p
         return response.inspection
 
 
+async def withdraw(
+    house: HouseSettings, image_id: str, withdrawn: bool = True, identity: str = "review"
+) -> pb.Provenance:
+    request = pb.WithdrawImageRequest(image_id=image_id, withdrawn=withdrawn)
+    async with connect(house, identity, "provenance") as channel:
+        stub = provenance_pb2_grpc.ProvenanceServiceStub(channel)
+        return (await stub.WithdrawImage(request, timeout=30, wait_for_ready=True)).provenance
+
+
 async def refused(awaitable: object) -> grpc.StatusCode:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await awaitable
@@ -264,3 +273,47 @@ async def test_the_released_pixels_carry_the_registered_payload(house: HouseSett
 
     assert reading is not None
     assert np.packbits(reading.bits).tobytes().hex() == marked.provenance.payload_id
+
+
+async def test_a_withdrawn_picture_says_so_to_whoever_asks_for_it_or_for_a_copy(house: HouseSettings) -> None:
+    marked = await mark(house, scene())
+
+    await withdraw(house, marked.provenance.image_id)
+
+    copy = await inspect(house, encode(pixels_of(marked.image)[20:200, 30:210]))
+    abroad = await inspect(house, marked.image, tenant="other")
+    assert (copy.withdrawn, copy.provenance.withdrawn) == (True, True)
+    assert (abroad.withdrawn, abroad.HasField("provenance"), abroad.decision_id) == (True, False, "")
+
+
+async def test_withdrawing_twice_tells_the_tenant_once_and_can_be_taken_back(
+    house: HouseSettings, db: Database
+) -> None:
+    marked = await mark(house, scene())
+
+    answers = [await withdraw(house, marked.provenance.image_id, wanted) for wanted in (True, True, False, False)]
+
+    assert [answer.withdrawn for answer in answers] == [True, True, False, False]
+    assert not (await inspect(house, marked.image)).withdrawn
+    async with db.transaction() as conn:
+        told = await conn.execute("SELECT type, tenant FROM events WHERE type LIKE 'image.%%' ORDER BY event_id")
+        assert await told.fetchall() == [("image.withdrawn", "demo"), ("image.restored", "demo")]
+
+
+@pytest.mark.parametrize(
+    ("image_id", "code"),
+    [(str(uuid.uuid4()), grpc.StatusCode.NOT_FOUND), ("<b>", grpc.StatusCode.INVALID_ARGUMENT)],
+    ids=["unknown", "nonsense"],
+)
+async def test_what_is_not_registered_cannot_be_withdrawn(
+    house: HouseSettings, image_id: str, code: grpc.StatusCode
+) -> None:
+    assert await refused(withdraw(house, image_id)) == code
+
+
+async def test_only_review_may_withdraw(house: HouseSettings) -> None:
+    marked = await mark(house, scene())
+
+    code = await refused(withdraw(house, marked.provenance.image_id, identity="gateway"))
+
+    assert code == grpc.StatusCode.PERMISSION_DENIED

@@ -16,12 +16,16 @@ from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1.review_pb2 import ReleasedStop
 from services.core.errors import Aborted, FailedPrecondition, NotFound, PortcullisError, Unavailable
+from services.core.limits.charges import Use
 from services.core.rpc.door import Caller
 from services.core.rpc.status import from_rpc_error
 from services.core.store import decisions, evidence_rows, stops
 from services.gateway import servicer
+from services.gateway.accounts_desk import AccountsDesk
+from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Case
 from services.gateway.held import HeldRequests
+from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
 from tests.integration.held_house import ACCOUNT, TENANT, HeldHouse, held_house
@@ -57,8 +61,16 @@ class RoomsWithReview(ScriptedRooms):
             raise from_rpc_error(error, "review service") from error
 
 
+@pytest.fixture(autouse=True)
+def no_trailers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no call whose trailers could tell of limits: the servicer is asked directly."""
+    monkeypatch.setattr(servicer, "tell_limit", lambda *_: None)
+
+
 def door(house: HeldHouse, rooms: ScriptedRooms) -> GatewayServicer:
-    return GatewayServicer(cast("Rooms", rooms), house.desk)
+    return GatewayServicer(
+        cast("Rooms", rooms), house.desk, cast("ReportDesk", None), cast("AppealDesk", None), cast("AccountsDesk", None)
+    )
 
 
 async def create(house: HeldHouse, rooms: ScriptedRooms) -> tuple[UUID, list[api.Event]]:
@@ -250,7 +262,7 @@ async def test_of_two_gateways_exactly_one_resumes(house: HeldHouse) -> None:
 
 
 async def begun(house: HeldHouse) -> Case:
-    case = await house.desk.admit(TENANT, ACCOUNT, uuid4(), b"content")
+    case = await house.desk.admit(TENANT, ACCOUNT, uuid4(), b"content", Use("create"))
     assert isinstance(case, Case)
     return case
 

@@ -35,7 +35,7 @@ class Policy:
 def canonical(document: PolicyDocument) -> str:
     """Canonical JSON: sorted keys, rules by name, shorthand written out; comments and order leave no trace."""
     plain = document.model_dump(mode="json")
-    for later in ("prompt_model", "learning", "review", "limits", "standing", "anomalies"):
+    for later in ("prompt_model", "learning", "review", "limits", "standing", "anomalies", "notices", "complaints"):
         if getattr(document, later) == PolicyDocument.model_fields[later].default:
             del plain[later]  # so that policies from before it existed keep their id
     plain["rules"] = sorted(plain["rules"], key=lambda rule: str(rule["name"]))

@@ -16,9 +16,11 @@ from pydantic import (
 
 from services.core.policy.anomaly_rules import AnomalyRules
 from services.core.policy.categories import Stage
+from services.core.policy.complaint_rules import ComplaintRules
 from services.core.policy.fields import CategoryName, Section
 from services.core.policy.floors import MAX_THRESHOLD
 from services.core.policy.limit_rules import LimitRules
+from services.core.policy.notice_rules import NoticeRules
 from services.core.policy.review_rules import ReviewRules
 from services.core.policy.standing_rules import StandingRules
 
@@ -139,3 +141,5 @@ class PolicyDocument(Section):
     limits: LimitRules = LimitRules()
     standing: StandingRules = StandingRules()
     anomalies: AnomalyRules = AnomalyRules()
+    notices: NoticeRules = NoticeRules()
+    complaints: ComplaintRules = ComplaintRules()

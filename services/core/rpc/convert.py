@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from hashlib import sha256
 
 from portcullis.v1 import checks_pb2 as pb
+from portcullis.v1 import gateway_pb2 as api
 from portcullis.v1.provenance_pb2 import Provenance
 from services.core.errors import InvalidInput
 from services.core.policy.categories import Stage
@@ -20,6 +22,8 @@ from services.core.signals import (
     TextForm,
     TextSpan,
 )
+from services.core.standing.ladder import Standing
+from services.core.store.accounts import Account
 from services.core.store.images import RegisteredImage
 from services.core.verdicts import Judgement, Reason, Tier, Verdict
 
@@ -46,6 +50,15 @@ _VERDICTS: dict[Verdict, pb.Verdict.ValueType] = {
     Verdict.ALLOW: pb.VERDICT_ALLOW,
     Verdict.REVIEW: pb.VERDICT_REVIEW,
     Verdict.BLOCK: pb.VERDICT_BLOCK,
+}
+
+_STANDINGS: dict[Standing, api.Standing.ValueType] = {
+    "good": api.STANDING_GOOD,
+    "warned": api.STANDING_WARNED,
+    "cooling": api.STANDING_COOLING,
+    "held": api.STANDING_HELD,
+    "suspended": api.STANDING_SUSPENDED,
+    "banned": api.STANDING_BANNED,
 }
 
 
@@ -164,6 +177,7 @@ def provenance_to_proto(image: RegisteredImage) -> Provenance:
         sha256=image.sha256.hex(),
         width=image.width,
         height=image.height,
+        withdrawn=image.withdrawn_at is not None,
     )
 
 
@@ -180,3 +194,8 @@ def check_to_proto(measurement: Measurement, judgement: Judgement, policy: str, 
         timings=[pb.Timing(step=step, milliseconds=ms) for step, ms in measurement.timings.items()],
         capabilities=measurement.capabilities,
     )
+
+
+def standing_to_proto(account: Account, now: datetime) -> api.Standing.ValueType:
+    """What an account's conduct has led to, as it holds at `now`."""
+    return _STANDINGS[account.standing_at(now)]

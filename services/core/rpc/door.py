@@ -26,7 +26,7 @@ from services.core.errors import (
     PortcullisError,
     Unauthenticated,
 )
-from services.core.rpc.status import abort
+from services.core.rpc.status import abort, rate_limit
 from services.core.rpc.tls import TRUST_DOMAIN
 
 MAX_DEADLINE_SECONDS = 120.0
@@ -42,6 +42,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 KeyCheck = Callable[[str], Awaitable[str]]
 
 _caller: ContextVar[Caller] = ContextVar("caller")
+_context: ContextVar[Context] = ContextVar("context")
 log = structlog.get_logger()
 
 
@@ -65,6 +66,11 @@ class Caller:
 def current_caller() -> Caller:
     """The caller of the running call."""
     return _caller.get()
+
+
+def tell_limit(limit: int, remaining: int, reset_seconds: float) -> None:
+    """Tells the running call's caller how it stands with a limit, as trailing metadata."""
+    _context.get().set_trailing_metadata(rate_limit(limit, remaining, reset_seconds))
 
 
 class Door(Interceptor):
@@ -130,6 +136,7 @@ class Door(Interceptor):
         try:
             with telemetry.IN_FLIGHT.track_inprogress(), self._slot():
                 _caller.set(await self._authorise(method, context, details))
+                _context.set(context)
                 structlog.contextvars.bind_contextvars(method=method)
                 async with asyncio.timeout(_deadline(context)):
                     yield

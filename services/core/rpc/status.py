@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from services.core.errors import (
     InvalidInput,
     NotFound,
     PortcullisError,
+    QuotaViolation,
     Unavailable,
 )
 
@@ -34,8 +36,11 @@ def to_status(error: PortcullisError) -> status_pb2.Status:
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if isinstance(error, Exhausted):
-        quota = error_details_pb2.QuotaFailure.Violation(subject=error.reason, description=error.message)
-        details.append(error_details_pb2.QuotaFailure(violations=[quota]))
+        passed = error.violations or (QuotaViolation(error.reason, error.message),)
+        quotas = [
+            error_details_pb2.QuotaFailure.Violation(subject=q.subject, description=q.description) for q in passed
+        ]
+        details.append(error_details_pb2.QuotaFailure(violations=quotas))
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(int(error.retry_after * 1e9))
@@ -48,7 +53,16 @@ def to_status(error: PortcullisError) -> status_pb2.Status:
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: PortcullisError) -> None:
     """Ends the call with the status of `error`."""
     status = rpc_status.to_status(to_status(error))
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    trailers = tuple(status.trailing_metadata)
+    if isinstance(error, Exhausted) and error.limit is not None:
+        trailers += rate_limit(error.limit, 0, error.retry_after)
+    await context.abort(status.code, status.details, trailers)
+
+
+def rate_limit(limit: int, remaining: int, reset_seconds: float | None) -> tuple[tuple[str, str], ...]:
+    """How it stands with a limit, as trailing metadata (IETF draft-ietf-httpapi-ratelimit-headers, its first names)."""
+    known = (("ratelimit-limit", str(limit)), ("ratelimit-remaining", str(remaining)))
+    return known if reset_seconds is None else (*known, ("ratelimit-reset", str(math.ceil(reset_seconds))))
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError, room: str) -> PortcullisError:

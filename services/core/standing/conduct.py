@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ from services.core import telemetry
 from services.core.errors import InvalidInput
 from services.core.policy.standing_rules import StandingRules
 from services.core.standing.ladder import (
+    RUNGS,
     STANDINGS,
     Jitter,
     Sanction,
@@ -20,6 +22,7 @@ from services.core.standing.ladder import (
     horizon,
     sanctions,
     score,
+    threshold,
 )
 from services.core.standing.trust import demote
 from services.core.store import accounts, audit, events, review_items, strikes
@@ -32,6 +35,19 @@ from services.core.verdicts import Reason, Verdict
 Imposed = Literal["warned", "cooling", "held", "suspended", "banned"]
 
 HOUSE = "portcullis"  # who it was, where no person was
+EVERY_STRIKE = (False, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What an account's strikes weigh, and the step that comes next with the weight from which on it comes.
+
+    None where they weigh enough for every step.
+    """
+
+    weight: float
+    step: Standing | None
+    begins_at: float
 
 
 async def strike(
@@ -84,7 +100,11 @@ async def impose(
     if not confirmed and (known.tier == "red_team" or _outweighed(known, step, until, now)):
         return False
     imposed = replace(known, imposed=step, imposed_until=until, imposed_reason=reason)
-    return await _reckon(conn, imposed, rules, now, who=who, note=note, confirmed=confirmed)
+    changed = await _reckon(conn, imposed, rules, now, who=who, note=note, confirmed=confirmed)
+    if confirmed and not changed:  # a person's word is on record whether it changed the standing or not
+        ends = until.astimezone(UTC).isoformat() if until else None
+        await audit.append(conn, who, "account.imposed", f"{tenant}/{account}", step=step, until=ends, note=note)
+    return changed
 
 
 async def restore(
@@ -96,7 +116,10 @@ async def restore(
     """
     known = await accounts.lock(conn, tenant, account)
     pardoned = replace(known, pardoned_at=now, imposed=None, imposed_until=None, imposed_reason="")
-    return await _reckon(conn, pardoned, rules, now, who=who, note=note)
+    changed = await _reckon(conn, pardoned, rules, now, who=who, note=note)
+    if not changed:
+        await audit.append(conn, who, "account.pardoned", f"{tenant}/{account}", note=note)
+    return changed
 
 
 async def reverse(
@@ -110,16 +133,19 @@ async def reverse(
     now: datetime,
     appeal: UUID | None = None,
     categories: list[str] | None = None,
+    sealed: Collection[bool] = EVERY_STRIKE,
 ) -> int:
     """Takes back the strikes of a decision, as if never given, and what came of them; returns how many.
 
-    `categories` leaves those of other categories as they are. What a person imposed stays until `restore`.
+    `categories` leaves those of other categories as they are, and `sealed` says of which kind they are taken. What a
+    person imposed stays until `restore`.
     """
     taken = await strikes.reverse(
-        conn, tenant, decision_id, who=who, why=why, appeal=appeal, now=now, categories=categories
+        conn, tenant, decision_id, who=who, why=why, appeal=appeal, now=now, categories=categories, sealed=sealed
     )
     for account in sorted(set(taken)):
-        await audit.append(conn, who, "account.strikes_reversed", f"{tenant}/{account}", decision=str(decision_id))
+        said = {"decision": str(decision_id), "why": why}
+        await audit.append(conn, who, "account.strikes_reversed", f"{tenant}/{account}", **said)
         known = await accounts.lock(conn, tenant, account)
         await _reckon(conn, known, rules, now, who=who, note=why)
     return len(taken)
@@ -146,6 +172,18 @@ async def weight(conn: Connection, known: Account, rules: StandingRules, now: da
     """The decayed weight of an account's strikes that anyone may know of."""
     history = await strikes.history(conn, known.tenant, known.account, now - horizon(rules))
     return score([each for each in history if not each.sealed], rules, now)
+
+
+async def outlook(
+    conn: Connection, known: Account, rules: StandingRules, now: datetime, *, sealed: Collection[bool]
+) -> Outlook:
+    """What the strikes that one may know of (`sealed` says of which kind) weigh, and what comes next by them."""
+    history = await strikes.history(conn, known.tenant, known.account, now - horizon(rules))
+    weighs, jitter = score([each for each in history if each.sealed in sealed], rules, now), await _jitter(conn, known)
+    steps: tuple[Standing, ...] = (*RUNGS, "banned")
+    ahead = ((step, begins_at) for step in steps if (begins_at := threshold(step, rules, jitter)) > weighs)
+    step, begins_at = next(ahead, (None, 0.0))
+    return Outlook(weighs, step, begins_at)
 
 
 async def _ladder(conn: Connection, known: Account, rules: StandingRules, now: datetime) -> list[Sanction]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from services.core import telemetry
+from services.core.errors import FailedPrecondition
 from services.core.policy.standing_rules import StandingRules
 from services.core.standing.ladder import Jitter, horizon, score
-from services.core.store import accounts, audit, events, strikes, trust
+from services.core.store import accounts, audit, events, strikes, trust, waitlist
 from services.core.store.accounts import Account
 from services.core.store.database import Connection
 from services.core.verdicts import Tier
@@ -44,8 +45,25 @@ async def demote(conn: Connection, known: Account, weight: float, rules: Standin
         await give_tier(conn, known, "new", HOUSE, "account.demoted")
 
 
-async def give_tier(conn: Connection, known: Account, tier: Tier, who: str, what: str) -> None:
-    """Moves an account to another tier, with its event (`what`) and the audit."""
+async def invite(conn: Connection, tenant: str, account: str, who: str, why: str = "") -> Tier:
+    """Invites an account to the next tier, which is returned, and takes it off the waitlist.
+
+    Raises NotFound for one that is not known, FailedPrecondition where it is not in good standing or has no next tier.
+    """
+    known = await accounts.lock(conn, tenant, account)
+    if known.standing != "good":
+        raise FailedPrecondition(f"{account} is not in good standing: {known.standing}", reason="ACCOUNT_STANDING")
+    tier = waitlist.NEXT.get(known.tier)
+    if tier is None:
+        raise FailedPrecondition(f"{account} is of tier {known.tier}: there is none next to it", reason="LAST_TIER")
+    await give_tier(conn, known, tier, who, "account.invited", why)
+    await waitlist.leave(conn, tenant, account)
+    return tier
+
+
+async def give_tier(conn: Connection, known: Account, tier: Tier, who: str, what: str, why: str = "") -> None:
+    """Moves an account to another tier, with its event (`what`) and the audit, which alone says `why`."""
     await accounts.set_tier(conn, known.tenant, known.account, tier)
     await events.append(conn, what, known.account, tenant=known.tenant, before=known.tier, tier=tier)
-    await audit.append(conn, who, what, f"{known.tenant}/{known.account}", before=known.tier, after=tier)
+    said = {"before": known.tier, "after": tier, "why": why}
+    await audit.append(conn, who, what, f"{known.tenant}/{known.account}", **said)

@@ -138,17 +138,29 @@ async def banks(conn: Connection) -> list[Bank]:
 
 
 async def entries(
-    conn: Connection, tenant: str | None, bank: str, like: str = "", limit: int | None = None
+    conn: Connection, tenant: str | None, bank: str, like: str = "", limit: int | None = None, after: str = ""
 ) -> list[EntryRow]:
-    """Up to `limit` entries of a bank whose id or labels contain `like`, by id; NotFound where there is no bank."""
+    """Up to `limit` entries of a bank whose id or labels contain `like`, by id, those `after` one where it is named.
+
+    NotFound where there is no bank.
+    """
     await find_bank(conn, tenant, bank)
     return await _rows(
         conn,
         "b.tenant IS NOT DISTINCT FROM %s AND b.bank = %s"
         " AND strpos(lower(e.entry || ' ' || array_to_string(e.labels, ' ')), lower(%s)) > 0"
-        " ORDER BY e.entry LIMIT %s",
-        [tenant, bank, like, limit],
+        " AND e.entry > %s ORDER BY e.entry LIMIT %s",
+        [tenant, bank, like, after, limit],
     )
+
+
+async def entry(conn: Connection, tenant: str | None, bank: str, name: str) -> EntryRow:
+    """One entry, locked until the transaction ends; NotFound where there is no bank or no such entry of it."""
+    bank_id = await find_bank(conn, tenant, bank)
+    await conn.execute("SELECT FROM bank_entries WHERE bank_id = %s AND entry = %s FOR UPDATE", [bank_id, name])
+    found = await _rows(conn, "b.bank_id = %s AND e.entry = %s", [bank_id, name])
+    _require(len(found), bank, name)
+    return found[0]
 
 
 async def entries_by_id(conn: Connection, ids: Sequence[int]) -> dict[int, EntryRow]:
@@ -202,7 +214,9 @@ async def describe(conn: Connection, tenant: str | None, bank: str, description:
     await audit.append(conn, who, "image_banks.describe", _subject(tenant, bank))
 
 
-async def enable(conn: Connection, tenant: str | None, bank: str, entry: str, enabled: bool, who: str) -> None:
+async def enable(
+    conn: Connection, tenant: str | None, bank: str, entry: str, enabled: bool, who: str, why: str = ""
+) -> None:
     """Lets a bank, or one `entry` of it, match or not; NotFound where there is none."""
     bank_id = await find_bank(conn, tenant, bank)
     if entry:
@@ -214,10 +228,12 @@ async def enable(conn: Connection, tenant: str | None, bank: str, entry: str, en
         await conn.execute("UPDATE banks SET enabled = %s WHERE bank_id = %s", [enabled, bank_id])
     await _changed(conn, bank_id, who)
     action = "image_banks.enable" if enabled else "image_banks.disable"
-    await audit.append(conn, who, action, _subject(tenant, bank), entry=entry)
+    await audit.append(conn, who, action, _subject(tenant, bank), entry=entry, why=why)
 
 
-async def judge(conn: Connection, tenant: str | None, bank: str, entry: str, opinion: Opinion, who: str) -> int:
+async def judge(
+    conn: Connection, tenant: str | None, bank: str, entry: str, opinion: Opinion, who: str, why: str = ""
+) -> int:
     """Sets what is thought of an `entry`, or where that is empty of all; returns of how many. NotFound for none."""
     bank_id = await find_bank(conn, tenant, bank)
     changed = await conn.execute(
@@ -227,7 +243,8 @@ async def judge(conn: Connection, tenant: str | None, bank: str, entry: str, opi
     if entry:
         _require(changed.rowcount, bank, entry)
     await _changed(conn, bank_id, who)
-    await audit.append(conn, who, "image_banks.opinion", _subject(tenant, bank), entry=entry, opinion=opinion)
+    said = {"entry": entry, "opinion": opinion, "why": why}
+    await audit.append(conn, who, "image_banks.opinion", _subject(tenant, bank), **said)
     return changed.rowcount
 
 

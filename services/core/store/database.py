@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection, sql
@@ -56,9 +56,10 @@ def place_of(dsn: str) -> str:
 class Database:
     """A pool of connections; open it with `Database.open`, close it with `close`."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], place: str) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Connection], place: str, dsn: str) -> None:
         self._pool = pool
         self._place = place
+        self.lane = Lane(dsn)
 
     @classmethod
     async def open(cls, dsn: str, max_size: int = 10) -> Database:
@@ -83,7 +84,7 @@ class Database:
         except PoolTimeout as error:
             await pool.close()
             raise _unavailable(place) from error
-        return cls(pool, place)
+        return cls(pool, place, dsn)
 
     @asynccontextmanager
     async def transaction(self, seconds: float = TRANSACTION_SECONDS) -> AsyncIterator[Connection]:
@@ -108,7 +109,48 @@ class Database:
 
     async def close(self) -> None:
         """Closes all connections."""
+        await self.lane.close()
         await self._pool.close()
+
+
+class Lane:
+    """One connection apart from the pool, whose every statement is a transaction that nobody waits for on the disk.
+
+    For short statements about what a crash may undo. Opened at the first one, and again when it was lost.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._conn: Connection | None = None
+
+    async def fetch(self, query: LiteralString, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """The rows of one statement, sent once more where the connection turns out to be lost.
+
+        Raises Unavailable if Postgres is not there or falls silent.
+        """
+        try:
+            async with asyncio.timeout(TRANSACTION_SECONDS):
+                try:
+                    return await self._fetch(query, parameters)
+                except psycopg.OperationalError:
+                    await self.close()
+                    return await self._fetch(query, parameters)
+        except (psycopg.OperationalError, TimeoutError) as error:
+            await self.close()
+            raise _unavailable(place_of(self._dsn)) from error
+
+    async def close(self) -> None:
+        """Closes the connection, if there is one."""
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            await conn.close()
+
+    async def _fetch(self, query: LiteralString, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        if self._conn is None:
+            options = {**CONNECTION, "options": f"{SERVER_LIMITS} -c synchronous_commit=off"}
+            self._conn = await AsyncConnection.connect(self._dsn, autocommit=True, prepare_threshold=1, **options)
+        cursor = await self._conn.execute(query, parameters)
+        return await cursor.fetchall()
 
 
 @asynccontextmanager

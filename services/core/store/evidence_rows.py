@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 from services.core.evidence import Blob
 from services.core.store.database import Connection
 
-Kind = Literal["prompt", "negative_prompt", "image", "mask", "answer", "order"]
+Kind = Literal["prompt", "negative_prompt", "image", "mask", "answer", "order", "statement"]
 
 
 async def record(conn: Connection, tenant: str, kind: Kind, blob: Blob, life: timedelta) -> None:
@@ -35,6 +36,11 @@ async def forget_expired(conn: Connection, limit: int) -> list[UUID]:
                     prompt = evidence_id OR negative_prompt = evidence_id OR image = evidence_id OR mask = evidence_id
                 )
             ) AND NOT EXISTS (
+                SELECT FROM reports JOIN review_items USING (item_id)
+                WHERE reports.statement = evidence_id AND outcome IS NULL AND state <> 'decided'
+            ) AND NOT EXISTS (
+                SELECT FROM appeals WHERE appeals.statement = evidence_id AND appeals.state = 'open'
+            ) AND NOT EXISTS (
                 SELECT FROM held_requests JOIN review_items USING (decision_id)
                 WHERE held_requests.evidence @> ARRAY[evidence_id] AND settled_at IS NULL
             ) AND NOT EXISTS (
@@ -46,6 +52,12 @@ async def forget_expired(conn: Connection, limit: int) -> list[UUID]:
         [limit],
     )
     return [row[0] for row in await cursor.fetchall()]
+
+
+async def keep(conn: Connection, ids: Sequence[UUID]) -> bool:
+    """Whether all of `ids` have a row still; none of them is forgotten until the transaction ends."""
+    cursor = await conn.execute("SELECT evidence_id FROM evidence WHERE evidence_id = ANY(%s) FOR SHARE", [list(ids)])
+    return {row[0] for row in await cursor.fetchall()} == set(ids)
 
 
 async def known(conn: Connection, ids: list[UUID]) -> set[UUID]:

@@ -69,14 +69,14 @@ async def decisions_of(
 
 
 async def cases_of(
-    conn: Connection, tenant: str, account: str, sealed: Sequence[bool], without: UUID, limit: int
+    conn: Connection, tenant: str, account: str, sealed: Sequence[bool], without: UUID | None, limit: int
 ) -> list[ReviewItem]:
-    """An account's last cases but one, newest first."""
+    """An account's last cases, but one where it is named, newest first."""
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
             sql.SQL(
-                "SELECT {} FROM review_items WHERE tenant = %s AND account = %s AND sealed = ANY(%s) AND item_id <> %s"
-                " ORDER BY created_at DESC LIMIT %s"
+                "SELECT {} FROM review_items WHERE tenant = %s AND account = %s AND sealed = ANY(%s)"
+                " AND item_id IS DISTINCT FROM %s ORDER BY created_at DESC LIMIT %s"
             ).format(COLUMNS),
             [tenant, account, list(sealed), without, limit],
         )

@@ -25,7 +25,7 @@ class RegisteredImage:
     """One row. `payload_id` 8 bytes, `sha256` of the released file 32, `pdq` 32, `phash` 8, `sketch` 32 × 32 sRGB.
 
     `parents` are image ids, nearest first; `depth` 1 is an image made from text. `created_at` is set by
-    Postgres: None until the row is read back.
+    Postgres: None until the row is read back. `withdrawn_at` is None while the picture stands.
     """
 
     image_id: UUID
@@ -48,6 +48,7 @@ class RegisteredImage:
     request_digest: str
     manifest: bytes
     created_at: datetime | None = None
+    withdrawn_at: datetime | None = None
 
     def __post_init__(self) -> None:
         """Turns what Postgres returns into our own types."""
@@ -113,6 +114,36 @@ async def by_decision(conn: Connection, tenant: str, decision_id: UUID) -> list[
     """The images that a decision of this tenant released, oldest first."""
     where = sql.SQL("tenant = %(tenant)s AND decision_id = %(decision_id)s ORDER BY created_at, image_id")
     return await _all(conn, where, {"tenant": tenant, "decision_id": decision_id})
+
+
+async def registered(conn: Connection, image_id: UUID) -> RegisteredImage | None:
+    """An image of any tenant; locked against a change until the transaction ends. None where there is none."""
+    return await _one(conn, sql.SQL("image_id = %(image_id)s FOR UPDATE"), {"image_id": image_id})
+
+
+async def children(conn: Connection, tenant: str, image_id: UUID, limit: int) -> list[RegisteredImage]:
+    """Up to `limit` images of this tenant that were made from this one, over any number of steps, oldest first."""
+    where = sql.SQL(
+        "tenant = %(tenant)s AND parents @> ARRAY[%(image_id)s]::uuid[] ORDER BY created_at, image_id LIMIT %(limit)s"
+    )
+    return await _all(conn, where, {"tenant": tenant, "image_id": image_id, "limit": limit})
+
+
+async def mark_withdrawn(conn: Connection, image_id: UUID, withdrawn: bool) -> None:
+    """Withdraws an image, or takes that back; the moment of a first withdrawal stays."""
+    await conn.execute(
+        "UPDATE images SET withdrawn_at = CASE WHEN %s THEN coalesce(withdrawn_at, now()) END WHERE image_id = %s",
+        [withdrawn, image_id],
+    )
+
+
+async def any_withdrawn(conn: Connection, tenant: str, decision_id: UUID) -> bool:
+    """Whether a picture that a decision of this tenant released was withdrawn."""
+    cursor = await conn.execute(
+        "SELECT FROM images WHERE tenant = %s AND decision_id = %s AND withdrawn_at IS NOT NULL LIMIT 1",
+        [tenant, decision_id],
+    )
+    return await cursor.fetchone() is not None
 
 
 async def nearest(conn: Connection, hashes: Sequence[bytes], radius: int) -> RegisteredImage | None:

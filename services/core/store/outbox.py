@@ -13,6 +13,7 @@ from services.core.store.database import Connection
 CHANNEL = "outbox"
 ROUTE_ITEM = "review.route_item"
 SETTLE_ITEM = "review.settle_item"
+WITHDRAW_IMAGE = "review.withdraw_image"
 LONGEST_WAIT_SECONDS = 3600
 
 
@@ -53,11 +54,23 @@ async def mark_published(conn: Connection, messages: Sequence[Message]) -> None:
     )
 
 
+async def waits(conn: Connection, topic: str, subject: UUID) -> bool:
+    """Whether a message of this kind is there still: one that is deleted when it is done, unlike those of items."""
+    cursor = await conn.execute("SELECT FROM outbox WHERE topic = %s AND subject = %s LIMIT 1", [topic, subject])
+    return await cursor.fetchone() is not None
+
+
+async def done(conn: Connection, topic: str, subject: UUID) -> None:
+    """Deletes the messages of this kind about `subject`."""
+    await conn.execute("DELETE FROM outbox WHERE topic = %s AND subject = %s", [topic, subject])
+
+
 async def revive_stalled(conn: Connection, seconds: float) -> int:
     """Unpublishes messages of items that have not moved `seconds` after their message left, and returns how many.
 
-    Whatever the broker lost is thereby told again; doing a task twice changes nothing. Each time the wait doubles,
-    up to an hour, so that a long outage of the workers does not fill the broker.
+    Also those of pictures that wait to be withdrawn, which are deleted when it is done. Whatever the broker lost is
+    thereby told again; doing a task twice changes nothing. Each time the wait doubles, up to an hour, so that a long
+    outage of the workers does not fill the broker.
     """
     cursor = await conn.execute(
         "UPDATE outbox SET published_at = NULL FROM review_items"
@@ -66,7 +79,12 @@ async def revive_stalled(conn: Connection, seconds: float) -> int:
         " AND outbox.published_at < now() - make_interval(secs => least(%s * 2.0 ^ (times - 1), %s))",
         [ROUTE_ITEM, SETTLE_ITEM, seconds, LONGEST_WAIT_SECONDS],
     )
-    return cursor.rowcount
+    undone = await conn.execute(
+        "UPDATE outbox SET published_at = NULL WHERE topic = %s"
+        " AND published_at < now() - make_interval(secs => least(%s * 2.0 ^ (times - 1), %s))",
+        [WITHDRAW_IMAGE, seconds, LONGEST_WAIT_SECONDS],
+    )
+    return cursor.rowcount + undone.rowcount
 
 
 async def forget_published(conn: Connection, seconds: float) -> int:

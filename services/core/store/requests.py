@@ -97,6 +97,19 @@ async def _before(conn: Connection, tenant: str, request_id: UUID, content_diges
     return Running(decision_id, max(0.0, seconds)) if answer is None else Answered(decision_id, answer)
 
 
+async def look(conn: Connection, tenant: str, request_id: UUID, content_digest: bytes) -> Running | Answered | None:
+    """What became of the same request before; None where it is to be begun. Writes and locks nothing.
+
+    Raises AlreadyExists if the request id was used for other content.
+    """
+    cursor = await conn.execute(
+        "SELECT FROM requests WHERE tenant = %s AND request_id = %s AND expires_at >= now()"
+        " AND (state = 'answered' OR lease_expires_at >= now() OR content_digest <> %s)",
+        [tenant, request_id, content_digest],
+    )
+    return await _before(conn, tenant, request_id, content_digest) if cursor.rowcount else None
+
+
 async def answer(conn: Connection, tenant: str, request_id: UUID, attempt: int, answer: UUID) -> None:
     """Records the answer's evidence id; call it in the transaction that records the decision.
 
@@ -111,11 +124,24 @@ async def answer(conn: Connection, tenant: str, request_id: UUID, attempt: int, 
         raise Aborted("another gateway took this request over", reason="REQUEST_TAKEN_OVER")
 
 
-async def give_up(conn: Connection, tenant: str, request_id: UUID, attempt: int) -> None:
-    """Forgets a request that failed before its decision, so that it can be sent again at once."""
-    await conn.execute(
+async def give_up(conn: Connection, tenant: str, request_id: UUID, attempt: int) -> bool:
+    """Forgets a request that failed before its decision, so that it can be sent again at once.
+
+    False where there is nothing to forget: it was answered, or another gateway took it over.
+    """
+    cursor = await conn.execute(
         "DELETE FROM requests WHERE tenant = %s AND request_id = %s AND attempt = %s AND state = 'running'",
         [tenant, request_id, attempt],
+    )
+    return cursor.rowcount > 0
+
+
+async def drop_answers(conn: Connection, decision_id: UUID) -> None:
+    """Lets the stored answers of a decision expire at once."""
+    await conn.execute(
+        "UPDATE evidence SET expires_at = now() FROM requests"
+        " WHERE requests.decision_id = %s AND evidence_id = requests.answer",
+        [decision_id],
     )
 
 

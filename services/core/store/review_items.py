@@ -30,7 +30,8 @@ class NewReviewItem:
     """A case to open; `held`: nothing leaves until it is decided.
 
     `sealed`: it exists for the sealed role alone, from its first moment. `subject` is the report or appeal that it is
-    about; `sketch` what near-duplicates share, as in `Check`. The last four are evidence ids.
+    about; `sketch` what near-duplicates share, as in `Check`. `urgency` 0 … 9 is by how many levels its priority goes
+    before that of its route. `prompt` to `mask` are evidence ids.
     """
 
     item_id: UUID
@@ -47,12 +48,14 @@ class NewReviewItem:
     negative_prompt: UUID | None = None
     image: UUID | None = None
     mask: UUID | None = None
+    urgency: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
     """A case as it stands. `queue` is empty and `due_at` None while pending; `turn_at` orders a queue.
 
+    `urgency` is by how many levels its priority goes before that of its route.
     `leader` leads its case of near-duplicates, None where that is itself. `round` 1 is the first look, 2 the
     blind second, 3 adjudication. A decision can be taken back until `effective_at`; its effects come at `settled_at`.
     One that waits for another look has an `effective_at` too: until then nobody takes it.
@@ -93,6 +96,7 @@ class ReviewItem:
     batch: UUID | None = None
     effective_at: datetime | None = None
     settled_at: datetime | None = None
+    urgency: int = 0
 
     def __post_init__(self) -> None:
         """Turns what Postgres returns into our own types."""
@@ -146,8 +150,8 @@ async def open_items(
     for item in items:
         await conn.execute(
             "INSERT INTO review_items (item_id, decision_id, tenant, account, stage, verdict, reasons, held, sealed,"
-            " kind, subject, tier, sketch, prompt, negative_prompt, image, mask)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " kind, subject, tier, sketch, prompt, negative_prompt, image, mask, urgency)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 item.item_id,
                 decision_id,
@@ -166,6 +170,7 @@ async def open_items(
                 item.negative_prompt,
                 item.image,
                 item.mask,
+                item.urgency,
             ],
         )
         await review_events.append(conn, item.item_id, "opened", "gateway")
@@ -192,9 +197,11 @@ async def by_ids(conn: Connection, item_ids: Sequence[UUID]) -> dict[UUID, Revie
 
 
 async def of_decision(conn: Connection, decision_id: UUID) -> list[UUID]:
-    """The ids of a decision's items, oldest first."""
+    """The ids of a decision's items, oldest first; of sealed reports nothing is said."""
     cursor = await conn.execute(
-        "SELECT item_id FROM review_items WHERE decision_id = %s ORDER BY created_at, item_id", [decision_id]
+        "SELECT item_id FROM review_items WHERE decision_id = %s AND NOT (sealed AND kind = 'report')"
+        " ORDER BY created_at, item_id",
+        [decision_id],
     )
     return [row[0] for row in await cursor.fetchall()]
 
@@ -271,6 +278,19 @@ async def list_items(
                 "turn": after and after.turn_at,
                 "limit": limit,
             },
+        )
+        return await cursor.fetchall()
+
+
+async def open_by_due(conn: Connection, kind: Kind, sealed: Collection[bool], limit: int) -> list[ReviewItem]:
+    """The first `limit` undecided items of a kind by when they are due; `sealed` says which of both to show."""
+    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
+        await cursor.execute(
+            sql.SQL(
+                "SELECT {} FROM review_items WHERE kind = %s AND state <> 'decided' AND sealed = ANY(%s)"
+                " ORDER BY due_at, item_id LIMIT %s"
+            ).format(COLUMNS),
+            [kind, list(sealed), limit],
         )
         return await cursor.fetchall()
 

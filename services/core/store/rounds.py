@@ -119,6 +119,14 @@ async def judged_by(conn: Connection, items: Collection[UUID], analyst: str) -> 
     return {row[0] for row in await cursor.fetchall()}
 
 
+async def judges(conn: Connection, item_id: UUID) -> list[str]:
+    """Those who may not take an item, for having judged it or what it is an appeal against; at most 100."""
+    cursor = await conn.execute(
+        "SELECT analyst FROM review_barred WHERE item_id = %s AND judged ORDER BY analyst LIMIT 100", [item_id]
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
 async def of_item(conn: Connection, item_id: UUID) -> list[Judged]:
     """The judgements of an item, first round first. For leads and auditors, or once it is decided."""
     async with conn.cursor(row_factory=class_row(Judged)) as cursor:

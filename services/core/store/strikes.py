@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -124,14 +125,18 @@ async def reverse(
     appeal: UUID | None,
     now: datetime,
     categories: list[str] | None = None,
+    sealed: Collection[bool] = (False, True),
 ) -> list[str]:
-    """Takes back a decision's strikes (of these categories only, where given) and names the account of each."""
+    """Takes back a decision's strikes (of these categories only, where given) and names the account of each.
+
+    `sealed` says which of both kinds are taken back.
+    """
     cursor = await conn.execute(
         "INSERT INTO strike_reversals (strike_id, who, why, appeal, at)"
         " SELECT strike_id, %s, %s, %s, %s FROM strikes WHERE tenant = %s AND decision_id = %s"
-        " AND (%s::text[] IS NULL OR category = ANY(%s)) ON CONFLICT DO NOTHING RETURNING"
+        " AND sealed = ANY(%s) AND (%s::text[] IS NULL OR category = ANY(%s)) ON CONFLICT DO NOTHING RETURNING"
         " (SELECT account FROM strikes s WHERE s.strike_id = strike_reversals.strike_id)",
-        [who, why, appeal, now, tenant, decision_id, categories, categories],
+        [who, why, appeal, now, tenant, decision_id, list(sealed), categories, categories],
     )
     return [row[0] for row in await cursor.fetchall()]
 

@@ -14,7 +14,7 @@ from services.core.signals import Box, Lineage
 from services.core.store import histories, wellness
 from services.core.store.review_items import ReviewItem
 from services.core.verdicts import Reason
-from services.review.console import claimed, pictures
+from services.review.console import about, claimed, pictures
 from services.review.console.door import Call, Page
 from services.review.console.spans import Piece, pieces
 from services.review.console.work import needs_rest
@@ -36,12 +36,21 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """What a case is about, as it is shown: texts in pieces, and which pictures there are. `lost` cannot be read."""
+    """What a case is about, as it is shown: texts in pieces, and which pictures there are. `lost` cannot be read.
+
+    `statements` are what those say who report or appeal.
+    """
 
     prompt: list[Piece]
     negative_prompt: list[Piece]
     pictures: list[Picture]
+    statements: list[list[Piece]]
     lost: list[str]
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to show, or to say of it that it cannot be read."""
+        return any((self.prompt, self.negative_prompt, self.pictures, self.statements, self.lost))
 
 
 async def show_case(call: Call) -> Response:
@@ -62,6 +71,7 @@ async def show_case(call: Call) -> Response:
         beside = await histories.cases_of(conn, item.tenant, item.account, sees, item_id, BESIDE)
         family = await histories.family_of(conn, item.tenant, item.decision_id, ancestors, FAMILY)
         seen = await wellness.exposure(conn, call.person.name)
+        beyond = await about.about(conn, call, item)
     return call.page(
         "case.html.j2",
         item=item,
@@ -72,6 +82,7 @@ async def show_case(call: Call) -> Response:
         past=past,
         beside=beside,
         family=family,
+        about=beyond,
         exposure=seen,
         rest=needs_rest(call, seen),
         queue=call.query("queue", 64),
@@ -112,7 +123,7 @@ async def _exhibit(call: Call, item: ReviewItem) -> Exhibit | None:
     """What this person may see of the case, None where they do not hold it in this browser."""
     try:
         token = claimed.token_of(call, item.item_id)
-        texts: set[Part] = {"prompt", "negative_prompt"}
+        texts: set[Part] = {"prompt", "negative_prompt", "statements"}
         item, content = await call.console.desk.read(call.person, item.item_id, token, texts, "plain")
     except Aborted:
         return None
@@ -123,6 +134,7 @@ async def _exhibit(call: Call, item: ReviewItem) -> Exhibit | None:
         pieces(content.prompt, item.reasons),
         pieces(content.negative_prompt, item.reasons, negative=True),
         [Picture(PICTURES[part], *size, _boxes(item, part)) for part, size in sizes.items() if size is not None],
+        [pieces(statement, ()) for statement in content.statements],
         [*lost, *(part for part, size in sizes.items() if size is None)],
     )
 

@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from services.core.policy.categories import CATEGORIES
+from services.core.store.review_items import ReviewItem
+from services.review.console.words import WORDS
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -61,6 +64,21 @@ def covers(category: str) -> str:
     return CATEGORIES.get(category, category)
 
 
+def outcome(item: ReviewItem) -> str:
+    """What became of a case, in the words of its kind; how it stands where nothing was decided yet."""
+    if item.resolution is None:
+        return item.state
+    said = WORDS[item.kind]
+    return (said.released if item.resolution == "release" else said.upheld).lower()
+
+
+def account_path(tenant: str, account: str) -> str:
+    """The address of an account's page; browsers resolve the ids "." and "..", so these are asked for by query."""
+    if account in (".", ".."):
+        return "/accounts?" + urlencode({"tenant": tenant, "account": account})
+    return f"/accounts/{quote(tenant, safe='')}/{quote(account, safe='')}"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -71,6 +89,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(moment=moment, age=age, span=span, covers=covers)
-    environment.globals.update(asset=asset_url)
+    environment.filters.update(moment=moment, age=age, span=span, covers=covers, outcome=outcome)
+    environment.globals.update(asset=asset_url, account_path=account_path, words=WORDS)
     return environment

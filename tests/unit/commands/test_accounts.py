@@ -168,7 +168,7 @@ def test_the_histogram_says_what_each_step_would_meet(dsn: str) -> None:
     async def refuse() -> None:
         async with single_transaction(dsn) as conn:
             await accounts.get_or_create(conn, "acme", "often")
-            for _ in range(4):
+            for _ in range(10):
                 await decisions.record(conn, refusal("often", "hate"), [])
 
     asyncio.run(refuse())
@@ -176,4 +176,4 @@ def test_the_histogram_says_what_each_step_would_meet(dsn: str) -> None:
     shown = run("histogram", "acme")
 
     warned = next(line for line in shown.splitlines() if "warned" in line)
-    assert [cell.strip() for cell in warned.split("│")[1:-1]] == ["warned", "enforce", "3", "1", "1", "100.000%"]
+    assert [cell.strip() for cell in warned.split("│")[1:-1]] == ["warned", "enforce", "8", "1", "1", "100.000%"]

@@ -56,7 +56,7 @@ def test_invited_accounts_are_judged_as_trusted_ones_unless_the_policy_says_othe
 
 
 def test_a_policy_from_before_keeps_its_id() -> None:
-    text = DEFAULT_POLICY.read_text(encoding="utf-8")
-    before = text.partition("\nstanding:")[0]
+    before = DEFAULT_POLICY.read_text(encoding="utf-8").partition("\nstanding:")[0]
+    text = before + "\nstanding: {half_life_days: 30, ladder: {warned: {weight: 3}}}\n"
 
     assert load_policy(text, "now").id == load_policy(before, "before").id

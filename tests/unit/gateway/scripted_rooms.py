@@ -38,6 +38,10 @@ class ScriptedRooms:
         self.rendering: generator_pb2.GenerateRequest | None = None
         self.outputs: dict[int, pb.Check] = {}
         self.rendered = 4
+        self.withdrawn = False
+
+    async def own_size(self) -> int:
+        return 64
 
     async def check_prompt(self, subject: pb.Subject, prompt: str, negative_prompt: str) -> pb.Check:
         self.asked.append("prompt")
@@ -75,7 +79,8 @@ class ScriptedRooms:
 
     async def inspect(self, subject: pb.Subject, image: bytes) -> provenance_pb2.Inspection:
         self.asked.append("inspect")
-        return provenance_pb2.Inspection(provenance=provenance_pb2.Provenance(image_id="parent"))
+        parent = provenance_pb2.Provenance(image_id="parent")
+        return provenance_pb2.Inspection(provenance=parent, withdrawn=self.withdrawn)
 
 
 def journey(

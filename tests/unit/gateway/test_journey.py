@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import cast
 from uuid import UUID
 
@@ -17,10 +18,14 @@ from portcullis.v1 import (
 from portcullis.v1 import (
     gateway_pb2,
 )
-from services.core.errors import Unavailable
+from services.core.errors import FailedPrecondition, Unavailable
 from services.core.verdicts import Verdict
 from services.gateway import answer
+from services.gateway.accounts_desk import AccountsDesk
+from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Case, Desk, Outcome
+from services.gateway.journey import check_both
+from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
 from tests.unit.gateway.scripted_rooms import (
@@ -144,6 +149,28 @@ def test_a_platform_never_sees_a_sketch() -> None:
     assert answer.public(pb.Check(sketch=b"near-duplicates share this")).sketch == b""
 
 
+@pytest.mark.parametrize("operation", [pb.OPERATION_EDIT, pb.OPERATION_VARIATION])
+async def test_nothing_is_made_of_a_picture_that_was_withdrawn(operation: pb.Operation.ValueType) -> None:
+    rooms = ScriptedRooms()
+    rooms.withdrawn = True
+
+    with pytest.raises(FailedPrecondition) as caught:
+        await travelled(journey(rooms, operation))
+
+    assert caught.value.reason == "IMAGE_WITHDRAWN"
+    assert "generate" not in rooms.asked
+
+
+async def test_advice_on_a_pair_refuses_a_picture_that_was_withdrawn() -> None:
+    rooms = ScriptedRooms()
+    rooms.withdrawn = True
+
+    with pytest.raises(FailedPrecondition) as caught:
+        await check_both(cast("Rooms", rooms), pb.Subject(tenant="acme"), "a cat", "", b"upload", b"mask")
+
+    assert caught.value.reason == "IMAGE_WITHDRAWN"
+
+
 def test_nothing_checked_opens_nothing() -> None:
     assert not journey(ScriptedRooms()).open
 
@@ -177,23 +204,30 @@ class Books:
 
     def __init__(self, lost: bool = False) -> None:
         self.lost = lost
+        self.allowance = SimpleNamespace(running=contextlib.nullcontext)
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         if self.lost:
             raise Unavailable("the store does not answer")
         return outcome.answer({})
 
-    async def give_up(self, case: Case) -> None: ...
+    async def give_up(self, case: Case, failure: BaseException, *, rendered: bool = False) -> None: ...
 
 
 async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
     """How many spurious outputs of `hate` a request with one adds to the metric."""
     rooms = ScriptedRooms()
     rooms.outputs = {1: BLOCK}
-    door = GatewayServicer(cast("Rooms", rooms), cast("Desk", books))
+    door = GatewayServicer(
+        cast("Rooms", rooms),
+        cast("Desk", books),
+        cast("ReportDesk", None),
+        cast("AppealDesk", None),
+        cast("AccountsDesk", None),
+    )
     case = Case(pb.Subject(tenant="acme"), UUID(int=1), UUID(int=2), 1)
 
-    async def admit(_request: object) -> Case:
+    async def admit(_request: object, _use: object) -> Case:
         return case
 
     def now() -> float:

@@ -26,7 +26,9 @@ class RememberingGateway(gateway_pb2_grpc.GatewayServiceServicer):
         self.deadlines: list[float | None] = []
         self.check = checks_pb2.Check(verdict=checks_pb2.VERDICT_ALLOW, scores={"hate": 0.25})
         self.events: list[gateway_pb2.Event] = []
+        self.account = gateway_pb2.Account(account="user-1", tier=checks_pb2.TIER_NEW, credits=12)
         self.failure: status_pb2.Status | None = None
+        self.withdrawn = False
 
     def _remember(self, request, context) -> None:
         self.requests.append(request)
@@ -72,9 +74,28 @@ class RememberingGateway(gateway_pb2_grpc.GatewayServiceServicer):
         self._remember(request, context)
         return gateway_pb2.GetDecisionResponse(decision_id=request.decision_id, verdict=checks_pb2.VERDICT_BLOCK)
 
+    def ReportImage(self, request, context):
+        self._remember(request, context)
+        return gateway_pb2.ReportImageResponse(
+            report_id=DECISION, origin=provenance_pb2.ORIGIN_OURS_ALTERED, notice="A [bold]person[/] will look."
+        )
+
+    def AppealDecision(self, request, context):
+        self._remember(request, context)
+        appeal = gateway_pb2.Appeal(appeal_id=DECISION, state=gateway_pb2.APPEAL_STATE_OPEN, notice="Wait.")
+        return gateway_pb2.AppealDecisionResponse(appeal=appeal)
+
+    def GetAccount(self, request, context):
+        self._remember(request, context)
+        return gateway_pb2.GetAccountResponse(account=self.account)
+
+    def UpdateAccount(self, request, context):
+        self._remember(request, context)
+        return gateway_pb2.UpdateAccountResponse(account=self.account)
+
     def InspectImage(self, request, context):
         self._remember(request, context)
-        inspection = provenance_pb2.Inspection(origin=provenance_pb2.ORIGIN_OURS_INTACT)
+        inspection = provenance_pb2.Inspection(origin=provenance_pb2.ORIGIN_OURS_INTACT, withdrawn=self.withdrawn)
         return gateway_pb2.InspectImageResponse(inspection=inspection)
 
 
@@ -129,6 +150,14 @@ def unavailable() -> status_pb2.Status:
         error_details_pb2.ErrorInfo(reason="IMAGE_FILTER_UNAVAILABLE"),
         error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=2, nanos=500_000_000)),
     )
+
+
+@pytest.fixture
+def exhausted() -> status_pb2.Status:
+    quota = error_details_pb2.QuotaFailure()
+    quota.violations.add(subject="account:user-1", description="account-calls: 600 calls in 60 s")
+    retry = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=1, nanos=500_000_000))
+    return failure(code_pb2.RESOURCE_EXHAUSTED, "over the limit account-calls", quota, retry)
 
 
 @pytest.fixture

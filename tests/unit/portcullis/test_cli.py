@@ -149,3 +149,30 @@ def test_claim_tokens_are_kept_for_their_owner_alone(tmp_path, monkeypatch):
 def test_an_item_is_named_by_a_uuid():
     with pytest.raises(PortcullisError, match="not an item's id"):
         claims.token_of("../../etc/passwd")
+
+
+def test_a_withdrawn_picture_is_called_so(gateway, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"png")
+    plain = run("inspect", str(tmp_path / "a.png")).output
+    gateway.withdrawn = True
+    assert ("WITHDRAWN" in plain, "WITHDRAWN" in run("inspect", str(tmp_path / "a.png")).output) == (False, True)
+
+
+def test_a_report_is_passed_on_and_its_notice_shown_as_it_is(gateway, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"png")
+    result = run("report", str(tmp_path / "a.png"), "--reporter", "5f2b", "--category", "hate", "--statement", "it is")
+    (request,) = gateway.requests
+    assert (request.image, request.reporter, request.category, request.statement) == (b"png", "5f2b", "hate", "it is")
+    assert "A [bold]person[/] will look." in result.output
+
+
+def test_a_report_names_its_reporter(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"png")
+    assert run("report", str(tmp_path / "a.png")).exit_code == 2
+
+
+def test_an_appeal_is_passed_on(gateway):
+    result = run("appeal", "3f0c", "--account", "user-1", "--statement", "It is a toy.")
+    (request,) = gateway.requests
+    assert (request.decision_id, request.account, request.statement) == ("3f0c", "user-1", "It is a toy.")
+    assert "open" in result.output

@@ -148,3 +148,19 @@ async def test_the_async_client_fails_alike(profile, gateway, unavailable):
         with pytest.raises(PortcullisError) as of_a_stream:
             [event async for event in client.edit_images("a star", b"i", b"m", account="a")]
     assert of_a_call.value.retry_after == of_a_stream.value.retry_after == pytest.approx(2.5)
+
+
+async def test_both_clients_report_and_appeal_alike(profile, gateway):
+    said = {"reporter": "5f2b", "category": "hate", "statement": "it is"}
+    with Client(profile) as client:
+        client.report_image(b"png", **said)
+        client.appeal_decision("d", account="a", statement="a toy")
+    async with AsyncClient(profile) as client:
+        answer = await client.report_image(b"png", **said)
+        appeal = await client.appeal_decision("d", account="a", statement="a toy")
+    assert (answer.origin, appeal.state) == (provenance_pb2.ORIGIN_OURS_ALTERED, gateway_pb2.APPEAL_STATE_OPEN)
+    ids = {request.request_id for request in gateway.requests}
+    for request in gateway.requests:
+        request.ClearField("request_id")
+    assert len(ids) == 4
+    assert gateway.requests[:2] == gateway.requests[2:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -43,6 +44,9 @@ def image(number: int) -> RegisteredImage:
 OURS, OTHERS = image(1), image(2)
 SAME, PART, DIFFERENT = Likeness.SAME, Likeness.PART, Likeness.DIFFERENT
 NOTHING = Signs(None, ManifestFinding("absent"), None, None, 1.0, None, signature=False)
+
+
+GONE = replace(OURS, withdrawn_at=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def naming(named: RegisteredImage | None, likeness: Likeness) -> Naming:
@@ -135,3 +139,20 @@ def test_every_layer_speaks_once_with_a_probability(signs: Signs) -> None:
 
     assert sorted(finding.layer for finding in findings) == ["manifest", "registry", "signature", "watermark"]
     assert all(0.0 <= finding.false_positive <= 1.0 for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("signs", "withdrawn"),
+    [
+        pytest.param(replace(NOTHING, exact=GONE), True, id="the very file"),
+        pytest.param(mark(GONE, SAME), True, id="a copy"),
+        pytest.param(mark(GONE, PART), True, id="a part"),
+        pytest.param(replace(NOTHING, near=GONE), True, id="a look-alike"),
+        pytest.param(replace(mark(OTHERS, DIFFERENT), near=GONE), True, id="a look-alike under another's mark"),
+        pytest.param(mark(GONE, DIFFERENT), False, id="another picture under its mark"),
+        pytest.param(replace(NOTHING, exact=OURS, near=GONE), False, id="another of ours that looks like it"),
+        pytest.param(NOTHING, False, id="nothing"),
+    ],
+)
+def test_a_withdrawn_picture_and_what_shows_it_is_withdrawn(signs: Signs, withdrawn: bool) -> None:
+    assert conclude(signs).withdrawn == withdrawn

@@ -128,6 +128,13 @@ async def test_an_upheld_suspension_stands(house: Database) -> None:
 
 
 async def test_a_standing_that_ended_is_told_by_the_sweep(house: Database) -> None:
+    text = DEFAULT_POLICY.read_text(encoding="utf-8").partition("\nstanding:")[0]
+    text += "\nstanding: {jitter: 0}\n"
+    policy = load_policy(text, "policy")
+    async with house.transaction() as conn:
+        await policies.put(conn, policy, "test")
+        await policies.activate(conn, policy.id, "test", datetime.now(UTC))
+    await let_time_pass(house, 25)
     await strike(house, 5.0, datetime.now(UTC) - timedelta(hours=20))
 
     await standing.sweep(house)

@@ -1,0 +1,1 @@
+"""What is unusual: pure detectors, a state and an observation in, a state and perhaps an alarm out."""

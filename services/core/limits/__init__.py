@@ -1,0 +1,1 @@
+"""What an account may use, as arithmetic: no clock, no SQL, no gRPC."""
