@@ -13,7 +13,8 @@ from services.core.policy.limits import TIERS
 from services.core.standing import backtest
 from services.core.standing.backtest import EDGES, Histogram
 from services.core.standing.ladder import RUNGS
-from services.core.store import policies, prompt_models, strikes
+from services.core.store import anomalies, policies, prompt_models, strikes
+from services.core.store.anomalies import ShadowedRule
 from services.core.store.strikes import ShadowedStep
 from services.core.verdicts import Tier
 from services.review.console.door import Call, Page
@@ -76,6 +77,11 @@ async def show_shadow(call: Call) -> Response:
         "policy_shadow.html.j2",
         shadowed=list(shadowed(document)),
         steps=await call.console.kept.fresh("steps in shadow", lambda: _steps(call), FRESH),
+        found=await call.console.kept.fresh(
+            "anomalies in shadow, all" if call.person.may("sealed") else "anomalies in shadow",
+            lambda: _anomalies(call),
+            FRESH,
+        ),
         days=SHADOW_DAYS,
         models=models,
         trial=trial,
@@ -96,6 +102,12 @@ async def begin_histogram(call: Call) -> Response:
 async def _steps(call: Call) -> list[ShadowedStep]:
     async with call.console.database.transaction() as conn:
         return await strikes.in_shadow(conn, datetime.now(UTC) - timedelta(days=SHADOW_DAYS))
+
+
+async def _anomalies(call: Call) -> list[ShadowedRule]:
+    async with call.console.database.transaction() as conn:
+        since = datetime.now(UTC) - timedelta(days=SHADOW_DAYS)
+        return await anomalies.in_shadow(conn, since, call.person.sees())
 
 
 async def _histogram(call: Call) -> Histogram:

@@ -156,3 +156,19 @@ async def test_nothing_on_these_pages_changes_a_policy():
     posts = {page.path for page in PAGES if page.path.startswith("/policy") and page.method == "POST"}
 
     assert posts == {"/policy/histogram"}
+
+
+@pytest.mark.parametrize(("roles", "shown"), [(("policy",), 1), (("policy", "sealed"), 2)])
+async def test_what_the_watch_found_in_shadow_is_counted_without_what_is_sealed(running, visitor, roles, shown):
+    async with running.database.transaction() as conn:
+        for sealed in (False, True):
+            await conn.execute(
+                "INSERT INTO anomalies (anomaly_id, at, tenant, subject, rule, mode, action, explanation, facts,"
+                " sealed) VALUES (%s, now(), 'acme', 'user-1', 'probing', 'shadow', 'flag', 'why', '{}', %s)",
+                [uuid4(), sealed],
+            )
+    await visitor.sign_in(await running.person("pat", *roles))
+
+    text = (await visitor.get("/policy/shadow")).text
+
+    assert f'<td>probing</td><td class="number">{shown}</td>' in text
