@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.core.staff import Analyst
 from services.core.store.quality import Pair, Work
 from services.core.store.review_items import Resolution
 
@@ -33,6 +34,18 @@ class PersonFigures:
 
     work: Work
     agreement: Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class TeamFigures:
+    """What the whole team did, by queue and by person."""
+
+    queues: Sequence[QueueFigures]
+    people: Sequence[PersonFigures]
+
+    def of(self, analyst: Analyst) -> list[PersonFigures]:
+        """One person's own."""
+        return [person for person in self.people if person.work.analyst == analyst.identity]
 
 
 def agreement(said: Sequence[tuple[Resolution, Resolution]]) -> Agreement:

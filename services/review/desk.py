@@ -35,7 +35,7 @@ from services.core.store.claims import Claim
 from services.core.store.comments import Comment
 from services.core.store.database import Connection, Database
 from services.core.store.review_items import Kind, Place, Resolution, ReviewItem, State
-from services.review.agreement import PersonFigures, QueueFigures, by_person, by_queue
+from services.review.agreement import TeamFigures, by_person, by_queue
 
 Part = Literal["prompt", "negative_prompt", "image", "mask", "statements"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -238,15 +238,15 @@ class ReviewDesk:
             return None
         return await golden.copy_for(conn, name, analyst)
 
-    async def figures(self, analyst: Analyst, age: timedelta) -> tuple[list[QueueFigures], list[PersonFigures]]:
-        """How well the desk judged in the last `age`: to leads the team's figures, to others their own alone."""
+    async def figures(self, sealed: Collection[bool], age: timedelta) -> TeamFigures:
+        """How well the team judged in the last `age`; `sealed` says of which of both kinds of cases.
+
+        For leads, and to each their own. Goes through every judgement of that time.
+        """
         async with self._database.transaction() as conn:
-            pairs = await quality.pairs(conn, age, analyst.sees())
-            work = await quality.work(conn, age, analyst.sees())
-        people = by_person(pairs, work)
-        if analyst.may("team"):
-            return by_queue(pairs, work), people
-        return [], [person for person in people if person.work.analyst == analyst.identity]
+            pairs = await quality.pairs(conn, age, sealed)
+            work = await quality.work(conn, age, sealed)
+        return TeamFigures(by_queue(pairs, work), by_person(pairs, work))
 
     async def _view(
         self,

@@ -130,18 +130,17 @@ async def test_the_answers_are_counted(desk: ReviewDesk, house: Database, known:
     assert (row.golden, row.judged, row.right) == (known, 2, 1)
 
 
-async def test_people_see_their_own_figures_and_leads_the_teams(
+async def test_the_teams_figures_hold_each_persons_own(
     desk: ReviewDesk, house: Database, known: UUID, open_case: Open
 ) -> None:
     await open_case()
     await decide(desk, house, ADA, "uphold")
 
-    _, own = await desk.figures(BEN, timedelta(days=1))
-    queues, team = await desk.figures(LEA, timedelta(days=1))
+    figures = await desk.figures([False], timedelta(days=1))
 
-    assert own == []
-    assert {row.work.analyst for row in team} == {"analyst/ada", "analyst/lea"}
-    assert [(row.queue, row.judged) for row in queues] == [("default", 2)]
+    assert [[row.work.analyst for row in figures.of(who)] for who in (ADA, BEN)] == [["analyst/ada"], []]
+    assert {row.work.analyst for row in figures.people} == {"analyst/ada", "analyst/lea"}
+    assert [(row.queue, row.judged) for row in figures.queues] == [("default", 2)]
 
 
 async def test_a_known_case_keeps_its_evidence_while_in_use(

@@ -110,3 +110,23 @@ async def forget(conn: Connection, days: int) -> int:
     """Deletes firings older than `days`, and returns how many."""
     cursor = await conn.execute("DELETE FROM anomalies WHERE at < now() - make_interval(days => %s)", [days])
     return cursor.rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowedRule:
+    """How often a rule in shadow would have done something, and when it last did."""
+
+    rule: str
+    count: int
+    last_at: datetime
+
+
+async def in_shadow(conn: Connection, since: datetime, sealed: list[bool]) -> list[ShadowedRule]:
+    """What the rules in shadow found since a time, rule by rule; reads all anomalies. `sealed`: which of both kinds."""
+    async with conn.cursor(row_factory=class_row(ShadowedRule)) as cursor:
+        await cursor.execute(
+            "SELECT rule, count(*) AS count, max(at) AS last_at FROM anomalies WHERE mode = 'shadow' AND at >= %s"
+            " AND sealed = ANY(%s) GROUP BY rule ORDER BY count DESC, rule",
+            [since, sealed],
+        )
+        return await cursor.fetchall()

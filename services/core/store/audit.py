@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 from services.core.store.database import Connection
 
 START = bytes(32)
+REACH = 100_000
 COLUMNS = "event_id, at, actor, action, subject, detail, seq, prev_hash, hash"
 
 
@@ -97,6 +98,40 @@ async def latest(
         return await cursor.fetchall()
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What to look for: who, what and whom events begin so with; `sealed`: also those that tell of sealed cases."""
+
+    actor: str = ""
+    action: str = ""
+    subject: str = ""
+    sealed: bool = False
+
+
+async def page(conn: Connection, look: Look, before: int | None, limit: int) -> tuple[list[AuditEvent], int | None]:
+    """Up to `limit` events, newest first, of ids below `before`, and the id before which the next page begins.
+
+    One page looks back over 100,000 ids at most, so that a rare event takes pages to find instead of one long wait;
+    a page may be empty and not the last. None after the last.
+    """
+    top = before if before is not None else await _top(conn)
+    floor = max(top - REACH, 0)
+    async with conn.cursor(row_factory=class_row(AuditEvent)) as cursor:
+        await cursor.execute(
+            f"SELECT {COLUMNS} FROM audit_events event WHERE event_id < %(top)s AND event_id >= %(floor)s"  # noqa: S608
+            " AND starts_with(actor, %(actor)s) AND starts_with(action, %(action)s)"
+            " AND starts_with(subject, %(subject)s) AND (%(sealed)s OR NOT (starts_with(action, 'sealed.')"
+            "  OR action = 'account.strikes_reversed' AND EXISTS ("
+            "   SELECT FROM strikes WHERE decision_id = (event.detail ->> 'decision')::uuid AND strikes.sealed)))"
+            " ORDER BY event_id DESC LIMIT %(limit)s",
+            {**asdict(look), "top": top, "floor": floor, "limit": limit + 1},
+        )
+        found = await cursor.fetchall()
+    if len(found) > limit:
+        return found[:limit], found[limit - 1].event_id
+    return found, floor if floor > 1 else None
+
+
 async def head(conn: Connection) -> Head:
     """Where the chain ends now."""
     row = await (await conn.execute("SELECT events, head FROM audit_chain")).fetchone()
@@ -104,7 +139,7 @@ async def head(conn: Connection) -> Head:
     return Head(*row)
 
 
-async def verify(conn: Connection, known: Head | None = None) -> AsyncIterator[Flaw]:
+async def verify(conn: Connection, known: Head | None = None) -> AsyncGenerator[Flaw, None]:
     """Checks the chain as one snapshot shows it; yields what does not add up, nothing where all is well.
 
     `known` is a head from earlier: the chain must have passed through it. Needs a transaction of its own.
@@ -127,6 +162,11 @@ async def verify(conn: Connection, known: Head | None = None) -> AsyncIterator[F
         yield Flaw(count, f"should be followed by others: {known.events} had been written down")
     if await _unchained_after(conn):
         yield Flaw(count, "is followed by an event outside the chain")
+
+
+async def _top(conn: Connection) -> int:
+    row = await (await conn.execute("SELECT coalesce(max(event_id), 0) + 1 FROM audit_events")).fetchone()
+    return int(row[0]) if row else 1
 
 
 async def _unchained_after(conn: Connection) -> bool:

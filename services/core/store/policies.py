@@ -26,6 +26,37 @@ class Activation:
     activated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PastActivation:
+    """One entry of the record of activations, without the text; `activation_id` grows."""
+
+    activation_id: int
+    policy_id: str
+    name: str
+    activated_by: str
+    activated_at: datetime
+
+
+async def past(connection: Connection, limit: int, before: int | None = None) -> list[PastActivation]:
+    """The last `limit` activations, newest first, of ids below `before`."""
+    async with connection.cursor(row_factory=class_row(PastActivation)) as cursor:
+        await cursor.execute(
+            "SELECT activation_id, policy_id, name, activated_by, activated_at FROM policy_activations JOIN policies"
+            " USING (policy_id) WHERE %(before)s::bigint IS NULL OR activation_id < %(before)s"
+            " ORDER BY activation_id DESC LIMIT %(limit)s",
+            {"before": before, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
+async def text_of(connection: Connection, policy_id: str) -> str:
+    """The YAML text of a stored policy; NotFound where none has this id."""
+    row = await (await connection.execute("SELECT source FROM policies WHERE policy_id = %s", [policy_id])).fetchone()
+    if row is None:
+        raise NotFound(f"policy {policy_id} is not stored", reason="POLICY_UNKNOWN")
+    return str(row[0])
+
+
 async def put(connection: Connection, policy: Policy, who: str) -> None:
     """Stores a policy under its id; one that is there already stays as it is."""
     await connection.execute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from psycopg.rows import class_row
 
@@ -38,6 +38,31 @@ class Work:
     overturned: int
     golden: int
     golden_right: int
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """How many judgements people made on a day (UTC)."""
+
+    day: date
+    judged: int
+
+
+async def days(conn: Connection, count: int, sealed: Collection[bool]) -> list[Day]:
+    """The last `count` days, today first, also those on which nobody judged; `sealed` as in `pairs`."""
+    async with conn.cursor(row_factory=class_row(Day)) as cursor:
+        await cursor.execute(
+            "WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day), counted AS ("
+            " SELECT (r.decided_at AT TIME ZONE 'UTC')::date AS day, count(*) AS judged"
+            " FROM review_rounds r JOIN review_items USING (item_id) WHERE sealed = ANY(%(sealed)s)"
+            " AND r.decided_at >= (SELECT (day + 1 - %(count)s::int)::timestamp AT TIME ZONE 'UTC' FROM today)"
+            " GROUP BY 1)"
+            " SELECT past.day, coalesce(judged, 0) AS judged FROM ("
+            "  SELECT day - back AS day FROM today, generate_series(0, %(count)s::int - 1) AS back) AS past"
+            " LEFT JOIN counted USING (day) ORDER BY past.day DESC",
+            {"count": count, "sealed": list(sealed)},
+        )
+        return await cursor.fetchall()
 
 
 async def pairs(conn: Connection, age: timedelta, sealed: Collection[bool]) -> list[Pair]:

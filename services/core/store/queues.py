@@ -73,5 +73,10 @@ async def held_by(conn: Connection, analyst: Analyst) -> list[ReviewItem]:
 
 async def by_turn(conn: Connection, analyst: Analyst, rules: ReviewRules) -> list[str]:
     """The queues that this analyst may take from and where something waits, by the turn of their first items."""
+    return [name for name in await not_empty(conn) if analyst.roles.intersection(rules.queue(name).roles)]
+
+
+async def not_empty(conn: Connection) -> list[str]:
+    """All queues where something waits, by the turn of their first items; the sealed one as well."""
     cursor = await conn.execute(_HEADS)
-    return [name for (name,) in await cursor.fetchall() if analyst.roles.intersection(rules.queue(name).roles)]
+    return [name for (name,) in await cursor.fetchall()]

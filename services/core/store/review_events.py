@@ -93,6 +93,19 @@ async def of_item(conn: Connection, item_id: UUID) -> list[Event]:
         return await cursor.fetchall()
 
 
+async def chain(conn: Connection, item_id: UUID) -> tuple[list[Event], list[Flaw]]:
+    """An item's events, oldest first, and where they do not add up; none of both where there is no such item.
+
+    Needs a transaction of its own, which sees one snapshot from then on.
+    """
+    await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    row = await (await conn.execute("SELECT events, head FROM review_items WHERE item_id = %s", [item_id])).fetchone()
+    if row is None:
+        return [], []
+    events = await of_item(conn, item_id)
+    return events, flaws_of(item_id, events, *row)
+
+
 async def verify(conn: Connection) -> AsyncIterator[Flaw]:
     """Checks every chain, in one snapshot's order; yields what does not add up, nothing where all is well."""
     await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

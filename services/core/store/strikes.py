@@ -173,6 +173,26 @@ async def changes(conn: Connection, tenant: str, account: str, limit: int) -> li
         return await cursor.fetchall()
 
 
+@dataclass(frozen=True, slots=True)
+class ShadowedStep:
+    """How many accounts a step in shadow would have met, and when it last did."""
+
+    step: Standing
+    accounts: int
+    last_at: datetime
+
+
+async def in_shadow(conn: Connection, since: datetime) -> list[ShadowedStep]:
+    """What the steps in shadow would have done since a time, step by step; reads the whole history of standings."""
+    async with conn.cursor(row_factory=class_row(ShadowedStep)) as cursor:
+        await cursor.execute(
+            "SELECT step, count(DISTINCT (tenant, account)) AS accounts, max(at) AS last_at FROM standing_changes"
+            " WHERE mode = 'shadow' AND at >= %s GROUP BY step ORDER BY accounts DESC, step",
+            [since],
+        )
+        return await cursor.fetchall()
+
+
 async def shadowed(conn: Connection, tenant: str, account: str, step: Standing, now: datetime) -> bool:
     """Whether it is on record already that this step, in shadow, holds."""
     cursor = await conn.execute(

@@ -47,6 +47,7 @@ async def serve(house: HouseSettings, settings: ConsoleSettings) -> None:
             for task in upkeep:
                 task.cancel()
     finally:
+        await console.kept.close()
         await console.database.close()
 
 

@@ -17,7 +17,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.core import telemetry
 from services.core.errors import NotFound, PortcullisError
 from services.core.staff import Permission
-from services.review.console import accounts, banks, case, cases, complaints, flags, login, me, oidc, waitlist, work
+from services.review.console import (
+    accounts,
+    banks,
+    case,
+    cases,
+    complaints,
+    flags,
+    login,
+    me,
+    oidc,
+    policy,
+    team,
+    trail,
+    waitlist,
+    work,
+)
 from services.review.console.console import Console
 from services.review.console.door import Call, Page, routes
 from services.review.console.rendering import asset, render
@@ -90,6 +105,9 @@ PAGES: Sequence[Page] = (
     *waitlist.PAGES,
     *flags.PAGES,
     *banks.PAGES,
+    *team.PAGES,
+    *policy.PAGES,
+    *trail.PAGES,
     *me.PAGES,
 )
 

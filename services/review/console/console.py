@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.core.config import HouseSettings
 from services.core.evidence import EvidenceStore
 from services.core.policy.source import ActivePolicy
 from services.core.store.database import Database
+from services.review.console.kept import Kept
 from services.review.console.second_factor import StaffKey
 from services.review.console.settings import ConsoleSettings
 from services.review.desk import ReviewDesk
@@ -28,6 +29,7 @@ class Console:
     review: ReviewSettings
     origin: str
     tls_to_provider: ssl.SSLContext
+    kept: Kept = field(default_factory=Kept)
 
     @classmethod
     async def open(cls, house: HouseSettings, settings: ConsoleSettings) -> Console:

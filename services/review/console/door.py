@@ -70,6 +70,13 @@ class Call:
         """A parameter of the query, empty where there is none; raises InvalidInput where it is too long."""
         return _bounded(name, self.request.query_params.get(name, ""), longest)
 
+    def number(self, name: str) -> int | None:
+        """A parameter of the query where a list goes on, None where there is none; raises InvalidInput for others."""
+        text = self.query(name, 18)
+        if text and not (text.isascii() and text.isdigit()):
+            raise InvalidInput(name, "must be a number that a page before gave")
+        return int(text) if text else None
+
     def text(self, name: str, longest: int = LONGEST_TEXT) -> str:
         """A field of the form, empty where there is none; raises InvalidInput where it is too long."""
         return _bounded(name, self.form.get(name, [""])[-1].replace("\r\n", "\n"), longest)

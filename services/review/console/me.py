@@ -7,6 +7,8 @@ from starlette.responses import Response
 from services.core.errors import InvalidInput, NotFound
 from services.core.policy.categories import CATEGORIES, parent
 from services.core.store import staff, wellness
+from services.review.agreement import PersonFigures
+from services.review.console import team
 from services.review.console.door import Call, Page
 
 
@@ -18,8 +20,22 @@ async def show_me(call: Call) -> Response:
     if member is None:
         raise NotFound("there is nobody of this name", reason="STAFF_UNKNOWN")
     return call.page(
-        "me.html.j2", member=member, exposure=seen, categories=_offered(call), saved=bool(call.query("saved"))
+        "me.html.j2",
+        member=member,
+        exposure=seen,
+        categories=_offered(call),
+        saved=bool(call.query("saved")),
+        own=await _own_figures(call),
+        days=team.DAYS,
     )
+
+
+async def _own_figures(call: Call) -> list[PersonFigures]:
+    """How one judged lately, queue by queue; nothing of anybody else."""
+    if not call.person.may("review"):
+        return []
+    known = (await team.figures(call)).value
+    return known.team.of(call.person) if known else []
 
 
 async def save_opt_out(call: Call) -> Response:

@@ -33,10 +33,11 @@ from services.core.evidence import create_evidence_key
 from services.core.imaging_png import write_png
 from services.core.policy.review_rules import ReviewRules
 from services.core.signals import Box, TextSpan
-from services.core.store import decisions, embedded, evidence_rows, policies, review_items, staff, tenants
+from services.core.staff import Analyst
+from services.core.store import claims, decisions, embedded, evidence_rows, policies, review_items, staff, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
-from services.core.store.review_items import NewReviewItem
+from services.core.store.review_items import NewReviewItem, Resolution
 from services.core.verdicts import Reason, Verdict
 from services.review.console import __main__ as process
 from services.review.console import passwords, second_factor
@@ -44,6 +45,7 @@ from services.review.console.console import Console
 from services.review.console.door import COOKIE, csrf_of
 from services.review.console.settings import ConsoleSettings
 from services.review.routing import route
+from services.review.tasks import settle_decided
 
 CHROMIUM = os.environ.get("PORTCULLIS_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -117,7 +119,8 @@ OpenCase = Callable[..., Awaitable[UUID]]
 # What tests leave behind, and the next one must not find.
 LEFT_BEHIND = (
     "staff_sessions, staff_invitations, staff_recovery_codes, staff_reveals, login_attempts, staff, audit_events,"
-    " review_events, review_comments, review_rounds, review_barred, review_pieces, review_previews, review_items,"
+    " golden_cases, threshold_reports, review_events, review_comments, review_rounds, review_barred, review_pieces,"
+    " review_previews, review_items,"
     " decisions, evidence, outbox, events, images,"
     " strike_reversals, strikes, standing_changes, waitlist, reports, reporters, appeals, credits,"
     " account_updates, accounts, anomalies, account_links,"
@@ -200,6 +203,9 @@ async def running(shared: tuple[Running, dict[str, str]]) -> Running:
         await conn.execute("SET LOCAL session_replication_role = replica")  # append-only tables as well
         for table in LEFT_BEHIND.split(", "):
             await conn.execute(f"DELETE FROM {table.strip()}")
+        await conn.execute("UPDATE audit_chain SET events = 0, head = %s", [bytes(32)])
+        await conn.execute("DELETE FROM policy_activations WHERE activated_by <> 'test'")
+    running.console.kept._results.clear()
     return running
 
 
@@ -302,6 +308,15 @@ def open_case(running: Running) -> OpenCase:
         return item.item_id
 
     return opened
+
+
+async def judge(running: Running, item_id: UUID, name: str, resolution: Resolution) -> None:
+    """Somebody judges a case that nobody draws for a second look, and it cannot be taken back."""
+    analyst = Analyst(name, frozenset({"analyst", "sealed"}))
+    claim = await running.console.desk.take(analyst, item_id)
+    async with running.database.transaction() as conn:
+        await claims.decide(conn, item_id, analyst, claim.token, resolution, "", 0, [], {})
+    await settle_decided(running.database, item_id)
 
 
 def photograph() -> bytes:

@@ -65,7 +65,7 @@ async def test_a_sealed_case_is_nowhere_to_be_seen(running, visitor, open_case, 
     for path, text in texts.items():
         assert str(sealed) not in text, path
         assert str(sealed)[:8] not in text, path
-        assert "sexual.minors" not in text, path
+        assert path == "/policy" or "sexual.minors" not in text, path  # the policy says how such cases are sealed
 
 
 async def test_a_sealed_case_and_an_unknown_one_are_answered_alike(running, visitor, open_case):

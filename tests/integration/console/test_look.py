@@ -12,12 +12,15 @@ import pytest
 from PIL import Image
 
 from services.core.staff import Analyst
-from services.core.store import comments
-from tests.integration.console.conftest import sign_in
+from services.core.store import comments, golden
+from services.review import weekly
+from services.review.thresholds import Wanted
+from tests.integration.console.conftest import judge, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PICTURES = os.environ.get("PORTCULLIS_TEST_PICTURES", "")
+NOT_PICTURED = ("error", "golden", "thresholds", "history", "difference", "shadow", "trail", "verification")
 # For each run of text: its colour against the nearest ground behind it (WCAG 2.2, 1.4.3); what is disabled is exempt.
 CONTRAST = """() => {
   const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -53,7 +56,6 @@ async def test_every_page_can_be_read_by_everybody(running, page, open_case, sch
     await page.emulate_media(color_scheme=scheme)
     for name, path in pages.items():
         await page.goto(running.url + path)
-        await page.wait_for_load_state("networkidle")
         assert await page.evaluate(CONTRAST) == [], name
         assert await page.evaluate(UNNAMED) == [], name
         assert [await page.locator(mark).count() for mark in ("main", "h1", "html[lang]", "head title")] == [
@@ -83,6 +85,7 @@ async def test_nothing_moves_for_who_wants_that(running, page, open_case):
 
 async def signed_in(running, page, open_case) -> dict[str, str]:
     """Somebody who holds a case with a picture, and the pages of the console by name."""
+    await a_week_of_work(running, open_case)
     item_id = await open_case("realistic_face", picture=True, prompt="a portrait of the pilot in front of the moon")
     for number in range(4):
         await open_case("spam", account=f"user-{number}", prompt=f"poster number {number}")
@@ -95,7 +98,18 @@ async def signed_in(running, page, open_case) -> dict[str, str]:
     await sign_in(page, running.url, await running.person("alice", "senior", "lead", "policy", "auditor"))
     async with page.expect_navigation():
         await page.keyboard.press("n")
+    policy_id = running.console.policy.current.id
     return {
+        "desk": "/desk",
+        "golden": "/desk/golden",
+        "thresholds": "/desk/thresholds",
+        "policy": "/policy",
+        "history": "/policy/history",
+        "difference": f"/policy/diff?before={policy_id}&after={policy_id}",
+        "shadow": "/policy/shadow",
+        "audit": "/audit",
+        "trail": f"/audit/items/{item_id}",
+        "verification": "/audit/verification",
         "case": f"/cases/{item_id}",
         "work": "/work?what=skipped",
         "cases": "/cases",
@@ -105,9 +119,33 @@ async def signed_in(running, page, open_case) -> dict[str, str]:
     }
 
 
+async def a_week_of_work(running, open_case) -> None:
+    """Three people judged this and that, some of it golden or twice; and the report of the week is there."""
+    for number in range(9):
+        golden_id = await open_case("violence", account=f"user-{number}")
+        await judge(running, golden_id, ("ada", "ben", "cleo")[number % 3], "uphold" if number % 4 else "release")
+    async with running.database.transaction() as conn:
+        await golden.add(conn, golden_id, "A toy water pistol in a bright colour: nothing of it hurts anybody.", "lea")
+        await conn.execute(
+            "UPDATE review_rounds SET decided_at = now() - n % 7 * interval '1 day', seconds = 20 + 7 * n FROM ("
+            " SELECT item_id, row_number() OVER () AS n FROM review_rounds) AS numbered WHERE"
+            " numbered.item_id = review_rounds.item_id"
+        )
+        await conn.execute(
+            "INSERT INTO review_rounds (item_id, round, analyst, resolution, comment, seconds, batch)"
+            " SELECT item_id, 2, 'analyst/dora', CASE WHEN seconds > 30 THEN resolution WHEN resolution = 'uphold'"
+            " THEN 'release' ELSE 'uphold' END, '', 31, gen_random_uuid() FROM review_rounds LIMIT 6"
+        )
+        await conn.execute(
+            "INSERT INTO threshold_reports (week, policy, rows) VALUES ('2026-11-23', 'p', %s)",
+            [weekly._ROWS.dump_json([Wanted("spam", "prompt", 40, 10, 2, 1, 0.6, 0.95, 0.72, 0.9)]).decode()],
+        )
+
+
 async def picture(page, name) -> None:
     """Writes the page as a picture, where pictures are asked for."""
-    if PICTURES and name != "error":
+    if PICTURES and name not in NOT_PICTURED:
         await page.set_viewport_size({"width": 1120, "height": 700})
-        shot = Image.open(io.BytesIO(await page.screenshot(full_page=name in ("case", "report", "appeal"))))
+        whole = name in ("case", "report", "appeal", "desk")
+        shot = Image.open(io.BytesIO(await page.screenshot(full_page=whole)))
         shot.convert("RGB").quantize(128).save(f"{PICTURES}/console-{name}.png", optimize=True)
