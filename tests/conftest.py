@@ -6,6 +6,7 @@ import itertools
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,7 +17,19 @@ from services.commands.default_policy import DEFAULT_POLICY
 from services.core.store import embedded, policies, tenants
 from services.core.store.database import Database, migrate
 
+os.environ.setdefault("COLUMNS", "200")  # tables on a terminal, as wide as they are
 _numbers = itertools.count(1)
+TESTS = Path(__file__).parent
+# What shares one expensive fixture stays with one of the processes that `make test` runs.
+TOGETHER = (TESTS / "e2e", TESTS / "integration" / "console")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file, and of one of those folders, run in one process."""
+    for item in items:
+        together = next((folder for folder in TOGETHER if folder in item.path.parents), item.path)
+        item.add_marker(pytest.mark.xdist_group(str(together)))
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +83,10 @@ async def governed(db: Database) -> Database:
 @pytest.fixture(scope="session")
 def new_port_base() -> Callable[[], int]:
     """Gives the first of ten free ports for a house, below those that the system hands to clients meanwhile."""
-    places = itertools.count(os.getpid())
+    # Side by side: each process of a run takes places of its own.
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    places = itertools.count(os.getppid() * count + own, count)
 
     def take() -> int:
         bases = (20_000 + place % 1_200 * 10 for place in places)

@@ -51,7 +51,8 @@ async def house(
     monkeypatch.setenv("PORTCULLIS_PROMPT_FILTER_GUARD_SHA256", folder_sha256(guard))
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=base, drain_seconds=1)
     await provision(settings)
-    policy = load_policy(DEFAULT_POLICY.read_text(encoding="utf-8").replace(*HELD) + RULE, "with the guard")
+    text = DEFAULT_POLICY.read_text(encoding="utf-8").replace(*HELD).replace("\nrules:\n", f"\nrules:{RULE}")
+    policy = load_policy(text, "with the guard")
     async with db.transaction() as conn:
         await policies.put(conn, policy, "test")
         await policies.activate(conn, policy.id, "test", datetime.now(UTC))

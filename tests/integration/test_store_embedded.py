@@ -52,7 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return home
 
 
-def test_it_runs_below_a_private_folder_and_opens_none(tmp_path: Path) -> None:
+def test_private_parents(tmp_path: Path) -> None:
     home = tmp_path / "private" / "home"
     home.parent.mkdir(mode=0o700)
     before = modes(home.parent)

@@ -18,6 +18,7 @@ from portcullis.review import ReviewClient
 from portcullis.v1 import review_pb2 as pb
 from portcullis.v1 import review_pb2_grpc as stubs
 from services.commands.default_policy import DEFAULT_POLICY
+from services.core.clearance import create_keys
 from services.core.config import HouseSettings
 from services.core.evidence import create_evidence_key
 from services.core.policy.review_rules import ReviewRules
@@ -86,6 +87,7 @@ async def desk(
     for identity in ("review", ALICE, EVE, FAY):
         tls.issue_certificate(tmp_path / "tls", identity)
     create_evidence_key(tmp_path / "keys" / "evidence.key")
+    create_keys(tmp_path / "keys" / "clearance")
     async with db.transaction() as conn:
         await policies.ensure_default(conn, POLICY, "test")
     desk = Desk(HouseSettings(home=tmp_path, dsn=database, port_base=new_port_base(), drain_seconds=30), db)

@@ -87,13 +87,13 @@ class Database:
         return cls(pool, place, dsn)
 
     @asynccontextmanager
-    async def transaction(self, seconds: float = TRANSACTION_SECONDS) -> AsyncIterator[Connection]:
-        """One transaction of at most `seconds`: committed at the end of the block, rolled back by any exception.
+    async def transaction(self, seconds: float | None = None) -> AsyncIterator[Connection]:
+        """One transaction of at most `seconds` (30): committed at the end of the block, rolled back by any exception.
 
         Raises Unavailable if Postgres is not there, goes away meanwhile, is too busy, or falls silent.
         """
         try:
-            async with asyncio.timeout(seconds) as limit, self._pool.connection() as conn:
+            async with asyncio.timeout(seconds or TRANSACTION_SECONDS) as limit, self._pool.connection() as conn:
                 yield conn
         except TimeoutError as error:
             if not limit.expired():
