@@ -6,7 +6,6 @@ import itertools
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,17 +18,6 @@ from services.core.store.database import Database, migrate
 
 os.environ.setdefault("COLUMNS", "200")  # tables on a terminal, as wide as they are
 _numbers = itertools.count(1)
-TESTS = Path(__file__).parent
-# What shares one expensive fixture stays with one of the processes that `make test` runs.
-TOGETHER = (TESTS / "e2e", TESTS / "integration" / "console")
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file, and of one of those folders, run in one process."""
-    for item in items:
-        together = next((folder for folder in TOGETHER if folder in item.path.parents), item.path)
-        item.add_marker(pytest.mark.xdist_group(str(together)))
 
 
 @pytest.fixture(scope="session")
