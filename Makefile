@@ -54,8 +54,8 @@ demo: $(READY) ## Start a house of its own and take the guided tour
 
 test: check ## Checks, then every test
 	@tests/servers.sh
-	@$(PY) -m pytest -q --numprocesses 2 --dist loadfile --ignore tests/e2e
-	@$(PY) -m pytest -q tests/e2e
+	@$(PY) -m pytest -q --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/integration/console
+	@$(PY) -m pytest -q tests/integration/console tests/e2e
 
 check: $(TOOLS) ## Lint, format, types, contract, generated files
 	@echo "· ruff" && $(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .

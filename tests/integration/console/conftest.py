@@ -180,7 +180,7 @@ async def shared(
     async with database.transaction() as connection:
         await tenants.create_tenant(connection, "acme")
         # Each account's ladder as it is written, so that what a strike leads to is known.
-        source = DEFAULT_POLICY.read_text(encoding="utf-8").replace("jitter: 0.2", "jitter: 0")
+        source = DEFAULT_POLICY.read_text(encoding="utf-8").replace("jitter: 0.2", "jitter: 0") + ONE_LOOK
         await policies.ensure_default(connection, source, "test")
     served = Served(database, home)
     with pytest.MonkeyPatch.context() as patch:
@@ -267,6 +267,12 @@ async def new_page(browser: Browser) -> AsyncIterator[NewPage]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(new_page: NewPage) -> Page:
     return await new_page()
+
+
+# No case is drawn for a second look by chance.
+ONE_LOOK = (
+    "\nreview: {queues: {default: {second_review: 0}, reports: {second_review: 0}, escalated: {second_review: 0}}}\n"
+)
 
 
 @pytest.fixture
