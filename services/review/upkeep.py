@@ -24,6 +24,7 @@ from services.core.store import (
     policies,
     requests,
     review_items,
+    stops,
     watches,
     webhooks,
 )
@@ -35,6 +36,7 @@ BATCH = 500
 EVENTS_BATCH = 10_000
 DAY_SECONDS = 24 * 3600
 WATCH_DAYS, ANOMALY_DAYS = 90, 365
+STOP_DAYS = 365  # the longest that the gateway may keep evidence; a stop says nothing without it
 SYSTEM = "review"
 
 log = structlog.get_logger()
@@ -78,6 +80,7 @@ async def tidy(database: Database, evidence: EvidenceStore, event_days: float = 
         await requests.forget_expired(conn)
         await watches.forget(conn, WATCH_DAYS)
         await anomalies.forget(conn, ANOMALY_DAYS)
+        await stops.forget(conn, STOP_DAYS)
         await bulk.forget_expired(conn)
         await limits.forget_idle(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])

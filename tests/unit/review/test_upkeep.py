@@ -4,15 +4,16 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client import REGISTRY
 
 from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.staff import Analyst
-from services.core.store import claims, evidence_rows, outbox
+from services.core.store import claims, evidence_rows, outbox, stops
 from services.core.store.database import Database
+from services.core.verdicts import Verdict
 from services.review import upkeep
 
 OpenCase = Callable[..., Awaitable[UUID]]
@@ -108,3 +109,21 @@ async def test_files_that_no_row_names_leave_after_a_day(
     await upkeep.tidy(house, evidence)
 
     assert files(tmp_path) == 1
+
+
+async def test_stops_leave_once_no_evidence_can_be_left_of_them(house: Database, evidence: EvidenceStore) -> None:
+    old, fresh = (
+        stops.Stop(uuid4(), 0, "acme", "user-1", "prompt", 0, Verdict.BLOCK, False, (), (), (), "ab" * 32, {}, b"")
+        for _ in range(2)
+    )
+    async with house.transaction() as conn:
+        await stops.record(conn, [old, fresh])
+        await conn.execute(
+            "UPDATE stops SET created_at = now() - interval '366 days' WHERE decision_id = %s", [old.decision_id]
+        )
+
+    await upkeep.tidy(house, evidence)
+
+    async with house.transaction() as conn:
+        kept = [await stops.of_decision(conn, "acme", stop.decision_id) for stop in (old, fresh)]
+    assert [len(found) for found in kept] == [0, 1]
