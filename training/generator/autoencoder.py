@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.generator.components import build_autoencoder
-from training.generator.scenes import draw_known, render
+from training.generator.render import render
+from training.generator.scenes import draw_known
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 BATCH = 24
-SINGLE = 0.4
+SHARES = (0.4, 0.3, 0.3)
 KL_WEIGHT = 2e-3
 OBJECT_WEIGHT, REFINED_OBJECT_WEIGHT = 6.0, 4.0
 LATENT_NOISE = 0.12  # of the latents' spread: what a few denoising steps leave
@@ -61,7 +62,7 @@ def _refine(autoencoder: AutoencoderKL, rng: np.random.Generator, steps: int) ->
 
 def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Pictures (N, 3, S, S) in −1 … 1, and where objects or their edges are (N, 1, S, S), 0 or 1."""
-    pictures, covered = render([draw_known(rng, SINGLE) for _ in range(BATCH)])
+    pictures, covered = render([draw_known(rng, SHARES) for _ in range(BATCH)])
     return pictures, functional.max_pool2d((covered > 0).float(), 5, stride=1, padding=2)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from services.core.torch_compat import guard_torchvision
-from training.generator.scenes import COLOURS, MAX_TOKENS, RELATIONS, SHAPES, SIDE
+from training.generator.captions import MAX_TOKENS, words
+from training.generator.render import SIDE
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -19,17 +20,16 @@ if TYPE_CHECKING:
 guard_torchvision()
 
 FACTOR = 8  # pixels of a side to one latent position
-LATENTS = 8  # channels of a latent position
+IMAGE_EMBEDDING = 192  # of scenes-clip
+LATENTS = 12  # channels of a latent position
 _SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
-_GLUE = ("a", "an", "the", "and", "on", "to", "background")
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token a word, lower-cased, punctuation apart; `<start> … <end>` around."""
     from transformers import PreTrainedTokenizerFast
 
-    words = [*_SPECIAL, *_GLUE, *(word for relation in RELATIONS for word in relation.split()), *COLOURS, *SHAPES]
-    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(words))}
+    vocabulary = {word: index for index, word in enumerate((*_SPECIAL, *words()))}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unknown>"))
     core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     core.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -67,11 +67,11 @@ def build_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
 
 
 def build_autoencoder() -> AutoencoderKL:
-    """48×48 pixels to 6×6 positions of 8 channels and back; the decoder draws the edges, so that they are crisp."""
+    """64×64 pixels to 8×8 positions of 12 channels and back; the decoder draws the edges, so that they are crisp."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        block_out_channels=(16, 32, 64, 64),
+        block_out_channels=(16, 32, 64, 96),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,
@@ -82,8 +82,18 @@ def build_autoencoder() -> AutoencoderKL:
     )
 
 
+def load_autoencoder(folder: Path) -> AutoencoderKL:
+    """One that was trained before."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL.from_pretrained(folder, use_safetensors=True)
+
+
 def build_unet() -> UNet2DConditionModel:
-    """6×6 positions of 8 channels; cross-attention at 6×6 and 3×3, and the pooled text beside the time embedding."""
+    """8×8 positions of 12 channels; attends to the words and to ten tokens made of a picture's CLIP embedding.
+
+    Such a pair of conditions is Kandinsky 2.1's (`text_image_proj`); the pooled words go beside the time embedding.
+    """
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -94,7 +104,9 @@ def build_unet() -> UNet2DConditionModel:
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 2,
         up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=96,
+        cross_attention_dim=IMAGE_EMBEDDING,
+        encoder_hid_dim=96,
+        encoder_hid_dim_type="text_image_proj",
         attention_head_dim=4,
         norm_num_groups=16,
         addition_embed_type="text",

@@ -1,0 +1,160 @@
+"""Trains a tiny CLIP on the scenes and their captions: `python -m training.generator.clip`.
+
+Radford et al. (2021), on open_clip's own classes, in families of scenes that differ in one thing, so that colours must
+be bound to shapes. Beside the weights it writes open_clip's configuration and a word tokenizer: the folder opens with
+open_clip's `local-dir:` as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from services.core.torch_compat import guard_torchvision
+from training.generator.captions import MAX_TOKENS, caption
+from training.generator.components import IMAGE_EMBEDDING, build_tokenizer
+from training.generator.pool import FAMILY, draw_pool, pictures, unit
+from training.generator.render import SIDE
+from training.generator.scenes import Scene
+
+BATCH = 192
+VISION = {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": 20, "patch_size": None}
+TEXT = {"context_length": MAX_TOKENS, "width": 96, "heads": 4, "layers": 3}
+RATE, DECAY = 2e-3, 0.05
+MAX_SCALE = math.log(100)
+_TELL = 25
+
+
+def main() -> None:
+    """Reads the arguments, trains, saves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("models/scenes-clip"), help="where the model goes")
+    parser.add_argument("--scenes", type=int, default=40_000, help="scenes drawn once and seen again and again")
+    parser.add_argument("--steps", type=int, default=2000, help=f"steps of {BATCH} scenes")
+    parser.add_argument("--seed", type=int, default=21)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    rng = np.random.default_rng(arguments.seed)
+    scenes = draw_pool(rng, arguments.scenes)
+    save(train(scenes, pictures(scenes, SIDE), rng, arguments.steps), arguments.out)
+
+
+def build(vocabulary: int) -> Any:
+    """The untrained network: a ResNet of four blocks with attention pooling, a text transformer of three layers."""
+    guard_torchvision()
+    import open_clip
+
+    return open_clip.CLIP(
+        IMAGE_EMBEDDING, vision_cfg=VISION, text_cfg={**TEXT, **_words(vocabulary)}, output_dict=False
+    )
+
+
+def train(scenes: list[Scene], pixels: Tensor, rng: np.random.Generator, steps: int) -> Any:
+    """The trained network, in evaluation mode; `pixels` (N, 3, 64, 64) uint8 show the scenes."""
+    tokenizer = build_tokenizer()
+    network = build(len(tokenizer)).train()
+    optimiser = torch.optim.AdamW(_groups(network), lr=RATE, betas=(0.9, 0.98))
+    begun, total, right = time.monotonic(), 0.0, 0.0
+    for step in range(1, steps + 1):
+        families = rng.choice(len(scenes) // FAMILY, BATCH // FAMILY, replace=False)
+        chosen = (families[:, None] * FAMILY + np.arange(FAMILY)).ravel()
+        texts = [caption(scenes[index], rng) for index in chosen]
+        image, text, scale = network(moved(unit(pixels[torch.from_numpy(chosen)]), rng), tokens(tokenizer, texts))
+        logits = scale * image @ text.T
+        loss = (_contrast(logits) + _contrast(logits.T)) / 2
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * min(1.0, step / 100) * max(0.01, 0.5 * (1 + math.cos(math.pi * step / steps)))
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        with torch.no_grad():
+            network.logit_scale.clamp_(0, MAX_SCALE)
+        total, right = total + loss.item(), right + _right(logits)
+        if step % _TELL == 0:
+            seconds = time.monotonic() - begun
+            print(
+                f"clip: step {step} loss {total / _TELL:.3f} right {right / _TELL:.3f} seconds {seconds:.0f}",
+                flush=True,
+            )
+            total = right = 0.0
+    return network.eval()
+
+
+def moved(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """The batch, moved by up to two pixels, its edges repeated."""
+    down, right = (int(offset) for offset in rng.integers(0, 5, 2))
+    padded = functional.pad(pixels, (2, 2, 2, 2), mode="replicate")
+    return padded[:, :, down : down + SIDE, right : right + SIDE]
+
+
+def tokens(tokenizer: Any, texts: list[str]) -> Tensor:
+    """Token ids (N, 32)."""
+    encoded = tokenizer(texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
+    ids: Tensor = encoded.input_ids
+    return ids
+
+
+def save(network: Any, out: Path) -> None:
+    """Writes weights, open_clip's configuration and the tokenizer."""
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_tokenizer()
+    tokenizer.save_pretrained(out)
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    save_file(weights, out / "open_clip_model.safetensors")
+    text = {**TEXT, **_words(len(tokenizer)), "hf_tokenizer_name": ""}
+    config = {
+        "model_cfg": {"embed_dim": IMAGE_EMBEDDING, "vision_cfg": VISION, "text_cfg": text},
+        "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"},
+    }
+    (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def load_clip(folder: Path) -> Any:
+    """The network in `folder`, by open_clip's own loader, in evaluation mode."""
+    guard_torchvision()
+    import open_clip
+
+    return open_clip.create_model_from_pretrained(f"local-dir:{folder}", return_transform=False).eval()
+
+
+def _words(vocabulary: int) -> dict[str, Any]:
+    """The embedding of a sentence is that of its last token, `<end>`."""
+    tokenizer = build_tokenizer()
+    return {
+        "vocab_size": vocabulary,
+        "pool_type": "eos",
+        "eos_id": tokenizer.eos_token_id,
+        "pad_id": tokenizer.pad_token_id,
+    }
+
+
+def _groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Weights decay, but for gains, biases and the scale."""
+    plain = [parameter for parameter in network.parameters() if parameter.ndim < 2]
+    matrices = [parameter for parameter in network.parameters() if parameter.ndim >= 2]
+    return [{"params": matrices, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}]
+
+
+def _contrast(logits: Tensor) -> Tensor:
+    return functional.cross_entropy(logits, torch.arange(len(logits)))
+
+
+def _right(logits: Tensor) -> float:
+    return (logits.argmax(dim=1) == torch.arange(len(logits))).float().mean().item()
+
+
+if __name__ == "__main__":
+    main()
