@@ -20,7 +20,6 @@ from services.core.artifacts import MODELS, file_sha256, load_artifact
 from services.core.errors import ConfigurationError
 from services.core.signals import ModelVersion
 from services.core.torch_compat import guard_torchvision
-from services.generator.schedulers import SCHEDULERS
 
 # A model needs these; every other part of the index that is on the allow-list is loaded too.
 NEEDED = ("tokenizer", "text_encoder", "scheduler")
@@ -38,7 +37,14 @@ CLASSES = {
     ("diffusers", "PixArtTransformer2DModel"),
     ("diffusers", "Transformer2DModel"),
     ("diffusers", "UNet2DConditionModel"),
-    *(("diffusers", name) for name in SCHEDULERS),
+    ("diffusers", "DDIMScheduler"),
+    ("diffusers", "DPMSolverMultistepScheduler"),
+    ("diffusers", "EulerAncestralDiscreteScheduler"),
+    ("diffusers", "EulerDiscreteScheduler"),
+    ("diffusers", "FlowMatchEulerDiscreteScheduler"),
+    ("diffusers", "FluxTransformer2DModel"),
+    ("diffusers", "LCMScheduler"),
+    ("diffusers", "PNDMScheduler"),
 }
 # Anything else might be a pickle, which runs code when it is opened; .model is SentencePiece's, a protobuf of strings.
 SUFFIXES = {".json", ".safetensors", ".txt", ".md", ".model"}
@@ -54,6 +60,7 @@ class Card(BaseModel):
     capability: str = Field(description='What it is, in one word ("embedded-scenes").')
     variant: str = Field("", description='Variant of its weight files ("fp16"); empty for the plain ones.')
     size: int = Field(ge=8, le=4096, description="Side of its pictures in pixels.")
+    sizes: tuple[int, ...] = Field((), description="Further sides that it may be asked for.")
     steps: int = Field(ge=1, le=100, description="Denoising steps where a request names none.")
     guidance: float = Field(ge=1, le=30, description="Scale of classifier-free guidance; 1 is without.")
     variation_strength: float = Field(gt=0, le=1, description="Share of the noise that a variation starts from.")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from services.core.errors import ConfigurationError
+from services.core.errors import ConfigurationError, InvalidInput
 from services.generator.checkpoint import Checkpoint
-from services.generator.family import Condition
+from services.generator.family import Condition, Conditions
 from services.generator.job import Job
 from services.generator.pixels import PackedPixels, VaeLatents
 
@@ -22,7 +23,7 @@ class Diffusion(ABC):
         """With `compiled` the repeated blocks of `net` are compiled, anew for each batch of 1, 2, 4, 8 … pictures."""
         self.card = checkpoint.card
         self._parts = checkpoint.parts
-        self._device = checkpoint.device
+        self.device = checkpoint.device
         self._net = net
         self._compiled = compiled
         vae = checkpoint.parts.get("vae")
@@ -33,43 +34,50 @@ class Diffusion(ABC):
             net.compile_repeated_blocks(dynamic=False)
 
     @abstractmethod
-    def read(self, text: str, size: int) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    def read(self, text: str, size: int, /) -> tuple[Conditions, tuple[str, ...]]:
         """The condition that `text` is for a picture of `size`, and the words that were cut."""
 
     @abstractmethod
-    def forward(self, inputs: Tensor, times: Tensor, condition: dict[str, Tensor]) -> Tensor:
+    def forward(self, inputs: Tensor, times: Tensor, condition: Conditions) -> Tensor:
         """One pass through the network, in its own type."""
 
-    def condition(self, job: Job) -> Condition:
+    def condition(self, job: Job, /) -> Condition:
         """Encodes prompt and negative prompt; what is made without words is not guided."""
+        guided = bool(job.words) and (job.guidance or self.card.guidance) != 1
+        self.refuse_unwanted(job, guided=guided)
         wanted, cut = self.read(job.words, job.size)
-        if self.card.guidance == 1 or not job.words:
+        if not guided:
             return Condition(wanted, None, cut)
         unwanted, cut_too = self.read(job.unwanted, job.size)
         return Condition(wanted, unwanted, cut + cut_too)
 
-    def scheduler(self, steps: int, size: int) -> Any:  # noqa: ARG002 — other families shift their noise by the size
+    def refuse_unwanted(self, job: Job, *, guided: bool) -> None:
+        """Raises InvalidInput for a negative prompt that nothing would come of."""
+        if job.unwanted and not guided:
+            raise InvalidInput("negative_prompt", "has no effect on this model without guidance; leave it empty")
+
+    def scheduler(self, steps: int, _size: int, /) -> Any:
         """A fresh one of the checkpoint's own kind."""
         recipe = self._parts["scheduler"]
         scheduler = type(recipe).from_config(recipe.config)
         scheduler.set_timesteps(steps)
         return scheduler
 
-    def side(self, size: int) -> int:
+    def side(self, size: int, /) -> int:
         """`size`, but never more than what the network was trained to draw."""
         return min(size, int(self._net.config.sample_size) * self._pixels.factor)
 
-    def latent_shape(self, size: int) -> tuple[int, int, int]:
+    def latent_shape(self, size: int, /) -> tuple[int, int, int]:
         """(C, H, W) of the latents of one picture."""
         side = self.side(size) // self._pixels.factor
         return self._channels(), side, side
 
-    def extra_channels(self, picture: Tensor | None, mask: Tensor | None, size: int) -> Tensor | None:  # noqa: ARG002
-        """Nothing."""
+    def surroundings(self, _picture: Tensor | None, _mask: Tensor | None, _size: int, /) -> Tensor | None:
+        """None: it edits by keeping what is known."""
         return None
 
     def predict(
-        self, latents: Tensor, times: Tensor, conditions: list[dict[str, Tensor]], extra: Tensor | None
+        self, latents: Tensor, times: Tensor, conditions: Sequence[Conditions], extra: Tensor | None, /
     ) -> Tensor:
         """One forward pass at mixed times; a compiled network gets its last row again until a bucket is full."""
         inputs = latents if extra is None else torch.cat([latents, extra], dim=1)
@@ -81,15 +89,15 @@ class Diffusion(ABC):
             condition = {name: value[spread] for name, value in condition.items()}
         return self.forward(inputs.to(self._net.dtype), times.to(inputs.device), condition)[:rows].float()
 
-    def encode(self, pictures: Tensor) -> Tensor:
+    def encode(self, pictures: Tensor, /) -> Tensor:
         """(N, 3, side, side) in −1 … 1 → latents."""
         return self._pixels.encode(pictures)
 
-    def encode_mask(self, masks: Tensor) -> Tensor:
+    def encode_mask(self, masks: Tensor, /) -> Tensor:
         """(N, 1, side, side) of 0 and 1 → 1 where a latent may change."""
         return self._pixels.encode_mask(masks)
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, /) -> Tensor:
         """Latents → pictures (N, 3, side, side), about −1 … 1."""
         return self._pixels.decode(latents)
 

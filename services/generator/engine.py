@@ -24,7 +24,6 @@ from services.generator.family import Condition
 from services.generator.job import Job, Rgb
 from services.generator.pixels import to_bytes, to_unit
 from services.generator.region import centre_square, put_back, square_around
-from services.generator.schedulers import advance
 
 _GIVEN_UP = "the rendering was given up"
 
@@ -79,7 +78,7 @@ class Engine:
         masks = torch.from_numpy(square.cut(mask).astype(np.float32))[None, None].to(self.checkpoint.device)
         free = functional.adaptive_max_pool2d(masks, side)
         picture = self._shrink(square.cut(image), side)
-        extra = self._family.extra_channels(picture, free, job.size)
+        extra = self._family.surroundings(picture, free, job.size)
         if extra is None:
             canvas = _Canvas(self._family.encode(picture), self._family.encode_mask(free))
         else:
@@ -92,10 +91,10 @@ class Engine:
             raise ValueError("a variation has an image")
         square = centre_square(*job.image.shape[:2])
         picture = self._shrink(square.cut(job.image), self._family.side(job.size))
-        return _Canvas(self._family.encode(picture), extra=self._family.extra_channels(None, None, job.size))
+        return _Canvas(self._family.encode(picture), extra=self._family.surroundings(None, None, job.size))
 
     def _blank(self, job: Job) -> _Canvas:
-        return _Canvas(extra=self._family.extra_channels(None, None, job.size))
+        return _Canvas(extra=self._family.surroundings(None, None, job.size))
 
     def _shrink(self, rgb: Any, side: int) -> Tensor:
         """(S, S, 3) uint8 → (1, 3, side, side) in −1 … 1, antialiased."""
@@ -121,7 +120,7 @@ class Engine:
             if watch.cancelled():
                 raise Cancelled(_GIVEN_UP)
             guess = self._predict(scheduler, latents, time, condition, canvas.extra)
-            latents = advance(scheduler, guess, time, latents, generators[0])
+            latents = scheduler.step(guess, time, latents).prev_sample
             if canvas.known is not None and canvas.free is not None:
                 last = done + 1 == len(times)
                 kept = canvas.known if last else scheduler.add_noise(canvas.known, noise, times[done + 1 : done + 2])

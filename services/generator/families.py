@@ -5,6 +5,8 @@ from __future__ import annotations
 from services.core.errors import ConfigurationError
 from services.generator.checkpoint import Checkpoint
 from services.generator.family import Family
+from services.generator.flux import Flux
+from services.generator.pixart import PixArt
 from services.generator.stable_diffusion import StableDiffusion, StableDiffusionXL
 
 
@@ -16,5 +18,9 @@ def build_family(checkpoint: Checkpoint, *, compiled: bool = False) -> Family:
             return StableDiffusionXL(checkpoint, compiled=compiled)
         case ["UNet2DConditionModel"]:
             return StableDiffusion(checkpoint, compiled=compiled)
+        case ["PixArtTransformer2DModel"]:
+            return PixArt(checkpoint, compiled=compiled)
+        case ["FluxTransformer2DModel"] if "text_encoder_2" in parts:
+            return Flux(checkpoint, compiled=compiled)
         case other:
             raise ConfigurationError(f"model: no family here is built around {' and '.join(other) or 'no network'}")

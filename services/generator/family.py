@@ -1,72 +1,80 @@
-"""What the engine needs of a model, whatever its text encoders, its network and its latents are."""
+"""What the engine asks of a model, whatever its kind: one forward pass, its conditions, its way to and from pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from services.generator.checkpoint import Card
 from services.generator.job import Job
 
+Conditions = Mapping[str, Tensor]
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What one request asks for, as the network reads it: named tensors with a batch dimension of 1."""
+    """What steers one request's pictures: tensors by the model's own names for them, the first dimension 1 each.
 
-    wanted: dict[str, Tensor]
-    unwanted: dict[str, Tensor] | None
-    """The other end of guidance, with the same names and shapes; None where nothing is guided."""
-    cut: tuple[str, ...]
-    """Words beyond the model's token limit, which it does not see."""
+    `unwanted` is None where the pictures are not guided away from anything, and one forward pass a step is enough.
+    `cut` are the words beyond what the model reads.
+    """
+
+    wanted: Conditions
+    unwanted: Conditions | None
+    cut: tuple[str, ...] = ()
 
 
 class Family(Protocol):
-    """Models of one kind: prompts to conditions, pictures to latents, one denoising step at any mix of times.
+    """A loaded model. Nothing of a request stays in it, so one serves any number of pictures at once.
 
-    Latents are float32 (B, C, H, W) on the model's device; the family casts to the weights' own type and back.
+    Latents are float32 (B, C, H, W); what the weights are, is its own affair.
     """
 
-    card: Card
+    @property
+    def card(self) -> Card:
+        """The model's name and the values that suit it."""
 
-    def condition(self, job: Job) -> Condition:
-        """Encodes the words of `job`."""
-        ...
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
 
-    def scheduler(self, steps: int, size: int) -> Any:
-        """A diffusers scheduler for one request alone, its timesteps set, on the CPU; drive it through `schedulers`."""
-        ...
+    def condition(self, job: Job, /) -> Condition:
+        """The job's conditions, encoded alone, so that they are the same whatever else is rendered.
 
-    def side(self, size: int) -> int:
-        """Side in pixels that the model itself draws for a picture of `size`; a smaller one is to be enlarged."""
-        ...
-
-    def latent_shape(self, size: int) -> tuple[int, int, int]:
-        """(C, H, W) of the latents of one picture."""
-        ...
-
-    def extra_channels(self, picture: Tensor | None, mask: Tensor | None, size: int) -> Tensor | None:
-        """What an inpainting network reads beside the latents, (1, 1 + C, H, W); None for any other.
-
-        `picture` (1, 3, side, side) in −1 … 1 and `mask` (1, 1, side, side), 1 where it may change; None for a new one.
+        Not guided where `job.guidance`, or the card's where that is 0, is 1.
         """
-        ...
+
+    def scheduler(self, steps: int, size: int, /) -> Any:
+        """A fresh diffusers scheduler, its timesteps set and on the CPU: nothing waits for a GPU to read them."""
+
+    def latent_shape(self, size: int, /) -> tuple[int, int, int]:
+        """(C, H, W) of what is denoised for a picture of `size` pixels a side."""
+
+    def side(self, size: int, /) -> int:
+        """Side in pixels of what `encode` takes and `decode` gives for a picture of that size."""
 
     def predict(
-        self, latents: Tensor, times: Tensor, conditions: list[dict[str, Tensor]], extra: Tensor | None
+        self, latents: Tensor, times: Tensor, conditions: Sequence[Conditions], extra: Tensor | None, /
     ) -> Tensor:
-        """One forward pass: row i of `latents`, scaled by its scheduler, at `times[i]` (B,), under `conditions[i]`."""
-        ...
+        """One forward pass: (B, C, H, W), timesteps (B,) that may all differ, B conditions → (B, C, H, W).
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        """(N, 3, side, side) in −1 … 1 → latents."""
-        ...
+        `extra` (B, E, H, W) are an inpainting model's further channels.
+        """
 
-    def encode_mask(self, masks: Tensor) -> Tensor:
-        """(N, 1, side, side) of 0 and 1 → 1 where a latent may change, in a shape that broadcasts over latents."""
-        ...
+    def surroundings(self, picture: Tensor | None, mask: Tensor | None, size: int, /) -> Tensor | None:
+        """An inpainting model's further channels (1, E, H, W) for a picture and a mask as `encode` and `encode_mask`
+        take them, both None for a new picture; None from a model that edits by keeping what is known at each step.
+        """
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def encode(self, pictures: Tensor, /) -> Tensor:
+        """(N, 3, side, side) in −1 … 1 → latents (N, C, H, W)."""
+
+    def encode_mask(self, masks: Tensor, /) -> Tensor:
+        """(N, 1, side, side) of 0 and 1 → (N, 1 or C, H, W): 1 where latents may change."""
+
+    def decode(self, latents: Tensor, /) -> Tensor:
         """Latents → pictures (N, 3, side, side), about −1 … 1."""
-        ...

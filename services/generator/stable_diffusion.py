@@ -13,6 +13,7 @@ from torch import Tensor
 from services.core.errors import ConfigurationError
 from services.generator.checkpoint import Checkpoint
 from services.generator.diffusion import Diffusion
+from services.generator.family import Conditions
 from services.generator.texts import tokenize
 
 
@@ -32,26 +33,26 @@ class StableDiffusion(Diffusion):
             raise ConfigurationError("model: its unet wants the scale of guidance as an input, which is not supported")
         self._inpaints = given != latents
 
-    def read(self, text: str, size: int) -> tuple[dict[str, Tensor], tuple[str, ...]]:  # noqa: ARG002
+    def read(self, text: str, _size: int, /) -> tuple[Conditions, tuple[str, ...]]:
         """The last hidden states of the text encoder, (1, tokens, width)."""
         tokenizer = self._parts["tokenizer"]
         tokens = tokenize(tokenizer, text, tokenizer.model_max_length)
-        states = self._parts["text_encoder"](tokens.ids.to(self._device)).last_hidden_state
+        states = self._parts["text_encoder"](tokens.ids.to(self.device)).last_hidden_state
         return {"encoder_hidden_states": states}, tokens.cut
 
-    def forward(self, inputs: Tensor, times: Tensor, condition: dict[str, Tensor]) -> Tensor:
+    def forward(self, inputs: Tensor, times: Tensor, condition: Conditions) -> Tensor:
         """One pass through the UNet."""
         guess: Tensor = self._net(inputs, times, condition["encoder_hidden_states"]).sample
         return guess
 
-    def extra_channels(self, picture: Tensor | None, mask: Tensor | None, size: int) -> Tensor | None:
+    def surroundings(self, picture: Tensor | None, mask: Tensor | None, size: int, /) -> Tensor | None:
         """For an inpainting UNet the mask and the latents of the picture without what the mask marks."""
         if not self._inpaints:
             return None
         side = self.side(size)
         if picture is None or mask is None:
-            picture = torch.zeros(1, 3, side, side, device=self._device)
-            mask = torch.ones(1, 1, side, side, device=self._device)
+            picture = torch.zeros(1, 3, side, side, device=self.device)
+            mask = torch.ones(1, 1, side, side, device=self.device)
         return torch.cat([self.encode_mask(mask), self.encode(picture * (1 - mask))], dim=1)
 
 
@@ -63,7 +64,7 @@ class StableDiffusionXL(StableDiffusion):
         super().__init__(checkpoint, compiled=compiled)
         self._empty_is_zero = bool(checkpoint.options.get("force_zeros_for_empty_prompt", True))
 
-    def read(self, text: str, size: int) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    def read(self, text: str, size: int, /) -> tuple[Conditions, tuple[str, ...]]:
         """The next to last hidden states of both encoders side by side, the second's projection, the size's numbers."""
         first, _pooled, cut = self._encode(text, "")
         second, pooled, cut_too = self._encode(text, "_2")
@@ -75,7 +76,7 @@ class StableDiffusionXL(StableDiffusion):
         numbers = torch.tensor([[side, side, 0, 0, side, side]], dtype=states.dtype, device=states.device)
         return {"encoder_hidden_states": states, "text_embeds": pooled, "time_ids": numbers}, max(cut, cut_too, key=len)
 
-    def forward(self, inputs: Tensor, times: Tensor, condition: dict[str, Tensor]) -> Tensor:
+    def forward(self, inputs: Tensor, times: Tensor, condition: Conditions) -> Tensor:
         """One pass through the UNet."""
         added = {name: condition[name] for name in ("text_embeds", "time_ids")}
         guess: Tensor = self._net(inputs, times, condition["encoder_hidden_states"], added_cond_kwargs=added).sample
@@ -84,5 +85,5 @@ class StableDiffusionXL(StableDiffusion):
     def _encode(self, text: str, suffix: str) -> tuple[Tensor, Any, tuple[str, ...]]:
         tokenizer, encoder = self._parts[f"tokenizer{suffix}"], self._parts[f"text_encoder{suffix}"]
         tokens = tokenize(tokenizer, text, tokenizer.model_max_length)
-        output = encoder(tokens.ids.to(self._device), output_hidden_states=True)
+        output = encoder(tokens.ids.to(self.device), output_hidden_states=True)
         return output.hidden_states[-2], output[0], tokens.cut
