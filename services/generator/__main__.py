@@ -61,7 +61,8 @@ def build_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
     card = checkpoint.card
     if not card.closed_vocabulary:
         return None
-    limit = checkpoint.tokenizer.model_max_length - len(checkpoint.tokenizer("").input_ids)
+    tokenizer = checkpoint.parts["tokenizer"]
+    limit = tokenizer.model_max_length - len(tokenizer("").input_ids)
     return Vocabulary(checkpoint.words(), card.synonyms, NearestWord(card.nearest), limit)
 
 

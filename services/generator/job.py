@@ -27,7 +27,7 @@ class Job:
 
     `image` (H, W, 3) and `mask` (H, W; True may change) are there for the operations that take them; picture i is made
     from `seed` + i; `size` is the side of a new picture in pixels (an edit keeps the upload's); `words` is the prompt
-    in the model's words, `unwanted` the negative prompt.
+    in the model's words, `unwanted` the negative prompt; `guidance` is 0 for the model's own.
     """
 
     operation: Operation
@@ -39,6 +39,7 @@ class Job:
     size: int
     steps: int
     seed: int
+    guidance: float = 0.0
 
     def work(self) -> int:
         """Steps times pictures, the unit of the measured rate."""
