@@ -35,7 +35,8 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         where = ""
     if rng.random() < 0.1:
         where = where.replace(" a ", " the ").replace(" an ", " the ")
-    return _join(words, relation, scene.place, where)
+    said = _join(words, relation, scene.place, where)
+    return said.replace(",", "") if rng.random() < 0.5 else said  # the service drops what is no word
 
 
 def plain_caption(scene: Scene) -> str:
