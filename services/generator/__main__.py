@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import torch
 
@@ -15,26 +16,31 @@ from services.core.rpc.server import App, run
 from services.generator.checkpoint import Checkpoint, load_checkpoint
 from services.generator.engine import Engine
 from services.generator.nearest import NearestWord
+from services.generator.offer import Offer
+from services.generator.remote import RemoteEngine
+from services.generator.remote_queue import RemoteQueue
 from services.generator.render_queue import RenderQueue, measure_rate
 from services.generator.servicer import GeneratorServicer
-from services.generator.settings import GeneratorSettings
+from services.generator.settings import GeneratorSettings, RemoteSettings
 from services.generator.vocabulary import Vocabulary
 
 GATEWAY = frozenset({"gateway"})
+Parts = tuple[Offer, Vocabulary | None, RenderQueue | RemoteQueue]
 
 
 async def build(house: HouseSettings) -> App:
     """Loads the model, measures it, and opens the line before it."""
-    settings = GeneratorSettings()
+    settings, remote = GeneratorSettings(), RemoteSettings()
     verifier = ClearanceVerifier.load(house.home / "keys" / "clearance" / "jwks.json", "generator")
-    checkpoint, vocabulary, queue = await asyncio.to_thread(_load, settings)
-    telemetry.show_models((checkpoint.version,))
+    parts = _front(remote, settings) if remote.url else await asyncio.to_thread(_load, settings)
+    offer, vocabulary, queue = parts
+    telemetry.show_models((offer.model,))
     telemetry.QUEUE_DEPTH.labels("render").set_function(lambda: queue.load().queued)
-    servicer = GeneratorServicer(checkpoint, queue, vocabulary, verifier)
+    servicer = GeneratorServicer(offer, queue, vocabulary, verifier)
 
     async def ready() -> None:
         if not queue.alive():
-            raise Unavailable("the rendering thread has ended")
+            raise Unavailable("what renders is not there; its last line in the log says why")
 
     async def close() -> None:
         await asyncio.to_thread(queue.close)
@@ -49,11 +55,19 @@ async def build(house: HouseSettings) -> App:
     )
 
 
-def _load(settings: GeneratorSettings) -> tuple[Checkpoint, Vocabulary | None, RenderQueue]:
+def _front(remote: RemoteSettings, settings: GeneratorSettings) -> Parts:
+    """An engine elsewhere, in place of a model."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else it writes a line for every call
+    engine = RemoteEngine(remote)
+    return engine.offer, None, RemoteQueue(engine, settings.queue_limit, remote.at_once)
+
+
+def _load(settings: GeneratorSettings) -> Parts:
     torch.set_num_threads(settings.threads)
     checkpoint = load_checkpoint(settings.model, settings.model_sha256, _device(settings.device))
     engine = Engine(checkpoint)
-    return checkpoint, build_vocabulary(checkpoint), RenderQueue(engine, settings.queue_limit, measure_rate(engine))
+    queue = RenderQueue(engine, settings.queue_limit, measure_rate(engine))
+    return checkpoint.offer(), build_vocabulary(checkpoint), queue
 
 
 def build_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:

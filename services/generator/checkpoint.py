@@ -19,6 +19,7 @@ from services.core.artifacts import MODELS, file_sha256, load_artifact
 from services.core.errors import ConfigurationError
 from services.core.signals import ModelVersion
 from services.core.torch_compat import guard_torchvision
+from services.generator.offer import Offer
 from services.generator.pixels import PackedPixels, VaeLatents
 
 COMPONENTS = ("tokenizer", "text_encoder", "unet", "scheduler", "vae")
@@ -65,6 +66,19 @@ class Checkpoint:
     unet: Any
     scheduler: Any
     pixels: PackedPixels | VaeLatents
+
+    def offer(self) -> Offer:
+        """What it offers: every operation at its own size."""
+        card = self.card
+        return Offer(
+            model=self.version,
+            operations=("create", "edit", "variation"),
+            sizes=(card.size,),
+            steps=card.steps,
+            words=tuple(self.words()) if card.closed_vocabulary else (),
+            device=str(self.device),
+            capability=card.capability,
+        )
 
     def words(self) -> list[str]:
         """The words that the tokenizer knows, in the order of their ids, without its special tokens."""

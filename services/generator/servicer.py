@@ -16,9 +16,10 @@ from services.core.errors import InvalidInput
 from services.core.imaging import decode_rgb, encode
 from services.core.rpc import convert
 from services.core.rpc.door import MAX_DEADLINE_SECONDS, Context
-from services.generator.checkpoint import Card, Checkpoint
 from services.generator.clearances import verify_clearances
 from services.generator.job import Job, Operation, Rgb, check_inputs, check_numbers, request_digest
+from services.generator.offer import Offer
+from services.generator.remote_queue import RemoteQueue
 from services.generator.render_queue import Progress, RenderQueue
 from services.generator.vocabulary import Vocabulary, Wording
 
@@ -33,21 +34,25 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
     """Renders what was cleared."""
 
     def __init__(
-        self, checkpoint: Checkpoint, queue: RenderQueue, vocabulary: Vocabulary | None, verifier: ClearanceVerifier
+        self,
+        offer: Offer,
+        queue: RenderQueue | RemoteQueue,
+        vocabulary: Vocabulary | None,
+        verifier: ClearanceVerifier,
     ) -> None:
         """`vocabulary` is None for a model that takes any words."""
-        self._checkpoint = checkpoint
+        self._offer = offer
         self._queue = queue
         self._vocabulary = vocabulary
         self._verifier = verifier
 
     async def Generate(self, request: pb.GenerateRequest, context: Context) -> AsyncIterator[pb.GenerateResponse]:
         """Checks, queues, tells how it goes, sends finished pictures; leaving the call gives the rendering up."""
-        operation = _operation(request.operation)
+        operation = _operation(request.operation, self._offer)
         inputs = self._admit(operation, request)
         wording = await asyncio.to_thread(self._say, request)
-        job = await asyncio.to_thread(_job, request, operation, wording, self._checkpoint.card)
-        signature = request_digest(operation, inputs, job.size, job.steps, job.seed, self._checkpoint.version)
+        job = await asyncio.to_thread(_job, request, operation, wording, self._offer)
+        signature = request_digest(operation, inputs, job.size, job.steps, job.seed, self._offer.model)
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Progress | Future[list[Rgb]]] = asyncio.Queue()
 
@@ -67,7 +72,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
                     image=await asyncio.to_thread(encode, picture),
                     seed=job.seed + index,
                     request_digest=signature,
-                    model=convert.model_to_proto(self._checkpoint.version),
+                    model=convert.model_to_proto(self._offer.model),
                     substitutions=wording.substitutions,
                 )
                 yield pb.GenerateResponse(image=image)
@@ -78,15 +83,15 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         self, _request: pb.GetCapabilitiesRequest, _context: Context
     ) -> pb.GetCapabilitiesResponse:
         """What the loaded model can do."""
-        card = self._checkpoint.card
+        offer = self._offer
         return pb.GetCapabilitiesResponse(
-            model=convert.model_to_proto(self._checkpoint.version),
-            operations=list(OPERATIONS),
-            sizes=[card.size],
-            vocabulary=self._checkpoint.words() if self._vocabulary else [],
-            device=str(self._checkpoint.device),
-            default_steps=card.steps,
-            capabilities=[card.capability],
+            model=convert.model_to_proto(offer.model),
+            operations=[number for number, operation in OPERATIONS.items() if operation in offer.operations],
+            sizes=offer.sizes,
+            vocabulary=offer.words,
+            device=offer.device,
+            default_steps=offer.steps,
+            capabilities=[offer.capability],
         )
 
     async def GetLoad(self, _request: pb.GetLoadRequest, _context: Context) -> pb.GetLoadResponse:
@@ -97,8 +102,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
     def _admit(self, operation: Operation, request: pb.GenerateRequest) -> dict[str, str]:
         """Refuses bad requests and such without their clearances; returns the digests of what came in."""
         check_inputs(operation, request.prompt, request.negative_prompt, request.image, request.mask)
-        sizes = (self._checkpoint.card.size,)
-        check_numbers(operation, request.count, request.size, request.steps, request.seed, sizes)
+        check_numbers(operation, request.count, request.size, request.steps, request.seed, self._offer.sizes)
         pictures = {"image": request.image, "mask": request.mask}
         digests = {name: digest(content) for name, content in pictures.items() if content}
         digests |= prompt_digests(request.prompt, request.negative_prompt)
@@ -114,13 +118,14 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         return self._vocabulary.say(request.prompt, request.negative_prompt)
 
 
-def _operation(number: checks_pb2.Operation.ValueType) -> Operation:
-    if number not in OPERATIONS:
-        raise InvalidInput("operation", f"must be one of {', '.join(OPERATIONS.values())}")
-    return OPERATIONS[number]
+def _operation(number: checks_pb2.Operation.ValueType, offer: Offer) -> Operation:
+    operation = OPERATIONS.get(number)
+    if operation not in offer.operations:
+        raise InvalidInput("operation", f"must be one that this model offers: {', '.join(offer.operations)}")
+    return operation
 
 
-def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, card: Card) -> Job:
+def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, offer: Offer) -> Job:
     image = decode_rgb(request.image) if request.image else None
     return Job(
         operation=operation,
@@ -129,8 +134,8 @@ def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, ca
         image=image,
         mask=None if image is None or not request.mask else _mask(request.mask, image),
         count=request.count,
-        size=request.size or card.size,
-        steps=request.steps or card.steps,
+        size=request.size or offer.sizes[0],
+        steps=request.steps or offer.steps,
         seed=request.seed,
     )
 
