@@ -19,9 +19,10 @@ from services.generator.nearest import NearestWord
 from services.generator.offer import Offer
 from services.generator.remote import RemoteEngine
 from services.generator.remote_queue import RemoteQueue
+from services.generator.remote_settings import RemoteSettings
 from services.generator.render_queue import RenderQueue, measure_rate
 from services.generator.servicer import GeneratorServicer
-from services.generator.settings import GeneratorSettings, RemoteSettings
+from services.generator.settings import GeneratorSettings
 from services.generator.vocabulary import Vocabulary
 
 GATEWAY = frozenset({"gateway"})

@@ -30,7 +30,7 @@ from services.core.signals import ModelVersion
 from services.generator.job import Job, Rgb
 from services.generator.offer import Offer
 from services.generator.region import Mask, Square, centre_square, put_back, square_around
-from services.generator.settings import RemoteSettings
+from services.generator.remote_settings import RemoteSettings
 
 CONNECT_SECONDS, CHECK_SECONDS = 5.0, 4.0
 # One picture in base64, and what stands around it.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -24,20 +26,20 @@ _FRESH = 0.3  # weight of the latest request in the measured rate
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Run:
-    """A request on its way: its steps times pictures to go, whether the engine has it, and what ends it."""
+    """A request that the engine has: `left` of its work, and what ends it."""
 
     ticket: Ticket
+    deadline: float
     left: int
-    begun: bool = False
     future: Future[list[Rgb]] | None = None
 
 
 class RemoteQueue:
-    """Hands requests to the engine in order of arrival, `at_once` of them at a time, their pictures all together.
+    """Hands requests to the engine in order of arrival, `at_once` of them at a time, the pictures of each together.
 
-    Lives in a thread with an event loop of its own; every method may be called from anywhere.
+    Its calls live in a thread with an event loop of its own; every method may be called from any thread.
     """
 
     def __init__(self, engine: RemoteEngine, limit: int, at_once: int) -> None:
@@ -45,9 +47,9 @@ class RemoteQueue:
         self._engine = engine
         self._limit = limit
         self._at_once = at_once
-        self._places = asyncio.Semaphore(at_once)
         self._rate = 0.0  # seconds of one step of one picture; 0 until measured
-        self._runs: dict[Ticket, _Run] = {}  # in order of arrival
+        self._waiting: deque[_Run] = deque()
+        self._running: dict[Ticket, _Run] = {}
         self._lock = threading.RLock()
         self._closed = False
         self._well = False
@@ -59,29 +61,34 @@ class RemoteQueue:
 
     def submit(self, job: Job, seconds: float, tell: Callable[[Progress], None]) -> Ticket:
         """Takes a place in the line; raises Exhausted where it is full or `seconds` until the deadline are too few."""
-        ticket = Ticket(job, tell)
-        ticket.result.set_running_or_notify_cancel()  # from here on only `_end` ends it
         with self._lock:
             self._admit(job, seconds)
-            tell(Progress(ahead=len(self._runs)))
-            run = self._runs[ticket] = _Run(ticket, job.work())
-            run.future = asyncio.run_coroutine_threadsafe(self._render(run, seconds), self._loop)
-        run.future.add_done_callback(lambda done: self._end(ticket, done))
-        return ticket
+            ticket = Ticket(job, tell)
+            ticket.result.set_running_or_notify_cancel()  # from here on only this queue ends it
+            self._waiting.append(_Run(ticket, time.monotonic() + seconds, job.work()))
+            tell(Progress(ahead=len(self._running) + len(self._waiting) - 1))
+            self._start_next()
+            return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """Gives up a request and closes its connections; without effect afterwards."""
+        """Gives up a request at once, and closes its connections; without effect afterwards."""
         ticket.stop.set()
         with self._lock:
-            run = self._runs.get(ticket)
-        if run is not None and run.future is not None:
-            run.future.cancel()
+            run = self._running.get(ticket)
+            if run is not None and run.future is not None:
+                run.future.cancel()
+                return
+            for waiting in self._waiting:
+                if waiting.ticket is ticket:
+                    self._waiting.remove(waiting)
+                    ticket.result.set_exception(Cancelled("the rendering was given up before it began"))
+                    self._tell_places()
+                    return
 
     def load(self) -> Load:
         """How busy it is now."""
         with self._lock:
-            running = sum(run.begun for run in self._runs.values())
-            return Load(len(self._runs) - running, running, self._limit)
+            return Load(len(self._waiting), len(self._running), self._limit)
 
     def alive(self) -> bool:
         """Whether the engine was well and served the model when last asked, a moment ago."""
@@ -91,7 +98,7 @@ class RemoteQueue:
         """Gives up everything and leaves the engine."""
         with self._lock:
             self._closed = True
-            tickets = list(self._runs)
+            tickets = [run.ticket for run in self._waiting] + list(self._running)
         for ticket in tickets:
             self.cancel(ticket)
         if self._thread.is_alive():
@@ -105,13 +112,15 @@ class RemoteQueue:
             raise Unavailable(
                 "the engine is not there, or not well", reason="REMOTE_UNREACHABLE", retry_after=CHECK_EVERY_SECONDS
             )
-        count = len(self._runs)
-        before = 0.0 if count < self._at_once else sum(run.left for run in self._runs.values()) * self._pace()
-        if count >= self._at_once + self._limit:
+        ahead = [*self._waiting, *self._running.values()]
+        before = sum(run.left for run in ahead) * self._rate / self._at_once
+        if len(ahead) < self._at_once:
+            before = 0.0
+        if len(self._waiting) >= self._limit:
             raise Exhausted(
                 f"{self._limit} requests are waiting, which is all that may",
                 reason="QUEUE_FULL",
-                retry_after=max(0.1, before / count) if before else 1.0,
+                retry_after=max(0.1, before / len(ahead)) if self._rate else 1.0,
             )
         needed = before + job.work() * self._rate
         if needed > seconds:
@@ -121,9 +130,58 @@ class RemoteQueue:
                 retry_after=max(0.1, before),
             )
 
-    def _pace(self) -> float:
-        """Seconds in which all requests together go on by one step of one picture."""
-        return self._rate / self._at_once
+    def _start_next(self) -> None:
+        """Hands over as many requests as there are places for."""
+        while self._waiting and len(self._running) < self._at_once and not self._closed:
+            run = self._waiting.popleft()
+            self._running[run.ticket] = run
+            run.future = asyncio.run_coroutine_threadsafe(self._render(run), self._loop)
+            run.future.add_done_callback(partial(self._end, run))
+            self._tell_places()
+
+    def _end(self, run: _Run, done: Future[list[Rgb]]) -> None:
+        """Answers, and frees the place."""
+        with self._lock:
+            del self._running[run.ticket]
+            self._start_next()
+        result = run.ticket.result
+        if done.cancelled():
+            result.set_exception(Cancelled("the rendering was given up"))
+        elif error := done.exception():
+            result.set_exception(error)
+        else:
+            result.set_result(done.result())
+
+    def _tell_places(self) -> None:
+        for place, run in enumerate(self._waiting):
+            run.ticket.tell(Progress(ahead=len(self._running) + place))
+
+    async def _render(self, run: _Run) -> list[Rgb]:
+        """All pictures or none, before the deadline or not at all."""
+        job = run.ticket.job
+        begun = time.monotonic()
+        self._tell_step(run)
+        try:
+            async with asyncio.timeout(run.deadline - begun), asyncio.TaskGroup() as tasks:
+                drawing = [tasks.create_task(self._draw(run, index)) for index in range(job.count)]
+        except TimeoutError:
+            raise Unavailable("the engine did not answer before the deadline", reason="REMOTE_TIMEOUT") from None
+        except ExceptionGroup as errors:  # the first failure has ended the others
+            raise errors.exceptions[0] from None
+        taken = (time.monotonic() - begun) / job.work()
+        self._rate += (_FRESH if self._rate else 1.0) * (taken - self._rate)
+        return [task.result() for task in drawing]
+
+    async def _draw(self, run: _Run, index: int) -> Rgb:
+        picture = await self._engine.draw(run.ticket.job, index)
+        run.left -= run.ticket.job.steps
+        self._tell_step(run)
+        return picture
+
+    def _tell_step(self, run: _Run) -> None:
+        """The engine tells no steps: they are counted as its pictures come."""
+        job = run.ticket.job
+        run.ticket.tell(Progress(0, (job.work() - run.left) // job.count, job.steps))
 
     def _live(self) -> None:
         with self._runner:
@@ -149,48 +207,3 @@ class RemoteQueue:
         except PortcullisError as error:
             return error.message
         return ""
-
-    async def _render(self, run: _Run, seconds: float) -> list[Rgb]:
-        """All pictures or none, before the deadline or not at all."""
-        job = run.ticket.job
-        try:
-            async with asyncio.timeout(seconds), self._places:
-                run.begun = True
-                self._tell_step(run)
-                begun = time.perf_counter()
-                async with asyncio.TaskGroup() as tasks:
-                    drawing = [tasks.create_task(self._draw(run, index)) for index in range(job.count)]
-                self._measure((time.perf_counter() - begun) / job.work())
-                return [task.result() for task in drawing]
-        except TimeoutError:
-            raise Unavailable("the engine did not answer before the deadline", reason="REMOTE_TIMEOUT") from None
-        except ExceptionGroup as errors:  # the first failure has ended the others
-            raise errors.exceptions[0] from None
-
-    async def _draw(self, run: _Run, index: int) -> Rgb:
-        picture = await self._engine.draw(run.ticket.job, index)
-        run.left -= run.ticket.job.steps
-        self._tell_step(run)
-        return picture
-
-    def _tell_step(self, run: _Run) -> None:
-        """The engine tells no steps: they are counted as its pictures come."""
-        job = run.ticket.job
-        run.ticket.tell(Progress(0, (job.work() - run.left) // job.count, job.steps))
-
-    def _measure(self, seconds: float) -> None:
-        self._rate += (_FRESH if self._rate else 1.0) * (seconds - self._rate)
-
-    def _end(self, ticket: Ticket, done: Future[list[Rgb]]) -> None:
-        """Frees the place, tells those behind, and answers."""
-        with self._lock:
-            del self._runs[ticket]
-            for ahead, run in enumerate(self._runs.values()):
-                if not run.begun:
-                    run.ticket.tell(Progress(ahead=ahead))
-        if done.cancelled():
-            ticket.result.set_exception(Cancelled("the rendering was given up"))
-        elif error := done.exception():
-            ticket.result.set_exception(error)
-        else:
-            ticket.result.set_result(done.result())
