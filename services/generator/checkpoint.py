@@ -75,6 +75,7 @@ class Checkpoint:
             operations=("create", "edit", "variation"),
             sizes=(card.size,),
             steps=card.steps,
+            guidance=card.guidance,
             words=tuple(self.words()) if card.closed_vocabulary else (),
             device=str(self.device),
             capability=card.capability,

@@ -12,14 +12,15 @@ from services.generator.job import Operation
 class Offer:
     """The model, and what may be asked of it.
 
-    `sizes` are sides in pixels and begin with the default; `steps` is how many where a request names none; `words` are
-    all that a closed vocabulary knows, empty for an open one.
+    `sizes` are sides in pixels and begin with the default; `steps` and `guidance` hold where a request names none;
+    `words` are all that a closed vocabulary knows, empty for an open one.
     """
 
     model: ModelVersion
     operations: tuple[Operation, ...]
     sizes: tuple[int, ...]
     steps: int
+    guidance: float
     words: tuple[str, ...]
     device: str
     capability: str

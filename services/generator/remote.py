@@ -46,6 +46,7 @@ FIELDS = {
     "mask_image": "mask",
     "size": "size",
     "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
     "seed": "seed",
 }
 
@@ -65,6 +66,7 @@ class RemoteEngine:
             operations=tuple(settings.operations),
             sizes=tuple(settings.sizes),
             steps=settings.steps,
+            guidance=settings.guidance,
             words=(),
             device="remote",
             capability="remote",
@@ -116,6 +118,8 @@ class RemoteEngine:
         }
         if job.unwanted:
             fields["negative_prompt"] = job.unwanted
+        if job.guidance:
+            fields["guidance_scale"] = job.guidance
         if job.image is None:
             body = await self._ask("POST", "/v1/images/generations", json=fields)
             return await asyncio.to_thread(_read_picture, body, job.size)

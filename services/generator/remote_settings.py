@@ -37,6 +37,9 @@ class RemoteSettings(Settings):
         [1024], min_length=1, description="Sides of its pictures in pixels, 64 … 2048, as JSON; the first by default."
     )
     steps: int = Field(30, ge=1, le=MAX_STEPS, description="Denoising steps where a request names none.")
+    guidance: float = Field(
+        0.0, ge=0, le=20, description="Guidance where a request names none; 0: as the engine has it for the model."
+    )
     at_once: int = Field(4, ge=1, le=256, description="Requests that the engine is given at once; more wait here.")
 
     @field_validator("url")

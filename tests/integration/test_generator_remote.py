@@ -17,12 +17,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from services.core.errors import Exhausted, InvalidInput, PortcullisError, Unavailable
 from services.core.rpc import tls
-from services.generator.engine import Cancelled
 from services.generator.job import Job
 from services.generator.remote import MOST_BYTES, VARY, RemoteEngine
 from services.generator.remote_queue import RemoteQueue
 from services.generator.remote_settings import RemoteSettings
-from services.generator.render_queue import Progress
+from services.generator.ticket import Cancelled, Progress, Ticket
 from tests.integration.images_api import (
     KEY,
     MODEL,
@@ -74,7 +73,7 @@ def new_queue(api: ImagesApi) -> Iterator[NewQueue]:
 
     def new(**settings: object) -> RemoteQueue:
         engine = RemoteEngine(RemoteSettings(**(known(api) | settings)))
-        opened.append(RemoteQueue(engine, limit=1, at_once=1))
+        opened.append(RemoteQueue(engine, limit=1, pixel_limit=10**6, at_once=1))
         return opened[-1]
 
     yield new
@@ -85,20 +84,34 @@ def new_queue(api: ImagesApi) -> Iterator[NewQueue]:
 @pytest.fixture
 def queue(new_queue: NewQueue) -> RemoteQueue:
     queue = new_queue()
-    until(queue.alive)
+    until(lambda: is_well(queue))
     return queue
 
 
-def never(_: Progress) -> None:
-    """Hears nothing."""
+def is_well(queue: RemoteQueue) -> bool:
+    try:
+        queue.check()
+    except Unavailable:
+        return False
+    return True
+
+
+def submit(
+    queue: RemoteQueue,
+    job: Job = JOB,
+    seconds: float = 30,
+    tell: Callable[[Progress], None] = lambda _: None,
+    tenant: str = "acme",
+) -> Ticket:
+    return queue.submit(job, tenant, "trusted", seconds, tell)
 
 
 def render(queue: RemoteQueue, job: Job = JOB) -> list[np.ndarray]:
-    return queue.submit(job, 30, never).result.result(30)
+    return submit(queue, job).result.result(30).pictures
 
 
 def failure(queue: RemoteQueue, job: Job = JOB, seconds: float = 30) -> PortcullisError:
-    error = queue.submit(job, seconds, never).result.exception(30)
+    error = submit(queue, job, seconds).result.exception(30)
     assert isinstance(error, PortcullisError)
     return error
 
@@ -168,13 +181,13 @@ def test_a_variation_is_an_edit_of_the_whole_by_words_of_ours(api: ImagesApi, qu
 
 def test_a_request_hears_its_place_and_each_picture(api: ImagesApi, queue: RemoteQueue) -> None:
     told: list[Progress] = []
-    queue.submit(JOB, 30, told.append).result.result(30)
+    submit(queue, tell=told.append).result.result(30)
     assert told == [Progress(0), Progress(0, 0, 10), Progress(0, 5, 10), Progress(0, 10, 10)]
 
 
 def test_giving_up_closes_the_connections(api: ImagesApi, queue: RemoteQueue) -> None:
     api.behave = hang
-    ticket = queue.submit(JOB, 30, never)
+    ticket = submit(queue)
     until(lambda: len(api.asked) == 2)
     queue.cancel(ticket)
     assert isinstance(ticket.result.exception(1), Cancelled)
@@ -184,8 +197,8 @@ def test_giving_up_closes_the_connections(api: ImagesApi, queue: RemoteQueue) ->
 
 def test_giving_up_while_waiting_asks_nothing(api: ImagesApi, queue: RemoteQueue) -> None:
     api.behave = hang
-    queue.submit(JOB, 30, never)
-    waiting = queue.submit(EDIT, 30, never)
+    submit(queue)
+    waiting = submit(queue, EDIT)
     queue.cancel(waiting)
     assert isinstance(waiting.result.exception(1), Cancelled)
     until(lambda: len(api.asked) == 2)
@@ -201,11 +214,11 @@ def test_those_behind_move_up(api: ImagesApi, queue: RemoteQueue) -> None:
 
     api.behave = when_told
     told: list[Progress] = []
-    queue.submit(JOB, 30, never)
-    second = queue.submit(EDIT, 30, told.append)
+    submit(queue)
+    second = submit(queue, EDIT, tell=told.append)
     go.set()
     second.result.result(30)
-    assert [progress.ahead for progress in told] == [1, 0, 0]
+    assert [progress.ahead for progress in told] == [1, 0, 0, 0]
 
 
 def test_one_picture_that_fails_ends_the_others(api: ImagesApi, queue: RemoteQueue) -> None:
@@ -219,7 +232,7 @@ def test_one_picture_that_fails_ends_the_others(api: ImagesApi, queue: RemoteQue
 
 def test_a_call_that_hangs_ends_with_the_deadline(api: ImagesApi, queue: RemoteQueue) -> None:
     api.behave = hang
-    assert failure(queue, seconds=0.5).reason == "REMOTE_TIMEOUT"
+    assert failure(queue, seconds=0.5).code == "DEADLINE_EXCEEDED"
     until(lambda: api.left == 2)
 
 
@@ -230,7 +243,7 @@ def test_an_answer_that_trickles_ends_with_the_deadline(api: ImagesApi, queue: R
             await asyncio.sleep(0.05)
 
     api.behave = says(lambda: StreamingResponse(drops()))
-    assert failure(queue, seconds=0.5).reason == "REMOTE_TIMEOUT"
+    assert failure(queue, seconds=0.5).code == "DEADLINE_EXCEEDED"
 
 
 STATUSES = {
@@ -322,9 +335,9 @@ def test_after_a_failure_the_next_request_is_served(api: ImagesApi, queue: Remot
 def test_a_full_line_refuses_with_a_hint(api: ImagesApi, queue: RemoteQueue) -> None:
     api.behave = hang
     for _ in range(2):
-        queue.submit(JOB, 30, never)
+        submit(queue)
     with pytest.raises(Exhausted) as refusal:
-        queue.submit(JOB, 30, never)
+        submit(queue)
     assert refusal.value.reason == "QUEUE_FULL"
     assert refusal.value.retry_after == 1
 
@@ -337,18 +350,18 @@ def test_a_deadline_that_the_measured_rate_cannot_meet_is_refused_at_once(api: I
     api.behave = slowly
     render(queue)
     with pytest.raises(Exhausted) as refusal:
-        queue.submit(JOB, 0.3, never)
+        submit(queue, seconds=0.3)
     assert refusal.value.reason == "DEADLINE_TOO_SHORT"
     assert len(api.asked) == 2
 
 
 def test_an_engine_that_falls_ill_gets_nothing_until_it_is_well(api: ImagesApi, queue: RemoteQueue) -> None:
     api.healthy = False
-    until(lambda: not queue.alive())
+    until(lambda: not is_well(queue))
     with pytest.raises(Unavailable):
-        queue.submit(JOB, 30, never)
+        submit(queue)
     api.healthy = True
-    until(queue.alive)
+    until(lambda: is_well(queue))
     assert len(render(queue)) == 2
 
 
@@ -390,7 +403,7 @@ def test_the_certificate_of_an_unknown_authority_is_not_trusted(authority: Path)
 def test_a_private_authority_is_trusted_where_it_is_named(new_queue: NewQueue, authority: Path) -> None:
     with serving(ImagesApi(), authority) as api:
         queue = new_queue(url=api.url, ca=authority / "ca.pem")
-        until(queue.alive)
+        until(lambda: is_well(queue))
         assert len(render(queue)) == 2
 
 
@@ -408,10 +421,10 @@ def test_no_log_holds_the_key_or_the_words(
 
 def test_after_closing_nothing_is_taken_and_nothing_goes_on(api: ImagesApi, queue: RemoteQueue) -> None:
     api.behave = hang
-    tickets = [queue.submit(JOB, 30, never) for _ in range(2)]
+    tickets = [submit(queue) for _ in range(2)]
     until(lambda: len(api.asked) == 2)
     queue.close()
     assert all(isinstance(ticket.result.exception(1), Cancelled) for ticket in tickets)
     until(lambda: api.left == 2)
     with pytest.raises(Unavailable):
-        queue.submit(JOB, 30, never)
+        submit(queue)
