@@ -8,6 +8,7 @@ import gzip
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from services.generator.job import Job
 from services.generator.remote import MOST_BYTES, VARY, RemoteEngine
 from services.generator.remote_queue import RemoteQueue
 from services.generator.remote_settings import RemoteSettings
+from services.generator.render_queue import Load
 from services.generator.ticket import Cancelled, Progress, Ticket
 from tests.integration.images_api import (
     KEY,
@@ -73,7 +75,7 @@ def new_queue(api: ImagesApi) -> Iterator[NewQueue]:
 
     def new(**settings: object) -> RemoteQueue:
         engine = RemoteEngine(RemoteSettings(**(known(api) | settings)))
-        opened.append(RemoteQueue(engine, limit=1, pixel_limit=10**6, at_once=1))
+        opened.append(RemoteQueue(engine, limit=3, pixel_limit=50_000, at_once=1))
         return opened[-1]
 
     yield new
@@ -136,7 +138,7 @@ def test_each_picture_comes_from_a_seed_of_its_own(api: ImagesApi, queue: Remote
 
 
 def test_a_new_picture_is_asked_for_as_documented(api: ImagesApi, queue: RemoteQueue) -> None:
-    render(queue, Job("create", PROMPT, "fog", None, None, count=1, size=SIZE, steps=10, seed=7))
+    render(queue, replace(JOB, unwanted="fog", count=1, guidance=4.5))
     assert api.asked[0].path == "/v1/images/generations"
     assert api.asked[0].fields == {
         "model": MODEL,
@@ -146,6 +148,7 @@ def test_a_new_picture_is_asked_for_as_documented(api: ImagesApi, queue: RemoteQ
         "size": "64x64",
         "response_format": "b64_json",
         "num_inference_steps": 10,
+        "guidance_scale": 4.5,
         "seed": 7,
     }
 
@@ -168,7 +171,7 @@ def test_an_edit_changes_nothing_outside_its_mask_whatever_the_engine_did(queue:
 
 def test_an_edit_shows_what_the_engine_drew_inside_its_mask(queue: RemoteQueue) -> None:
     plain = np.full((90, 120, 3), 40, np.uint8)
-    (edited,) = render(queue, Job("edit", PROMPT, "", plain, MASK, count=1, size=SIZE, steps=10, seed=7))
+    (edited,) = render(queue, replace(EDIT, image=plain))
     assert np.all(edited[MASK] == 255 - 40)
 
 
@@ -183,6 +186,11 @@ def test_a_request_hears_its_place_and_each_picture(api: ImagesApi, queue: Remot
     told: list[Progress] = []
     submit(queue, tell=told.append).result.result(30)
     assert told == [Progress(0), Progress(0, 0, 10), Progress(0, 5, 10), Progress(0, 10, 10)]
+
+
+def test_what_was_asked_for_is_told(queue: RemoteQueue) -> None:
+    rendered = submit(queue, replace(JOB, guidance=4.5)).result.result(30)
+    assert (rendered.steps, rendered.guidance) == (10, 4.5)
 
 
 def test_giving_up_closes_the_connections(api: ImagesApi, queue: RemoteQueue) -> None:
@@ -205,7 +213,9 @@ def test_giving_up_while_waiting_asks_nothing(api: ImagesApi, queue: RemoteQueue
     assert {asked.path for asked in api.asked} == {"/v1/images/generations"}
 
 
-def test_those_behind_move_up(api: ImagesApi, queue: RemoteQueue) -> None:
+@pytest.fixture
+def go(api: ImagesApi) -> Iterator[threading.Event]:
+    """Until it is set the engine draws nothing."""
     go = threading.Event()
 
     async def when_told(asked: Asked) -> Response:
@@ -213,12 +223,31 @@ def test_those_behind_move_up(api: ImagesApi, queue: RemoteQueue) -> None:
         return good(draw(asked))
 
     api.behave = when_told
+    yield go
+    go.set()
+
+
+def test_those_behind_move_up(queue: RemoteQueue, go: threading.Event) -> None:
     told: list[Progress] = []
     submit(queue)
-    second = submit(queue, EDIT, tell=told.append)
+    submit(queue)
+    last = submit(queue, tell=told.append)
     go.set()
-    second.result.result(30)
-    assert [progress.ahead for progress in told] == [1, 0, 0, 0]
+    last.result.result(30)
+    assert [progress.ahead for progress in told[:2]] == [1, 0]
+
+
+def test_a_tenant_that_asks_for_much_waits_behind_itself(
+    api: ImagesApi, queue: RemoteQueue, go: threading.Event
+) -> None:
+    one = replace(JOB, count=1, steps=20)
+    submit(queue, one, tenant="greedy")
+    submit(queue, replace(one, seed=100), tenant="greedy")
+    last = submit(queue, replace(one, seed=200), tenant="greedy")
+    submit(queue, replace(one, seed=300), tenant="modest")
+    go.set()
+    last.result.result(30)
+    assert [asked.seed for asked in api.asked] == [7, 100, 300, 200]
 
 
 def test_one_picture_that_fails_ends_the_others(api: ImagesApi, queue: RemoteQueue) -> None:
@@ -332,14 +361,25 @@ def test_after_a_failure_the_next_request_is_served(api: ImagesApi, queue: Remot
     assert len(render(queue)) == 2
 
 
-def test_a_full_line_refuses_with_a_hint(api: ImagesApi, queue: RemoteQueue) -> None:
-    api.behave = hang
-    for _ in range(2):
+def test_a_full_line_refuses_with_a_hint(queue: RemoteQueue, go: threading.Event) -> None:
+    for _ in range(4):
         submit(queue)
     with pytest.raises(Exhausted) as refusal:
         submit(queue)
+    assert (refusal.value.reason, refusal.value.retry_after) == ("QUEUE_FULL", 1)
+
+
+def test_a_line_full_of_pixels_refuses(queue: RemoteQueue, go: threading.Event) -> None:
+    submit(queue)
+    with pytest.raises(Exhausted) as refusal:
+        submit(queue, replace(JOB, size=256))
     assert refusal.value.reason == "QUEUE_FULL"
-    assert refusal.value.retry_after == 1
+
+
+def test_the_load_is_true(queue: RemoteQueue, go: threading.Event) -> None:
+    submit(queue)
+    submit(queue)
+    assert queue.load() == Load(queued=1, running=1, limit=3)
 
 
 def test_a_deadline_that_the_measured_rate_cannot_meet_is_refused_at_once(api: ImagesApi, queue: RemoteQueue) -> None:
