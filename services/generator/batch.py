@@ -99,6 +99,7 @@ class Batch:
             ticket.check()
             rendering.pictures = self._engine.begin(ticket.job)
             self._joining.extend((picture, rendering) for picture in rendering.pictures)
+        self._join()
         self._sum_up()
 
     def step(self) -> None:
