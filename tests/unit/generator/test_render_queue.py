@@ -150,14 +150,14 @@ def test_a_flood_of_one_tenant_lets_another_pass(gated: GatedEngine) -> None:
     ended: list[str] = []
     with opened(gated, limit=9) as queue:
         tickets = {"first": started(queue, gated)}
-        tickets |= {f"flood {number}": ask(queue, tenant="flood") for number in range(4)}
+        tickets |= {f"flood {number}": ask(queue, tenant="flood") for number in range(8)}
         tickets["other"] = ask(queue, tenant="quiet")
         for name, ticket in tickets.items():
             ticket.result.add_done_callback(lambda _done, name=name: ended.append(name))
         gated.go.set()
         for ticket in tickets.values():
             ticket.result.result(20)
-    assert ended.index("other") <= 2
+    assert ended.index("other") <= 3  # a turn is worth two such requests
 
 
 def test_a_lack_of_memory_for_many_is_met_with_smaller_batches(gated: GatedEngine, engine: Engine) -> None:
