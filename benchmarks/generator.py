@@ -39,7 +39,10 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     torch.set_num_threads(1)
     engine = Engine(UNetFamily(load_checkpoint(f"models/{MODEL}", "", torch.device("cpu"))))
-    figures = [*measure(engine, arguments.requests), *weathered(asyncio.run(storm(engine, arguments.storm)))]
+    figures = [
+        *measure(engine, arguments.requests),
+        *weathered(asyncio.run(storm(engine, arguments.storm)), arguments.storm),
+    ]
     Console().print(table("the generator", figures, {}))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "generator.json").write_text(json.dumps(record(figures), indent=2) + "\n")
@@ -81,11 +84,10 @@ def beside(peer: probes.Peer | None) -> list[Figure]:
     ]
 
 
-def weathered(outcome: Outcome) -> Sequence[Figure]:
-    """What became of the storm."""
-    asked = sum(outcome.answers.values())
+def weathered(outcome: Outcome, asked: int) -> Sequence[Figure]:
+    """What became of a storm of so many requests."""
     return [
-        Figure("storm: requests answered", asked, 1.0, 1.0),
+        Figure("storm: requests answered", asked, sum(outcome.answers.values()) / asked, 1.0),
         *(Figure(f"… {code}", number, number / asked) for code, number in sorted(outcome.answers.items())),
         Figure("… wrong pictures", outcome.answers.get("OK", 0), outcome.wrong, 0, at_most=True, form="{:.0f}"),
         Figure("… places that stayed taken", asked, outcome.places_left, 0, at_most=True, form="{:.0f}"),

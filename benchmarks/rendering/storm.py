@@ -1,4 +1,4 @@
-"""A storm on a real generator, with its server, clearances and model: callers who leave, deadlines, bad masks, no memory.
+"""A storm on a real generator, its server, clearances and model: callers who leave, deadlines, bad masks, no memory.
 
 Every request must be answered; every picture must be the one that its request gets alone; nothing may stay behind.
 """
