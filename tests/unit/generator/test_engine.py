@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from diffusers import EulerAncestralDiscreteScheduler
 
 from services.generator.checkpoint import Checkpoint
 from services.generator.engine import UNWATCHED, Engine, Watch
 from services.generator.family import UNetFamily
 from services.generator.job import Job
 from services.generator.ticket import Cancelled
+from tests.unit.generator.gated import farthest, latents
 
 CREATE = Job("create", "a red circle", "", None, None, count=2, size=64, steps=4, seed=7)
 
@@ -108,3 +110,28 @@ def test_a_latent_model_runs_through_the_same_loop(tiny_latent: Checkpoint) -> N
     assert job.mask is not None
     picture = Engine(UNetFamily(tiny_latent)).render(job, UNWATCHED)[0]
     assert np.array_equal(picture[~job.mask], job.image[~job.mask])
+
+
+@pytest.mark.parametrize("operation", ["create", "edit", "variation"])
+def test_a_picture_is_the_same_whatever_shares_its_passes(engine: Engine, operation: str) -> None:
+    jobs = {
+        "create": replace(CREATE, count=1),
+        "edit": replace(edit(64, 64, (slice(8, 40), slice(20, 50))), count=1),
+        "variation": replace(CREATE, operation="variation", words="", image=upload(80, 50), count=1),
+    }
+    company = [replace(CREATE, words="a blue star", steps=steps, seed=steps) for steps in (2, 3, 9)]
+    alone, together = latents(engine, jobs[operation], ()), latents(engine, jobs[operation], company)
+    assert farthest(alone, together) <= 1e-5
+
+
+def test_a_stochastic_scheduler_draws_from_the_pictures_own_seed(tiny: Checkpoint) -> None:
+    ancestral = Engine(UNetFamily(replace(tiny, scheduler=EulerAncestralDiscreteScheduler())))
+    company = [replace(CREATE, seed=seed, steps=3 + seed) for seed in range(3)]
+    alone, together = latents(ancestral, CREATE, ()), latents(ancestral, CREATE, company)
+    assert farthest(alone, together) <= 1e-5 * float(alone[0].abs().max())
+
+
+def test_guidance_of_a_request_goes_before_the_models(engine: Engine) -> None:
+    plain, guided = (latents(engine, replace(CREATE, guidance=scale), ()) for scale in (1.0, 5.0))
+    assert farthest(plain, guided) > 0.01
+    assert farthest(latents(engine, CREATE, ()), latents(engine, replace(CREATE, guidance=2.0), ())) == 0
