@@ -36,7 +36,7 @@ class GatedEngine(Engine):
 
     def guess(self, pictures: Sequence[Picture], most_rows: int) -> list[Tensor]:
         self.begun.set()
-        self.go.wait(20)
+        self.go.wait(60)
         self.fail(pictures, most_rows)
         self.passes.append(len(pictures))
         return super().guess(pictures, most_rows)
@@ -74,7 +74,7 @@ def ask(queue: RenderQueue, job: Job = JOB, tenant: str = "acme", seconds: float
 def started(queue: RenderQueue, engine: GatedEngine, job: Job = JOB) -> Ticket:
     """A request whose first step has begun and is held."""
     ticket = ask(queue, job)
-    assert engine.begun.wait(20)
+    assert engine.begun.wait(60)
     return ticket
 
 

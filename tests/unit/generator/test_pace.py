@@ -50,10 +50,28 @@ def test_the_cap_grows_back_once_memory_has_sufficed_for_long() -> None:
     assert pace.cap == 5
 
 
-def test_a_profile_ends_where_more_rows_bring_nothing() -> None:
-    taken = profile(lambda rows: time.sleep(0.01 * max(rows, 4)))
-    assert max(taken) <= 16
+def test_a_profile_ends_where_more_rows_bring_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def one_pass(rows: int) -> None:
+        nonlocal now
+        now += 0.01 * max(rows, 4)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    taken = profile(one_pass)
+    assert max(taken) == 16
     assert Pace(taken).cap == 4
+
+
+def test_a_profile_ends_with_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def one_pass(rows: int) -> None:
+        nonlocal now
+        now += 10.0
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    assert list(profile(one_pass)) == [1]
 
 
 def test_a_profile_ends_where_memory_does() -> None:

@@ -35,14 +35,14 @@ def queue(gated: GatedEngine) -> Iterator[RenderQueue]:
 def test_a_request_hears_its_place_every_step_and_the_decoding(queue: RenderQueue, gated: GatedEngine) -> None:
     told: list[Progress] = []
     gated.go.set()
-    queue.submit(JOB, "acme", "new", 60, told.append).result.result(20)
+    queue.submit(JOB, "acme", "new", 60, told.append).result.result(60)
     steps = [Progress(0, step, 5) for step in range(1, 6)]
     assert told == [Progress(0), *steps, Progress(0, 5, 5, decoding=True)]
 
 
 def test_the_answer_says_how_the_pictures_were_made(queue: RenderQueue, gated: GatedEngine) -> None:
     gated.go.set()
-    rendered = ask(queue).result.result(20)
+    rendered = ask(queue).result.result(60)
     assert (rendered.steps, rendered.guidance, rendered.scheduler) == (5, 2.0, "DDIMScheduler")
 
 
@@ -92,7 +92,7 @@ def test_a_running_request_stops_within_one_step(queue: RenderQueue, gated: Gate
     queue.cancel(ticket)
     gated.go.set()
     with pytest.raises(Cancelled):
-        ticket.result.result(20)
+        ticket.result.result(60)
     assert len(gated.passes) == 1  # the one that ran when it was given up
     assert queue.load().running == 0
 
@@ -102,7 +102,7 @@ def test_a_deadline_that_passes_while_it_runs_ends_it(queue: RenderQueue, gated:
     ticket.deadline = time.monotonic()
     gated.go.set()
     with pytest.raises(TooLate):
-        ticket.result.result(20)
+        ticket.result.result(60)
     assert len(gated.passes) == 1
 
 
@@ -125,7 +125,7 @@ def test_on_a_machine_that_one_picture_fills_requests_are_served_one_after_the_o
         ticket.result.add_done_callback(lambda _done, place=place: ended.append(place))
     gated.go.set()
     for ticket in tickets:
-        ticket.result.result(20)
+        ticket.result.result(60)
     assert ended == [0, 1, 2]
     assert set(gated.passes) == {1}
 
@@ -138,7 +138,7 @@ def test_requests_join_and_leave_between_steps_and_each_gets_its_own_pictures(
     with opened(gated, cap=64, limit=9) as queue:
         tickets = [started(queue, gated, jobs[0]), *(ask(queue, job) for job in jobs[1:])]
         gated.go.set()
-        together = [ticket.result.result(20).pictures for ticket in tickets]
+        together = [ticket.result.result(60).pictures for ticket in tickets]
     assert max(gated.passes) == sum(job.count for job in jobs)
     assert len(gated.passes) < sum(job.steps for job in jobs)
     for job, pictures in zip(jobs, together, strict=True):
@@ -156,7 +156,7 @@ def test_a_flood_of_one_tenant_lets_another_pass(gated: GatedEngine) -> None:
             ticket.result.add_done_callback(lambda _done, name=name: ended.append(name))
         gated.go.set()
         for ticket in tickets.values():
-            ticket.result.result(20)
+            ticket.result.result(60)
     assert ended.index("other") <= 3  # a turn is worth two such requests
 
 
@@ -169,7 +169,7 @@ def test_a_lack_of_memory_for_many_is_met_with_smaller_batches(gated: GatedEngin
     with opened(gated, cap=64) as queue:
         tickets = [started(queue, gated), ask(queue)]
         gated.go.set()
-        pictures = [ticket.result.result(20).pictures for ticket in tickets]
+        pictures = [ticket.result.result(60).pictures for ticket in tickets]
     assert all(difference(one, engine.render(JOB, UNWATCHED)) <= 1 for one in pictures)
 
 
@@ -184,8 +184,8 @@ def test_a_request_that_memory_never_suffices_for_fails_alone(gated: GatedEngine
     with opened(gated, cap=64) as queue:
         tickets = [started(queue, gated), ask(queue, greedy), ask(queue)]
         gated.go.set()
-        error = tickets[1].result.exception(20)
-        others = [tickets[place].result.result(20).pictures for place in (0, 2)]
+        error = tickets[1].result.exception(60)
+        others = [tickets[place].result.result(60).pictures for place in (0, 2)]
     assert isinstance(error, Exhausted)
     assert error.reason == "OUT_OF_MEMORY"
     assert all(difference(one, engine.render(JOB, UNWATCHED)) <= 1 for one in others)
@@ -198,8 +198,8 @@ def test_an_error_belongs_to_one_request_alone(queue: RenderQueue, gated: GatedE
         if progress.step:
             raise LookupError
 
-    assert isinstance(queue.submit(JOB, "acme", "new", 60, fail).result.exception(20), LookupError)
-    assert len(ask(queue).result.result(20).pictures) == 2
+    assert isinstance(queue.submit(JOB, "acme", "new", 60, fail).result.exception(60), LookupError)
+    assert len(ask(queue).result.result(60).pictures) == 2
 
 
 def test_a_picture_of_no_numbers_never_leaves(queue: RenderQueue, gated: GatedEngine) -> None:
@@ -208,7 +208,7 @@ def test_a_picture_of_no_numbers_never_leaves(queue: RenderQueue, gated: GatedEn
 
     gated.fail = spoil
     gated.go.set()
-    error = ask(queue).result.exception(20)
+    error = ask(queue).result.exception(60)
     assert getattr(error, "reason", "") == "PICTURE_SPOILT"
 
 
@@ -220,8 +220,8 @@ def test_failures_of_requests_make_no_ill_model(queue: RenderQueue, gated: Gated
     gated.fail = fail
     gated.go.set()
     for _ in range(3):
-        assert isinstance(ask(queue).result.exception(20), ValueError)
-    assert ask(queue).result.result(20)
+        assert isinstance(ask(queue).result.exception(60), ValueError)
+    assert ask(queue).result.result(60)
     queue.check()
 
 
@@ -238,11 +238,11 @@ def test_an_ill_model_takes_nothing_until_it_works_again(
     gated.fail = fail
     gated.go.set()
     for _ in range(3):
-        ask(queue).result.exception(20)
+        ask(queue).result.exception(60)
     until(lambda: refused(queue))
     well = True
     until(lambda: not refused(queue))
-    assert ask(queue).result.result(20)
+    assert ask(queue).result.result(60)
 
 
 def test_after_closing_nothing_is_taken(gated: GatedEngine) -> None:
@@ -269,7 +269,7 @@ def refused(queue: RenderQueue) -> bool:
 
 def until(condition: object) -> None:
     """Waits for what a thread does."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < ends
         time.sleep(0.01)
