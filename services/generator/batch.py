@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import structlog
+
 from services.core.errors import Exhausted
 from services.generator.engine import Engine
 from services.generator.job import Rendered, Rgb
@@ -23,6 +25,8 @@ from services.generator.picture import Picture
 from services.generator.ticket import Cancelled, Progress, Ticket, TooLate
 
 _RETRY_SECONDS = 5.0
+
+log = structlog.get_logger()
 
 
 @dataclass(eq=False, slots=True)
@@ -99,6 +103,7 @@ class Batch:
             ticket.check()
             rendering.pictures = self._engine.begin(ticket.job)
             self._joining.extend((picture, rendering) for picture in rendering.pictures)
+        self._join()
         self._sum_up()
 
     def step(self) -> None:
@@ -166,6 +171,7 @@ class Batch:
         if short:
             let_go(error)
         if short and pace.shrink(sum(picture.width for picture in pictures)):
+            log.warning("memory lacks", rows=pace.cap)
             self._advance(pictures, pace)
         elif len(pictures) > 1:
             middle = len(pictures) // 2

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import structlog
 
 from services.generator.engine import Engine
 from services.generator.job import Job
@@ -20,6 +21,8 @@ GAIN = 1.05  # below this a batch of twice the rows is no longer worth looking a
 PATIENCE_SECONDS = 5.0
 REPEATS = 2
 GROW_AFTER = 200  # full passes without a lack of memory until one row more is tried
+
+log = structlog.get_logger()
 
 _FRESH = 0.1  # weight of the latest pass in the measured rate
 
@@ -36,7 +39,9 @@ def warm_up(engine: Engine, sizes: Sequence[int]) -> dict[Shape, Pace]:
             engine.look([row] * rows)
             engine.settle()
 
-        paces[engine.family.latent_shape(size)] = Pace(profile(one_pass))
+        pace = Pace(profile(one_pass))
+        log.info("measured", size=size, rows=pace.cap, seconds=round(pace.seconds(pace.cap), 4))
+        paces[engine.family.latent_shape(size)] = pace
     return paces
 
 

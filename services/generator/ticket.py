@@ -46,6 +46,7 @@ class Ticket:
     deadline: float
     result: Future[Rendered] = field(default_factory=Future)
     stop: Event = field(default_factory=Event)
+    _ahead: int = -1
 
     def check(self) -> None:
         """Raises what ends the request before its time."""
@@ -55,7 +56,10 @@ class Ticket:
             raise TooLate("the deadline passed before the pictures were done", reason="DEADLINE_PASSED")
 
     def tell_place(self, ahead: int) -> None:
-        """Tells how many wait before it; who cannot be told anything any more is gone."""
+        """Tells how many wait before it, where that has changed; who cannot be told anything any more is gone."""
+        if ahead == self._ahead:
+            return
+        self._ahead = ahead
         try:
             self.tell(Progress(ahead))
         except Exception:
