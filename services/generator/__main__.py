@@ -13,7 +13,7 @@ from services.core.config import HouseSettings
 from services.core.rpc.server import App, run
 from services.generator.checkpoint import Checkpoint, load_checkpoint
 from services.generator.engine import Engine
-from services.generator.family import UNetFamily
+from services.generator.families import build_family
 from services.generator.nearest import NearestWord
 from services.generator.pace import warm_up
 from services.generator.render_queue import RenderQueue
@@ -52,8 +52,8 @@ async def build(house: HouseSettings) -> App:
 def _load(settings: GeneratorSettings) -> tuple[Checkpoint, Vocabulary | None, RenderQueue]:
     torch.set_num_threads(settings.threads)
     checkpoint = load_checkpoint(settings.model, settings.model_sha256, _device(settings.device))
-    engine = Engine(UNetFamily(checkpoint))
-    paces = warm_up(engine, (checkpoint.card.size,))
+    engine = Engine(build_family(checkpoint))
+    paces = warm_up(engine, checkpoint.card.all_sizes)
     queue = RenderQueue(engine, paces, settings.queue_limit, int(settings.queue_megapixels * 1e6))
     return checkpoint, build_vocabulary(checkpoint), queue
 
@@ -63,7 +63,8 @@ def build_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
     card = checkpoint.card
     if not card.closed_vocabulary:
         return None
-    limit = checkpoint.tokenizer.model_max_length - len(checkpoint.tokenizer("").input_ids)
+    tokenizer = checkpoint.parts["tokenizer"]
+    limit = tokenizer.model_max_length - len(tokenizer("").input_ids)
     return Vocabulary(checkpoint.words(), card.synonyms, NearestWord(card.nearest), limit)
 
 

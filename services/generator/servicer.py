@@ -95,7 +95,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         return pb.GetCapabilitiesResponse(
             model=convert.model_to_proto(self._checkpoint.version),
             operations=list(OPERATIONS),
-            sizes=[card.size],
+            sizes=card.all_sizes,
             vocabulary=self._checkpoint.words() if self._vocabulary else [],
             device=str(self._checkpoint.device),
             default_steps=card.steps,
@@ -113,7 +113,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         check_model(request.model, self._checkpoint.version)
         check_inputs(operation, request.prompt, request.negative_prompt, request.image, request.mask)
         asked = Numbers(request.count, request.size, request.steps, request.seed, request.guidance)
-        check_numbers(operation, asked, (card.size,))
+        check_numbers(operation, asked, card.all_sizes)
         pictures = {"image": request.image, "mask": request.mask}
         digests = {name: digest(content) for name, content in pictures.items() if content}
         digests |= prompt_digests(request.prompt, request.negative_prompt)
