@@ -23,7 +23,7 @@ from benchmarks.report.table import Figure, record, table
 from services.core.artifacts import MODELS
 from services.generator.checkpoint import load_checkpoint
 from services.generator.engine import Engine
-from services.generator.family import UNetFamily
+from services.generator.families import build_family
 from services.generator.pace import warm_up
 
 RESULTS = Path(__file__).parent / "results"
@@ -38,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     torch.set_num_threads(1)
-    engine = Engine(UNetFamily(load_checkpoint(f"models/{MODEL}", "", torch.device("cpu"))))
+    engine = Engine(build_family(load_checkpoint(f"models/{MODEL}", "", torch.device("cpu"))))
     figures = [
         *measure(engine, arguments.requests),
         *weathered(asyncio.run(storm(engine, arguments.storm)), arguments.storm),
@@ -51,7 +51,7 @@ def main() -> None:
 def measure(engine: Engine, requests: int) -> list[Figure]:
     """Everything but the storm."""
     card = engine.family.card
-    paces = warm_up(engine, (card.size,))
+    paces = warm_up(engine, card.all_sizes[:1])
     (pace,) = paces.values()
     rows = engine.size_up(speed.job(engine, 0))[1]
     full = max(1, pace.best_cap // rows)

@@ -14,7 +14,7 @@ from services.core.config import HouseSettings
 from services.core.rpc.server import App, run
 from services.generator.checkpoint import Checkpoint, load_checkpoint
 from services.generator.engine import Engine
-from services.generator.family import UNetFamily
+from services.generator.families import build_family
 from services.generator.nearest import NearestWord
 from services.generator.offer import Offer
 from services.generator.pace import warm_up
@@ -66,8 +66,8 @@ def _front(settings: GeneratorSettings, remote: RemoteSettings) -> Parts:
 def _load(settings: GeneratorSettings) -> Parts:
     torch.set_num_threads(settings.threads)
     checkpoint = load_checkpoint(settings.model, settings.model_sha256, _device(settings.device))
-    engine = Engine(UNetFamily(checkpoint))
-    paces = warm_up(engine, (checkpoint.card.size,))
+    engine = Engine(build_family(checkpoint))
+    paces = warm_up(engine, checkpoint.card.all_sizes)
     queue = RenderQueue(engine, paces, settings.queue_limit, _pixel_limit(settings))
     return checkpoint.offer(), build_vocabulary(checkpoint), queue
 
@@ -81,7 +81,8 @@ def build_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
     card = checkpoint.card
     if not card.closed_vocabulary:
         return None
-    limit = checkpoint.tokenizer.model_max_length - len(checkpoint.tokenizer("").input_ids)
+    tokenizer = checkpoint.parts["tokenizer"]
+    limit = tokenizer.model_max_length - len(tokenizer("").input_ids)
     return Vocabulary(checkpoint.words(), card.synonyms, NearestWord(card.nearest), limit)
 
 

@@ -16,7 +16,7 @@ from fractions import Fraction
 
 import structlog
 
-from services.core.errors import Exhausted
+from services.core.errors import Exhausted, InvalidInput
 from services.generator.engine import Engine
 from services.generator.job import Rendered, Rgb
 from services.generator.memory import is_out_of_memory, let_go
@@ -69,7 +69,7 @@ class Rendering:
         return Rendered(
             pictures=[self.made[picture] for picture in self.pictures],
             steps=self.ticket.job.steps,
-            guidance=1.0 if first.condition.unwanted is None else first.guidance,
+            guidance=first.guidance if first.guided else 1.0,
             scheduler=type(first.scheduler).__name__,
             cut=first.condition.cut,
         )
@@ -209,7 +209,7 @@ class Batch:
 
     def _end(self, rendering: Rendering, error: Exception) -> None:
         self._forget(rendering)
-        if not isinstance(error, Cancelled | TooLate):
+        if not isinstance(error, Cancelled | TooLate | InvalidInput):
             self.failures += 1
         if is_out_of_memory(error):
             let_go(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,34 @@ from services.core.errors import ConfigurationError
 from services.core.signals import ModelVersion
 from services.core.torch_compat import guard_torchvision
 from services.generator.offer import Offer
-from services.generator.pixels import PackedPixels, VaeLatents
 
-COMPONENTS = ("tokenizer", "text_encoder", "unet", "scheduler", "vae")
+# A model needs these; every other part of the index that is on the allow-list is loaded too.
+NEEDED = ("tokenizer", "text_encoder", "scheduler")
+NETWORKS = ("transformer", "unet")
+PARTS = (*NEEDED, *NETWORKS, "tokenizer_2", "text_encoder_2", "vae")
 CLASSES = {
     ("transformers", "CLIPTextModel"),
+    ("transformers", "CLIPTextModelWithProjection"),
     ("transformers", "CLIPTokenizer"),
     ("transformers", "PreTrainedTokenizerFast"),
+    ("transformers", "T5EncoderModel"),
+    ("transformers", "T5Tokenizer"),
+    ("transformers", "T5TokenizerFast"),
+    ("diffusers", "AutoencoderKL"),
+    ("diffusers", "PixArtTransformer2DModel"),
+    ("diffusers", "Transformer2DModel"),
     ("diffusers", "UNet2DConditionModel"),
     ("diffusers", "DDIMScheduler"),
-    ("diffusers", "AutoencoderKL"),
+    ("diffusers", "DPMSolverMultistepScheduler"),
+    ("diffusers", "EulerAncestralDiscreteScheduler"),
+    ("diffusers", "EulerDiscreteScheduler"),
+    ("diffusers", "FlowMatchEulerDiscreteScheduler"),
+    ("diffusers", "FluxTransformer2DModel"),
+    ("diffusers", "LCMScheduler"),
+    ("diffusers", "PNDMScheduler"),
 }
-# Anything else might be a pickle, which runs code when it is opened.
-SUFFIXES = {".json", ".safetensors", ".txt", ".md"}
+# Anything else might be a pickle, which runs code when it is opened; .model is SentencePiece's, a protobuf of strings.
+SUFFIXES = {".json", ".safetensors", ".txt", ".md", ".model"}
 
 
 class Card(BaseModel):
@@ -43,7 +59,9 @@ class Card(BaseModel):
     name: str = Field(description="Name in answers, manifests and metrics.")
     version: str = Field(description="Version, as the model card says.")
     capability: str = Field(description='What it is, in one word ("embedded-scenes").')
+    variant: str = Field("", description='Variant of its weight files ("fp16"); empty for the plain ones.')
     size: int = Field(ge=8, le=4096, description="Side of its pictures in pixels.")
+    sizes: tuple[int, ...] = Field((), description="Further sides that it may be asked for.")
     steps: int = Field(ge=1, le=100, description="Denoising steps where a request names none.")
     guidance: float = Field(ge=1, le=30, description="Scale of classifier-free guidance; 1 is without.")
     variation_strength: float = Field(gt=0, le=1, description="Share of the noise that a variation starts from.")
@@ -53,6 +71,11 @@ class Card(BaseModel):
     )
     nearest: tuple[str, ...] = Field((), description="Known words that any other word may become, the nearest of them.")
 
+    @property
+    def all_sizes(self) -> tuple[int, ...]:
+        """Every side that it may be asked for, its own first."""
+        return self.size, *self.sizes
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -61,19 +84,18 @@ class Checkpoint:
     card: Card
     version: ModelVersion
     device: torch.device
-    tokenizer: Any
-    text_encoder: Any
-    unet: Any
-    scheduler: Any
-    pixels: PackedPixels | VaeLatents
+    parts: Mapping[str, Any]
+    """The components by their names in model_index.json."""
+    options: Mapping[str, Any]
+    """The other entries of model_index.json."""
 
     def offer(self) -> Offer:
-        """What it offers: every operation at its own size."""
+        """What it offers: every operation, at the sizes of its card."""
         card = self.card
         return Offer(
             model=self.version,
             operations=("create", "edit", "variation"),
-            sizes=(card.size,),
+            sizes=card.all_sizes,
             steps=card.steps,
             guidance=card.guidance,
             words=tuple(self.words()) if card.closed_vocabulary else (),
@@ -83,33 +105,31 @@ class Checkpoint:
 
     def words(self) -> list[str]:
         """The words that the tokenizer knows, in the order of their ids, without its special tokens."""
-        special = set(self.tokenizer.all_special_tokens)
-        vocabulary: dict[str, int] = self.tokenizer.get_vocab()
+        tokenizer = self.parts["tokenizer"]
+        special = set(tokenizer.all_special_tokens)
+        vocabulary: dict[str, int] = tokenizer.get_vocab()
         return [word for word in sorted(vocabulary, key=vocabulary.__getitem__) if word not in special]
 
 
-def load_checkpoint(uri: str, sha256: str, device: torch.device) -> Checkpoint:
-    """Verifies and loads the model at `uri` (`models/<name>` or a folder's path).
+def load_checkpoint(uri: str, sha256: str, device: torch.device, dtype: torch.dtype = torch.float32) -> Checkpoint:
+    """Verifies and loads the model at `uri` (`models/<name>` or a folder's path), its weights as `dtype`.
 
     `sha256` is the digest over all files, needed unless the model ships with the house. Raises ConfigurationError.
     """
     folder = _folder(uri)
     digest = _verify(folder, uri, sha256)
-    index = _read_index(folder)
     try:
         card = Card.model_validate_json((folder / "portcullis.json").read_bytes())
     except (OSError, ValidationError) as error:
         raise ConfigurationError(f"model {uri}: its portcullis.json is missing or wrong ({error})") from error
-    parts = {name: _load(folder, name, *index[name], device) for name in COMPONENTS if name in index}
+    index, options = _read_index(folder)
+    source = _Source(folder, device, dtype, card.variant)
     return Checkpoint(
         card=card,
         version=ModelVersion(card.name, card.version, digest),
         device=device,
-        tokenizer=parts["tokenizer"],
-        text_encoder=parts["text_encoder"],
-        unet=parts["unet"],
-        scheduler=parts["scheduler"],
-        pixels=VaeLatents(parts["vae"]) if "vae" in parts else PackedPixels(int(parts["unet"].config.in_channels)),
+        parts={name: source.load(name, *library_class) for name, library_class in index.items()},
+        options=options,
     )
 
 
@@ -153,29 +173,51 @@ def _verify(folder: Path, uri: str, sha256: str) -> str:
     return actual
 
 
-def _read_index(folder: Path) -> dict[str, tuple[str, str]]:
-    """Component → (library, class), each on the allow-list; parts that a pipeline left out are null there."""
+def _read_index(folder: Path) -> tuple[dict[str, tuple[str, str]], dict[str, Any]]:
+    """Component → (library, class), each on the allow-list, and the options; what a pipeline left out is null there."""
     entries = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    index = {name: tuple(entries[name]) for name in COMPONENTS if entries.get(name, [None])[0]}
+    index = {name: tuple(entries[name]) for name in PARTS if entries.get(name, [None])[0]}
     for name, library_class in index.items():
         if library_class not in CLASSES:
             known = ", ".join(sorted(name for _, name in CLASSES))
             raise ConfigurationError(f"model: its {name} is a {library_class[1]}; this engine runs {known}")
-    if missing := [name for name in COMPONENTS[:4] if name not in index]:
+    if missing := [name for name in NEEDED if name not in index]:
         raise ConfigurationError(f"model: model_index.json lacks {', '.join(missing)}")
-    return index
+    return index, {name: value for name, value in entries.items() if not isinstance(value, list)}
 
 
-def _load(folder: Path, name: str, library: str, kind: str, device: torch.device) -> Any:
-    """One component through its own class's `from_pretrained`, from these files alone."""
-    part = _class(library, kind)
-    try:
-        if not issubclass(part, torch.nn.Module):
-            return part.from_pretrained(folder / name, local_files_only=True)
-        loaded = part.from_pretrained(folder / name, local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigurationError(f"model: its {name} could not be loaded ({error})") from error
-    return loaded.to(device).eval().requires_grad_(False)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where components come from and what they become."""
+
+    folder: Path
+    device: torch.device
+    dtype: torch.dtype
+    variant: str
+
+    def load(self, name: str, library: str, kind: str) -> Any:
+        """One component through its own class's `from_pretrained`, from these files alone."""
+        part = _class(library, kind)
+        try:
+            if not issubclass(part, torch.nn.Module):
+                return part.from_pretrained(self.folder / name, local_files_only=True)
+            loaded = part.from_pretrained(
+                self.folder / name,
+                local_files_only=True,
+                use_safetensors=True,
+                variant=self.variant or None,
+                # Some VAEs overflow in half precision, and say so in their configuration, which is read only now.
+                **{_DTYPE[library]: torch.float32 if name == "vae" else self.dtype},
+            )
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
+            raise ConfigurationError(f"model: its {name} could not be loaded ({error})") from error
+        if name == "vae" and not loaded.config.force_upcast:
+            loaded = loaded.to(self.dtype)
+        return loaded.to(self.device).eval().requires_grad_(False)
+
+
+# What each library calls the type of the weights.
+_DTYPE = {"diffusers": "torch_dtype", "transformers": "dtype"}
 
 
 def _class(library: str, kind: str) -> Any:

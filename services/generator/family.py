@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from services.generator.checkpoint import Card, Checkpoint
+from services.generator.checkpoint import Card
 from services.generator.job import Job
 
 Conditions = Mapping[str, Tensor]
@@ -78,67 +78,3 @@ class Family(Protocol):
 
     def decode(self, latents: Tensor, /) -> Tensor:
         """Latents → pictures (N, 3, side, side), about −1 … 1."""
-
-
-class UNetFamily:
-    """A UNet that reads a CLIP text encoder's states."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-        self.card = checkpoint.card
-        self.device = checkpoint.device
-
-    def condition(self, job: Job) -> Condition:
-        """The hidden states of the words; nothing to be guided by where there are none."""
-        guided = job.words and (job.guidance or self.card.guidance) != 1.0
-        return Condition(self._text(job.words), self._text(job.unwanted) if guided else None)
-
-    def scheduler(self, steps: int, _size: int, /) -> Any:
-        """As the checkpoint's."""
-        scheduler = type(self.checkpoint.scheduler).from_config(self.checkpoint.scheduler.config)
-        scheduler.set_timesteps(steps)
-        return scheduler
-
-    def latent_shape(self, _size: int, /) -> tuple[int, int, int]:
-        """The UNet's own size."""
-        config = self.checkpoint.unet.config
-        return int(config.out_channels), int(config.sample_size), int(config.sample_size)
-
-    def side(self, _size: int, /) -> int:
-        """The UNet's own size in pixels."""
-        return int(self.checkpoint.unet.config.sample_size) * self.checkpoint.pixels.factor
-
-    def predict(
-        self, latents: Tensor, times: Tensor, conditions: Sequence[Conditions], _extra: Tensor | None, /
-    ) -> Tensor:
-        """One pass of the UNet."""
-        states = torch.cat([one["encoder_hidden_states"] for one in conditions])
-        guess: Tensor = self.checkpoint.unet(latents, times, states).sample
-        return guess
-
-    def surroundings(self, _picture: Tensor | None, _mask: Tensor | None, _size: int, /) -> Tensor | None:
-        """None: it edits by keeping what is known."""
-        return None
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """As the checkpoint's pixels say."""
-        return self.checkpoint.pixels.encode(pictures)
-
-    def encode_mask(self, masks: Tensor) -> Tensor:
-        """As the checkpoint's pixels say."""
-        return self.checkpoint.pixels.encode_mask(masks)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """As the checkpoint's pixels say."""
-        return self.checkpoint.pixels.decode(latents)
-
-    def _text(self, words: str) -> Conditions:
-        parts = self.checkpoint
-        ids = parts.tokenizer(
-            [words],
-            padding="max_length",
-            max_length=parts.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids
-        return {"encoder_hidden_states": parts.text_encoder(ids.to(parts.device)).last_hidden_state}

@@ -20,6 +20,7 @@ PLATEAU = 0.9  # of the best throughput is reached by the batch that is used
 GAIN = 1.05  # below this a batch of twice the rows is no longer worth looking at
 PATIENCE_SECONDS = 5.0
 REPEATS = 2
+DOUBT = 0.9
 GROW_AFTER = 200  # full passes without a lack of memory until one row more is tried
 
 log = structlog.get_logger()
@@ -29,9 +30,11 @@ _FRESH = 0.1  # weight of the latest pass in the measured rate
 
 def warm_up(engine: Engine, sizes: Sequence[int]) -> dict[Shape, Pace]:
     """The pace of each shape that the model makes; proves on the way that it makes pictures at all."""
-    paces = {}
+    paces: dict[Shape, Pace] = {}
     for size in sizes:
         engine.try_out(size)
+        if engine.family.latent_shape(size) in paces:
+            continue
         (picture,) = engine.begin(Job("create", "", "", None, None, count=1, size=size, steps=2, seed=0))
         row = next(picture.rows())
 
@@ -100,6 +103,14 @@ class Pace:
             self._full_passes += 1
             if self._full_passes >= GROW_AFTER:
                 self.cap, self._full_passes = self.cap + 1, 0
+
+    def rest(self) -> None:
+        """The machine has nothing to do: that it was slow a while ago says nothing about the next request."""
+        self._now = min(self._now, 1.0)
+
+    def doubt(self) -> None:
+        """Nothing runs, and still a request was refused for its deadline: if that goes on, one is let in to measure."""
+        self._now *= DOUBT
 
     def shrink(self, rows: int) -> bool:
         """After memory lacked for a step of so many rows: halves the cap; false where it is one row already."""

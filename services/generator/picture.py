@@ -64,6 +64,11 @@ class Picture:
         return self.done == len(self.times)
 
     @property
+    def guided(self) -> bool:
+        """Whether its guidance changes anything: by a second row, or told to the model as a number."""
+        return self.condition.unwanted is not None or "guidance" in self.condition.wanted
+
+    @property
     def width(self) -> int:
         """Rows that it needs in a forward pass: two where it is guided."""
         return 1 if self.condition.unwanted is None else 2

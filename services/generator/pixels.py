@@ -30,16 +30,18 @@ class PackedPixels:
 
 
 class VaeLatents:
-    """Latents of an AutoencoderKL (Rombach et al., 2022)."""
+    """Latents of an AutoencoderKL (Rombach et al., 2022), float32 outside, in the VAE's own type inside."""
 
     def __init__(self, vae: Any) -> None:
-        self._vae = vae
+        self._vae = vae.to(memory_format=torch.channels_last)
+        self._scale = float(vae.config.scaling_factor)
+        self._shift = float(vae.config.shift_factor or 0.0)
         self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """(N, 3, S, S) in −1 … 1 → scaled latent means (N, C, S/k, S/k)."""
-        latents: Tensor = self._vae.encode(pictures).latent_dist.mean * self._vae.config.scaling_factor
-        return latents
+        """(N, 3, S, S) in −1 … 1 → scaled latent means (N, C, S/k, S/k); the mean, so that it is the same each time."""
+        means: Tensor = self._vae.encode(pictures.to(self._vae.dtype)).latent_dist.mean.float()
+        return (means - self._shift) * self._scale
 
     def encode_mask(self, masks: Tensor) -> Tensor:
         """(N, 1, S, S) of 0 and 1 → (N, 1, S/k, S/k): a position may change where any of its pixels may."""
@@ -47,7 +49,7 @@ class VaeLatents:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents → pictures (N, 3, S, S), about −1 … 1."""
-        pictures: Tensor = self._vae.decode(latents / self._vae.config.scaling_factor).sample
+        pictures: Tensor = self._vae.decode((latents / self._scale + self._shift).to(self._vae.dtype)).sample.float()
         return pictures
 
 

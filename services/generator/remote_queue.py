@@ -23,6 +23,7 @@ from services.generator.ticket import Cancelled, Progress, Ticket, TooLate
 
 CHECK_EVERY_SECONDS = 2.0
 _FRESH = 0.3  # weight of the latest request in the measured rate
+_DOUBT = 0.9  # what is left of the rate where it has refused a request and nothing runs that could correct it
 
 log = structlog.get_logger()
 
@@ -124,6 +125,8 @@ class RemoteQueue:
             )
         needed = before + job.work() * self._rate
         if needed > seconds:
+            if not self._running:
+                self._rate *= _DOUBT
             raise Exhausted(
                 f"rendering would end in about {needed:.1f} seconds, after the deadline",
                 reason="DEADLINE_TOO_SHORT",

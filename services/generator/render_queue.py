@@ -69,6 +69,8 @@ class RenderQueue:
             needed = self._seconds_until_done(ticket)
             if needed > seconds:
                 self._line.remove(ticket)
+                if not self._line and not self._batch.running:
+                    self._pace(ticket).doubt()
                 raise Exhausted(
                     f"rendering would end in about {needed:.1f} seconds, after the deadline",
                     reason="DEADLINE_TOO_SHORT",
@@ -156,6 +158,9 @@ class RenderQueue:
     def _next(self) -> Ticket | None:
         """The request that may begin now; waits only while there is nothing else to do."""
         with self._changed:
+            if not self._batch.running:
+                for pace in self._paces.values():
+                    pace.rest()
             self._changed.wait_for(lambda: self._line or self._batch.running or self._closed)
             if self._closed or not self._line or not self._batch.has_room():
                 return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import logging
 import threading
@@ -393,6 +394,19 @@ def test_a_deadline_that_the_measured_rate_cannot_meet_is_refused_at_once(api: I
         submit(queue, seconds=0.3)
     assert refusal.value.reason == "DEADLINE_TOO_SHORT"
     assert len(api.asked) == 2
+
+
+def test_a_slow_start_does_not_refuse_for_ever(api: ImagesApi, queue: RemoteQueue) -> None:
+    async def slowly(asked: Asked) -> Response:
+        await asyncio.sleep(1)
+        return good(draw(asked))
+
+    api.behave = slowly
+    render(queue)
+    for _ in range(5):
+        with contextlib.suppress(Exhausted):
+            submit(queue, seconds=0.9).result.exception(30)
+    assert len(api.asked) > 2
 
 
 def test_an_engine_that_falls_ill_gets_nothing_until_it_is_well(api: ImagesApi, queue: RemoteQueue) -> None:

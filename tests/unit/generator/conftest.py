@@ -8,7 +8,7 @@ import torch
 
 from services.generator.checkpoint import Card, Checkpoint, folder_digest, load_checkpoint
 from services.generator.engine import Engine
-from services.generator.family import UNetFamily
+from services.generator.families import build_family
 from training.generator import components
 
 CPU = torch.device("cpu")
@@ -89,7 +89,7 @@ def tiny(tiny_folder: Path) -> Checkpoint:
 
 @pytest.fixture(scope="session")
 def engine(tiny: Checkpoint) -> Engine:
-    return Engine(UNetFamily(tiny))
+    return Engine(build_family(tiny))
 
 
 @pytest.fixture(scope="session")

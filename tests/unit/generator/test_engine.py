@@ -8,7 +8,7 @@ from diffusers import EulerAncestralDiscreteScheduler
 
 from services.generator.checkpoint import Checkpoint
 from services.generator.engine import UNWATCHED, Engine, Watch
-from services.generator.family import UNetFamily
+from services.generator.families import build_family
 from services.generator.job import Job
 from services.generator.ticket import Cancelled
 from tests.unit.generator.gated import farthest, latents
@@ -108,7 +108,7 @@ def test_a_latent_model_runs_through_the_same_loop(tiny_latent: Checkpoint) -> N
     job = replace(edit(64, 64, (slice(8, 40), slice(20, 50))), count=1)
     assert job.image is not None
     assert job.mask is not None
-    picture = Engine(UNetFamily(tiny_latent)).render(job, UNWATCHED)[0]
+    picture = Engine(build_family(tiny_latent)).render(job, UNWATCHED)[0]
     assert np.array_equal(picture[~job.mask], job.image[~job.mask])
 
 
@@ -125,7 +125,9 @@ def test_a_picture_is_the_same_whatever_shares_its_passes(engine: Engine, operat
 
 
 def test_a_stochastic_scheduler_draws_from_the_pictures_own_seed(tiny: Checkpoint) -> None:
-    ancestral = Engine(UNetFamily(replace(tiny, scheduler=EulerAncestralDiscreteScheduler())))
+    ancestral = Engine(
+        build_family(replace(tiny, parts={**tiny.parts, "scheduler": EulerAncestralDiscreteScheduler()}))
+    )
     company = [replace(CREATE, seed=seed, steps=3 + seed) for seed in range(3)]
     alone, together = latents(ancestral, CREATE, ()), latents(ancestral, CREATE, company)
     assert farthest(alone, together) <= 1e-5 * float(alone[0].abs().max())

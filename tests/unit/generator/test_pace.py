@@ -35,6 +35,21 @@ def test_it_learns_that_passes_have_become_slower() -> None:
     assert pace.seconds(4) == pytest.approx(0.26, rel=0.01)
 
 
+def test_what_was_slow_is_forgotten_when_there_is_nothing_to_do() -> None:
+    pace = Pace(GAINING)
+    pace.passed(8, 1.6)
+    pace.rest()
+    assert pace.seconds(8) == pytest.approx(0.16)
+
+
+def test_what_was_measured_on_a_busy_machine_does_not_refuse_for_ever() -> None:
+    pace = Pace(GAINING)
+    for _ in range(20):
+        pace.doubt()
+    pace.rest()
+    assert pace.seconds(8) < 0.02
+
+
 def test_lack_of_memory_halves_the_cap_down_to_one() -> None:
     pace = Pace(GAINING)
     assert [pace.shrink(8), pace.cap] == [True, 4]

@@ -13,7 +13,7 @@ import torch
 from services.core.errors import Exhausted, Unavailable
 from services.generator.checkpoint import Checkpoint
 from services.generator.engine import UNWATCHED, Engine
-from services.generator.family import UNetFamily
+from services.generator.families import build_family
 from services.generator.picture import Picture
 from services.generator.render_queue import RenderQueue
 from services.generator.ticket import Cancelled, Progress, TooLate
@@ -22,7 +22,7 @@ from tests.unit.generator.gated import JOB, GatedEngine, ask, difference, opened
 
 @pytest.fixture
 def gated(tiny: Checkpoint) -> GatedEngine:
-    return GatedEngine(UNetFamily(tiny))
+    return GatedEngine(build_family(tiny))
 
 
 @pytest.fixture

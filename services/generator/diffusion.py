@@ -1,0 +1,107 @@
+"""What diffusion models have in common: latents of a VAE or packed pixels, schedulers, one padded forward pass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from services.core.errors import ConfigurationError, InvalidInput
+from services.generator.checkpoint import Checkpoint
+from services.generator.family import Condition, Conditions
+from services.generator.job import Job
+from services.generator.pixels import PackedPixels, VaeLatents
+
+
+class Diffusion(ABC):
+    """A `Family`; its kinds say how words are read and how their network is called."""
+
+    def __init__(self, checkpoint: Checkpoint, net: Any, *, compiled: bool = False) -> None:
+        """With `compiled` the repeated blocks of `net` are compiled, anew for each batch of 1, 2, 4, 8 … pictures."""
+        self.card = checkpoint.card
+        self._parts = checkpoint.parts
+        self.device = checkpoint.device
+        self._net = net
+        self._compiled = compiled
+        vae = checkpoint.parts.get("vae")
+        self._pixels = VaeLatents(vae) if vae is not None else PackedPixels(int(net.config.in_channels))
+        if self.side(self.card.size) % self._pixels.factor:
+            raise ConfigurationError(f"model: its size {self.card.size} is no multiple of {self._pixels.factor} pixels")
+        if compiled:
+            net.compile_repeated_blocks(dynamic=False)
+
+    @abstractmethod
+    def read(self, text: str, size: int, /) -> tuple[Conditions, tuple[str, ...]]:
+        """The condition that `text` is for a picture of `size`, and the words that were cut."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, times: Tensor, condition: Conditions) -> Tensor:
+        """One pass through the network, in its own type."""
+
+    def condition(self, job: Job, /) -> Condition:
+        """Encodes prompt and negative prompt; what is made without words is not guided."""
+        guided = bool(job.words) and (job.guidance or self.card.guidance) != 1
+        self.refuse_unwanted(job, guided=guided)
+        wanted, cut = self.read(job.words, job.size)
+        if not guided:
+            return Condition(wanted, None, cut)
+        unwanted, cut_too = self.read(job.unwanted, job.size)
+        return Condition(wanted, unwanted, cut + cut_too)
+
+    def refuse_unwanted(self, job: Job, *, guided: bool) -> None:
+        """Raises InvalidInput for a negative prompt that nothing would come of."""
+        if job.unwanted and not guided:
+            raise InvalidInput("negative_prompt", "has no effect on this model without guidance; leave it empty")
+
+    def scheduler(self, steps: int, _size: int, /) -> Any:
+        """A fresh one of the checkpoint's own kind."""
+        recipe = self._parts["scheduler"]
+        scheduler = type(recipe).from_config(recipe.config)
+        scheduler.set_timesteps(steps)
+        return scheduler
+
+    def side(self, size: int, /) -> int:
+        """`size`, but never more than what the network was trained to draw."""
+        return min(size, int(self._net.config.sample_size) * self._pixels.factor)
+
+    def latent_shape(self, size: int, /) -> tuple[int, int, int]:
+        """(C, H, W) of the latents of one picture."""
+        side = self.side(size) // self._pixels.factor
+        return self._channels(), side, side
+
+    def surroundings(self, _picture: Tensor | None, _mask: Tensor | None, _size: int, /) -> Tensor | None:
+        """None: it edits by keeping what is known."""
+        return None
+
+    def predict(
+        self, latents: Tensor, times: Tensor, conditions: Sequence[Conditions], extra: Tensor | None, /
+    ) -> Tensor:
+        """One forward pass at mixed times; a compiled network gets its last row again until a bucket is full."""
+        inputs = latents if extra is None else torch.cat([latents, extra], dim=1)
+        condition = {name: torch.cat([one[name] for one in conditions]) for name in conditions[0]}
+        rows = len(conditions)
+        if self._compiled:
+            spread = torch.arange(1 << (rows - 1).bit_length(), device=inputs.device).clamp(max=rows - 1)
+            inputs, times = inputs[spread], times[spread]
+            condition = {name: value[spread] for name, value in condition.items()}
+        return self.forward(inputs.to(self._net.dtype), times.to(inputs.device), condition)[:rows].float()
+
+    def encode(self, pictures: Tensor, /) -> Tensor:
+        """(N, 3, side, side) in −1 … 1 → latents."""
+        return self._pixels.encode(pictures)
+
+    def encode_mask(self, masks: Tensor, /) -> Tensor:
+        """(N, 1, side, side) of 0 and 1 → 1 where a latent may change."""
+        return self._pixels.encode_mask(masks)
+
+    def decode(self, latents: Tensor, /) -> Tensor:
+        """Latents → pictures (N, 3, side, side), about −1 … 1."""
+        return self._pixels.decode(latents)
+
+    def _channels(self) -> int:
+        """Channels of the latents."""
+        vae = self._parts.get("vae")
+        return int(self._net.config.in_channels if vae is None else vae.config.latent_channels)
