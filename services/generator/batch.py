@@ -95,6 +95,10 @@ class Batch:
         """Whether a further request may begin: all earlier pictures have joined, and the machine is not full."""
         return not self._joining and self._shares() < 1
 
+    def expect(self) -> None:
+        """Counts a request as running that is about to begin, which takes a moment."""
+        self.running += 1
+
     def begin(self, ticket: Ticket) -> None:
         """Makes a request's pictures; they join as there is room."""
         rendering = Rendering(ticket, self._paces[self._engine.family.latent_shape(ticket.job.size)])

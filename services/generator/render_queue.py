@@ -165,6 +165,7 @@ class RenderQueue:
             if self._closed or not self._line or not self._batch.has_room():
                 return None
             ticket = self._line.pop()
+            self._batch.expect()
             self._tell_places()
             return ticket
 

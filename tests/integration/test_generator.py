@@ -81,7 +81,7 @@ async def house(home: Path, new_port_base: Callable[[], int]) -> AsyncIterator[H
 async def stub(house: HouseSettings) -> AsyncIterator[Stub]:
     async with connect(house, "gateway", "generator") as channel:
         stub = Stub(channel)
-        await stub.GetLoad(pb.GetLoadRequest(), timeout=60, wait_for_ready=True)
+        await stub.GetLoad(pb.GetLoadRequest(), timeout=170, wait_for_ready=True)
         yield stub
 
 
