@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -85,10 +86,14 @@ def test_a_prompt_that_says_who_or_when_is_drawn_as_it_is(house: RunningHouse, c
     assert "revised_prompt" not in recorded(house, decision)
 
 
-def test_what_the_filter_would_refuse_of_ours_is_not_used_and_refuses_nobody(client: Client) -> None:
+def test_what_the_filter_would_refuse_of_ours_is_not_used_and_refuses_nobody(
+    house: RunningHouse, client: Client
+) -> None:
     _, image = drawn(client, "two doctors in a park")
 
     assert image.revised_prompt == ""
+    metrics = urlopen(f"http://127.0.0.1:{house.port_base + 100}/metrics").read().decode()
+    assert 'portcullis_revisions_total{mode="enforce",outcome="kept"} 1.0' in metrics
 
 
 def test_no_log_and_no_file_holds_a_revised_prompt_in_the_clear(house: RunningHouse, client: Client) -> None:

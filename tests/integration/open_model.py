@@ -10,7 +10,7 @@ from tests.unit.generator.conftest import write_tiny_model
 
 
 def open_model(folder: Path) -> dict[str, str]:
-    """Writes a tiny, randomly initialised one of Stable Diffusion's classes; returns the generator's settings for it."""
+    """Writes a tiny one of Stable Diffusion's classes, with random weights; returns the generator's settings for it."""
     write_tiny_model(folder, latent=True)
     card = json.loads((folder / "portcullis.json").read_text()) | {"closed_vocabulary": False}
     (folder / "portcullis.json").write_text(json.dumps(card))
