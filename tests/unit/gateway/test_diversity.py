@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -132,6 +132,7 @@ def test_in_doubt_a_prompt_stays(prompt: str) -> None:
     assert revise(prompt, "", RULES, 1) is None
 
 
+@settings(deadline=None)
 @given(unspecified(), seeds())
 def test_nothing_is_changed_but_the_phrases_and_an_article(prompt: str, seed: int) -> None:
     revised = revise(prompt, "blurry, bad anatomy", RULES, seed)
@@ -140,6 +141,7 @@ def test_nothing_is_changed_but_the_phrases_and_an_article(prompt: str, seed: in
     assert without_phrases(revised) == articles_alike(prompt).strip()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), seeds())
 def test_any_text_at_all_stays_or_only_grows(prompt: str, seed: int) -> None:
     revised = revise(prompt, prompt, RULES, seed)
@@ -147,11 +149,13 @@ def test_any_text_at_all_stays_or_only_grows(prompt: str, seed: int) -> None:
     assert revised is None or without_phrases(revised) == articles_alike(prompt).strip()
 
 
+@settings(deadline=None)
 @given(unspecified(), seeds())
 def test_the_same_seed_says_the_same(prompt: str, seed: int) -> None:
     assert revise(prompt, "", RULES, seed) == revise(prompt, "", RULES, seed)
 
 
+@settings(deadline=None)
 @given(unspecified(), st.sampled_from(SPECIFIC), st.integers(0, 20), seeds())
 def test_what_says_more_of_anybody_stays(prompt: str, word: str, place: int, seed: int) -> None:
     words = prompt.split(" ")
@@ -160,11 +164,13 @@ def test_what_says_more_of_anybody_stays(prompt: str, word: str, place: int, see
     assert revise(" ".join(words), "", RULES, seed) is None
 
 
+@settings(deadline=None)
 @given(unspecified(), st.sampled_from(SPECIFIC), seeds())
 def test_what_shall_not_be_shown_says_something_too(prompt: str, word: str, seed: int) -> None:
     assert revise(prompt, f"blurry, {word}", RULES, seed) is None
 
 
+@settings(deadline=None)
 @given(unspecified(), st.text("abcdefghijklmnopqrstuvwxyz", min_size=1), st.integers(0, 20))
 def test_a_word_that_nobody_listed_is_a_doubt(prompt: str, word: str, place: int) -> None:
     words = prompt.split(" ")
