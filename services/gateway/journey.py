@@ -190,7 +190,9 @@ class Journey:
         policy, order = self.policy, self.order
         if policy is None or policy.document.diversity is None or order.operation != pb.OPERATION_CREATE:
             return None
-        if not self._stop(pb.STAGE_PROMPT).names_nobody or not await self.rooms.takes_any_words():
+        prompt = self._stop(pb.STAGE_PROMPT)
+        # While another policy comes into force: the one that revises is the one that the decision names.
+        if prompt.check.policy != policy.id or not prompt.names_nobody or not await self.rooms.takes_any_words():
             return None
         rules = policy.document.diversity
         text = revise(order.prompt, order.negative_prompt, rules, order.seed)

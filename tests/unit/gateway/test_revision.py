@@ -29,10 +29,15 @@ class Rooms(ScriptedRooms):
         super().__init__(prompt=asked)
         self.revised = revised or pb.Check(verdict=pb.VERDICT_ALLOW, clearance="token of the revised")
         self.judged: list[str] = []
+        self.policy = ""
 
     async def check_prompt(self, subject: pb.Subject, prompt: str, negative_prompt: str) -> pb.Check:
         self.judged.append(prompt)
-        return self.revised if prompt == DRAWN else await super().check_prompt(subject, prompt, negative_prompt)
+        if prompt == DRAWN:
+            return self.revised
+        check = pb.Check(policy=self.policy)
+        check.MergeFrom(await super().check_prompt(subject, prompt, negative_prompt))
+        return check
 
 
 class Outage(Rooms):
@@ -49,12 +54,11 @@ def policy(mode: str = "enforce") -> Policy:
     return load_policy(f"name: test\ndefaults: {{review: 0.5, block: 0.8}}\ndiversity: {rules}\n", "test")
 
 
-def on_its_way(
-    rooms: ScriptedRooms, mode: str = "enforce", operation: pb.Operation.ValueType = pb.OPERATION_CREATE
-) -> Journey:
+def on_its_way(rooms: Rooms, mode: str = "enforce", operation: pb.Operation.ValueType = pb.OPERATION_CREATE) -> Journey:
     begun = journey(rooms, operation)
     begun.order = replace(begun.order, prompt=ASKED)
     begun.policy = policy(mode)
+    rooms.policy = begun.policy.id
     return begun
 
 
@@ -100,7 +104,7 @@ async def test_a_revised_prompt_that_is_not_allowed_harms_nobody(rooms: Rooms) -
     assert counted("enforce", "kept") == before + 1
 
 
-@pytest.mark.parametrize("check", [LOOK_LATER, FIGURE])
+@pytest.mark.parametrize("check", [LOOK_LATER, FIGURE, pb.Check(verdict=pb.VERDICT_ALLOW, clearance="t", policy="old")])
 async def test_a_prompt_with_any_doubt_about_it_is_not_revised(check: pb.Check) -> None:
     rooms = Rooms(asked=check)
 
