@@ -29,6 +29,11 @@ SPURIOUS_OUTPUTS = Counter(
     "Outputs that the screen held back though every check of their request said ALLOW, by what decided.",
     ["category"],
 )
+REVISIONS = Counter(
+    "portcullis_revisions",
+    "Prompts that the policy's section on diversity revised; kept where the revised one was not allowed.",
+    ["mode", "outcome"],
+)
 ANOMALIES = Counter("portcullis_anomalies", "Rules on the unusual that fired.", ["rule", "mode"])
 UNWATCHED = Counter("portcullis_unwatched", "Answered requests that the rules on the unusual did not get to see.")
 STEP_SECONDS = Histogram(

@@ -19,6 +19,7 @@ from services.core.clearance import digest, prompt_digests
 from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
 from services.core.evidence import Blob, EvidenceStore
 from services.core.limits.charges import Use
+from services.core.policy.document import Policy
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
 from services.core.standing import conduct
@@ -47,7 +48,7 @@ from services.gateway import held
 from services.gateway.allowance import NOTHING_SPENT, Allowance, Spent, ours
 from services.gateway.answer import worst
 from services.gateway.held import HeldRequests, Kept, Resumption
-from services.gateway.journey import Stop
+from services.gateway.journey import Revision, Stop
 from services.gateway.sight import sight
 from services.gateway.watch import Observer
 
@@ -83,6 +84,7 @@ class Outcome:
     advice: bool = False
     kept: Kept | None = None
     resumes: Resumption | None = None
+    revision: Revision | None = None
 
     @property
     def rendered(self) -> bool:
@@ -130,9 +132,14 @@ class Desk:
         self.allowance = Allowance(database, policy)
 
     @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._policy.current
+
+    @property
     def seals(self) -> frozenset[str]:
         """The categories whose cases exist for the sealed role alone, by the policy in force."""
-        return self._policy.current.document.review.seals
+        return self.policy.document.review.seals
 
     async def check_key(self, key: str) -> str:
         """The identity behind an API key ("tenant/acme"); raises Unauthenticated."""
@@ -386,7 +393,7 @@ def _decision(case: Case, outcome: Outcome) -> Decision:
         signals=tuple(dict.fromkeys(signals)),
         policy=stops[0].check.policy if stops else "",
         models=tuple(dict.fromkeys(models)),
-        digests=_digests(stops),
+        digests=_digests(stops) | _revised(outcome.revision),
         resumes=outcome.resumes.held.decision_id if outcome.resumes else None,
     )
 
@@ -408,6 +415,10 @@ def _digests(stops: Sequence[Stop]) -> dict[str, str]:
         if stop.mask:
             digests["mask"] = digest(stop.mask)
     return digests
+
+
+def _revised(revision: Revision | None) -> dict[str, str]:
+    return {"revised_prompt": digest(revision.prompt.encode())} if revision else {}
 
 
 def _pack(messages: Sequence[Message]) -> bytes:

@@ -37,7 +37,7 @@ async def show_policy(call: Call) -> Response:
     if activation is None:
         raise Unavailable("no policy is in force", reason="NO_POLICY")
     document, tier = policy.document, _tier(call.query("tier"))
-    parts = {name: getattr(document, name) for name in ("review", "limits", "standing", "anomalies")}
+    parts = {name: getattr(document, name) for name in ("review", "limits", "standing", "anomalies", "diversity")}
     return call.page(
         "policy.html.j2",
         policy=policy,
@@ -45,7 +45,7 @@ async def show_policy(call: Call) -> Response:
         thresholds=thresholds(policy, tier),
         tier=tier,
         tiers=TIERS,
-        parts={name: tables_of(section, name) for name, section in parts.items()},
+        parts={name: tables_of(section, name) if section else [] for name, section in parts.items()},
     )
 
 

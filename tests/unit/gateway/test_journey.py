@@ -201,6 +201,7 @@ class Books:
     """Writes nothing down; the edge of a unit test."""
 
     seals = frozenset[str]()
+    policy = None
 
     def __init__(self, lost: bool = False) -> None:
         self.lost = lost
