@@ -110,6 +110,17 @@ async def test_a_suspension_shows_what_led_to_it_and_is_lifted_or_confirmed(runn
     assert "Suspension confirmed by analyst/alice" in await page.inner_text("main")
 
 
+@pytest.mark.parametrize(
+    ("resolution", "said"), [("release", "Suspension lifted."), ("uphold", "Suspension confirmed.")]
+)
+async def test_the_next_page_says_what_was_decided_in_the_words_of_the_case(running, visitor, resolution, said):
+    item_id = await scenes.suspended(running)
+    await visitor.sign_in(await running.person("alice", "senior"))
+    await visitor.post(f"/cases/{item_id}/take")
+    decided = await visitor.post(f"/cases/{item_id}/decide", {"resolution": resolution})
+    assert said in (await visitor.get(decided.headers["location"])).text
+
+
 async def test_the_appeal_of_a_suspension_shows_it_as_well(running, visitor):
     await scenes.suspended(running)
     item_id = await scenes.appealed(running, None, suspension=True)
