@@ -34,7 +34,8 @@ from services.core.store.audit import AuditEvent
 from services.core.store.database import Database
 from services.core.store.prompt_models import PromptModel
 from services.core.store.review_items import Resolution
-from services.gateway.desk import Case, Desk, Outcome
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk
 from services.gateway.journey import Stop
 from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.settings import PromptFilterSettings

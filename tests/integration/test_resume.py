@@ -23,7 +23,7 @@ from services.core.store import decisions, evidence_rows, stops
 from services.gateway import servicer
 from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.appeals import AppealDesk
-from services.gateway.desk import Case
+from services.gateway.case import Case
 from services.gateway.held import HeldRequests
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
