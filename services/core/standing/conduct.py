@@ -25,7 +25,7 @@ from services.core.standing.ladder import (
     threshold,
 )
 from services.core.standing.trust import demote
-from services.core.store import accounts, audit, events, review_items, strikes
+from services.core.store import accounts, audit, events, review_items, strikes, suspensions
 from services.core.store.accounts import Account
 from services.core.store.database import Connection
 from services.core.store.review_items import NewReviewItem
@@ -253,7 +253,7 @@ async def _call_person(
 
     It is a case of its own, under the change's id: it belongs to no request that could be resumed.
     """
-    if await review_items.suspension_open(conn, known.tenant, known.account):
+    if await suspensions.is_open(conn, known.tenant, known.account):
         return
     message = f"Suspended for {change.reason}: strikes that count weigh {score(history, rules, change.at):.1f}."
     if holds.repeated and enforced("banned", rules):

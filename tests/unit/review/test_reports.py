@@ -12,12 +12,13 @@ import pytest
 from services.core.evidence import Blob
 from services.core.policy.document import Policy
 from services.core.signals import ModelVersion
-from services.core.store import decisions, evidence_rows, images, outbox, policies, reports, review_items
+from services.core.store import decisions, evidence_rows, images, outbox, policies, reports, review_items, routings
 from services.core.store.database import Connection, Database
 from services.core.store.decisions import Decision
 from services.core.store.images import RegisteredImage
 from services.core.store.reports import NewReport
-from services.core.store.review_items import NewReviewItem, Resolution, ReviewItem, Routing
+from services.core.store.review_items import NewReviewItem, Resolution, ReviewItem
+from services.core.store.routings import Routing
 from services.core.verdicts import Reason, Verdict
 from services.review.complaints import settle_report
 from services.review.routing import route
@@ -178,7 +179,7 @@ async def test_a_case_goes_ahead_with_each_reporter_who_is_believed(house: Datab
     now = datetime.now(UTC)
     async with house.transaction() as conn:
         item_id = await open_case(conn, picture)
-        await review_items.route(conn, item_id, Routing("reports", 5, now, now), "review")
+        await routings.route(conn, item_id, Routing("reports", 5, now, now), "review")
         plain = await review_items.get(conn, item_id)
 
         for urgency in (2, 1):  # the second comes late and takes nothing back
