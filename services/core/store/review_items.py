@@ -106,9 +106,9 @@ class ReviewItem:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the order of items: where a page ended."""
+    """A place in an order of items, that of their turns or of their due times: where a page ended."""
 
-    turn_at: datetime
+    at: datetime
     item_id: UUID
 
 
@@ -125,8 +125,13 @@ COLUMNS = sql.SQL(", ").join(sql.Identifier(column.name) for column in fields(Re
 
 
 def place_of(item: ReviewItem) -> Place:
-    """Where an item stands in the order."""
+    """Where an item stands in the order of turns."""
     return Place(item.turn_at, item.item_id)
+
+
+def due_place_of(item: ReviewItem) -> Place:
+    """Where an item stands in the order of due times; one that is pending, by when it was recorded."""
+    return Place(item.due_at or item.created_at, item.item_id)
 
 
 async def open_items(
@@ -228,22 +233,32 @@ async def list_items(
                 "state": state,
                 "kind": kind,
                 "id": after and after.item_id,
-                "turn": after and after.turn_at,
+                "turn": after and after.at,
                 "limit": limit,
             },
         )
         return await cursor.fetchall()
 
 
-async def open_by_due(conn: Connection, kind: Kind, sealed: Collection[bool], limit: int) -> list[ReviewItem]:
-    """The first `limit` undecided items of a kind by when they are due; `sealed` says which of both to show."""
+async def open_by_due(
+    conn: Connection, kind: Kind, sealed: Collection[bool], after: Place | None, limit: int
+) -> list[ReviewItem]:
+    """A page of undecided items of a kind, but content, those due first before; `sealed` says which to show."""
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
-            sql.SQL(
-                "SELECT {} FROM review_items WHERE kind = %s AND state <> 'decided' AND sealed = ANY(%s)"
-                " ORDER BY due_at, item_id LIMIT %s"
+            sql.SQL(  # that it is not content is said for the index, which leaves that out
+                "SELECT {} FROM review_items WHERE kind = %(kind)s AND kind <> 'content' AND state <> 'decided'"
+                " AND sealed = ANY(%(sealed)s)"
+                " AND (%(id)s::uuid IS NULL OR (coalesce(due_at, created_at), item_id) > (%(due)s, %(id)s))"
+                " ORDER BY coalesce(due_at, created_at), item_id LIMIT %(limit)s"
             ).format(COLUMNS),
-            [kind, list(sealed), limit],
+            {
+                "kind": kind,
+                "sealed": list(sealed),
+                "id": after and after.item_id,
+                "due": after and after.at,
+                "limit": limit,
+            },
         )
         return await cursor.fetchall()
 

@@ -192,6 +192,21 @@ async def test_a_case_goes_ahead_with_each_reporter_who_is_believed(house: Datab
     assert plain.turn_at - hastened.turn_at == timedelta(hours=8)
 
 
+async def test_pages_of_open_cases_join_by_when_they_are_due(house: Database, picture: RegisteredImage) -> None:
+    now = datetime.now(UTC)
+    async with house.transaction() as conn:
+        opened = [await open_case(conn, picture) for _ in range(5)]
+        for hours, item_id in enumerate(opened[1:]):  # the first is pending
+            await routings.route(conn, item_id, Routing("reports", 5, now + timedelta(hours=hours + 1), now), "review")
+        seen: list[UUID] = []
+        after = None
+        while page := await review_items.open_by_due(conn, "report", [False], after, 2):
+            seen += [item.item_id for item in page]
+            after = review_items.due_place_of(page[-1])
+
+    assert seen == opened
+
+
 async def test_a_case_that_was_urgent_from_the_first_is_routed_ahead(house: Database, picture: RegisteredImage) -> None:
     rules = (await policy_of(house)).document.review
     async with house.transaction() as conn:
