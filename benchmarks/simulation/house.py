@@ -81,9 +81,9 @@ class House:
             self._act(book, alarm, [account], now)
         if blocked and self._shares[account] and self._loud(account, now):
             members = self._members(account, now)
-            if alarm := rings.judge(members, self.policy.anomalies.rings):
+            if found := rings.judge(members, self.policy.anomalies.rings):
                 struck = [who for who, member in members.items() if member.strikes > 0]
-                self._fire_ring(account, alarm, {account, *struck}, now)
+                self._fire_ring(account, found, {account, *struck}, now)
 
     def strike(self, account: str, category: str, severity: float, now: datetime) -> None:
         """Gives a strike, where the category weighs anything."""
