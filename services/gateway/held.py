@@ -80,8 +80,9 @@ class HeldRequests:
             if held is None or held.resumed_as is not None or not await held_requests.kept(conn, held):
                 return False
             halted = await stops.held_in(conn, tenant, held.decisions)
+            cases = await review_items.of_decisions(conn, tenant, held.decisions)
             try:
-                return bool(released(halted, await review_items.of_decisions(conn, tenant, held.decisions)))
+                return bool(released(halted, cases, await review_items.now(conn)))
             except FailedPrecondition:
                 return False
 

@@ -24,7 +24,8 @@ from services.gateway import order as orders
 from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.answer import last_events, public, worst
 from services.gateway.appeals import AppealDesk
-from services.gateway.desk import Case, Desk, Outcome, Replay
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk, Replay
 from services.gateway.held import Resumption, keep
 from services.gateway.interrupt import while_allowed
 from services.gateway.journey import Journey, check_both, check_prompt, check_upload, inspect_upload

@@ -24,6 +24,7 @@ from services.core.store import (
     policies,
     requests,
     review_items,
+    routings,
     stops,
     watches,
     webhooks,
@@ -58,7 +59,7 @@ async def sweep(database: Database, stalled_seconds: float) -> None:
 
 async def reroute_aged(conn: Connection) -> int:
     """Moves up to 500 waiting items that the policy in force routes otherwise now that they are so old; how many."""
-    items = await review_items.due_for_rerouting(conn, BATCH)
+    items = await routings.due_for_rerouting(conn, BATCH)
     if not items:
         return 0
     rules = (await policies.load_active(conn)).document.review
@@ -66,7 +67,7 @@ async def reroute_aged(conn: Connection) -> int:
     moved = 0
     for item in items:
         routing = route(item, rules, now)
-        if await review_items.reroute(conn, item, routing, SYSTEM):
+        if await routings.reroute(conn, item, routing, SYSTEM):
             moved += 1
             await cases.stop_leading(conn, [item.item_id])
             await cases.lead(conn, item, routing.queue)

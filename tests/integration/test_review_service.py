@@ -25,7 +25,7 @@ from services.core.policy.review_rules import ReviewRules
 from services.core.rpc import server as servers
 from services.core.rpc import tls
 from services.core.rpc.channel import connect
-from services.core.store import decisions, evidence_rows, policies, review_events, review_items, tenants
+from services.core.store import decisions, evidence_rows, policies, review_events, review_items, routings, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem
@@ -69,7 +69,7 @@ class Desk:
             await decisions.record(conn, decision, [item])
             found = await review_items.get(conn, item.item_id)
             assert found is not None
-            await review_items.route(conn, item.item_id, route(found, ReviewRules(), found.created_at), "review")
+            await routings.route(conn, item.item_id, route(found, ReviewRules(), found.created_at), "review")
         return str(item.item_id)
 
 

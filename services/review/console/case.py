@@ -87,7 +87,7 @@ async def show_case(call: Call) -> Response:
         rest=needs_rest(call, seen),
         queue=call.query("queue", 64),
         done=call.query("done", 36),
-        what=call.query("what", 20),
+        what=call.query("what", 40),
         undo_seconds=call.console.review.undo_seconds,
         claim_seconds=call.console.review.claim_seconds,
         reveal_seconds=call.console.settings.reveal_seconds,

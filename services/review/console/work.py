@@ -15,7 +15,7 @@ from services.core.errors import InvalidInput, PortcullisError
 from services.core.store import queues, wellness
 from services.core.store.review_items import Resolution
 from services.core.store.wellness import Exposure
-from services.review.console import claimed
+from services.review.console import claimed, words
 from services.review.console.door import Call, Page
 
 RESOLUTIONS: dict[str, Resolution] = {"release": "release", "uphold": "uphold"}
@@ -36,7 +36,7 @@ async def show_work(call: Call) -> Response:
         exposure=seen,
         rest=needs_rest(call, seen),
         done=call.query("done", 36),
-        what=call.query("what", 20),
+        what=call.query("what", 40),
         empty=bool(call.query("empty")),
         undo_seconds=call.console.review.undo_seconds,
     )
@@ -63,15 +63,15 @@ async def decide(call: Call) -> Response:
     item = await call.console.desk.decide(
         call.person, item_id, claimed.token_of(call, item_id), resolution, call.text("comment"), _also(call)
     )
-    done = "released" if resolution == "release" else "upheld"
-    return claimed.drop(await _on(call, {"done": str(item.batch), "what": done}), item_id)
+    said = {"done": str(item.batch), "what": words.decided(item.kind, item.stage, resolution)}
+    return claimed.drop(await _on(call, said), item_id)
 
 
 async def skip(call: Call) -> Response:
     """The case back, for somebody else, and the next one."""
     item_id = call.uuid("item")
     await call.console.desk.skip(call.person, item_id, claimed.token_of(call, item_id), _reason(call))
-    return claimed.drop(await _on(call, {"what": "skipped"}), item_id)
+    return claimed.drop(await _on(call, {"what": words.SKIPPED}), item_id)
 
 
 async def escalate(call: Call) -> Response:
@@ -80,7 +80,7 @@ async def escalate(call: Call) -> Response:
     token = claimed.token_of(call, item_id)
     await call.console.desk.escalate(call.person, item_id, token, reason)
     await call.console.desk.comment(call.person, item_id, reason)
-    return claimed.drop(await _on(call, {"what": "escalated"}), item_id)
+    return claimed.drop(await _on(call, {"what": words.ESCALATED}), item_id)
 
 
 async def comment(call: Call) -> Response:

@@ -34,7 +34,17 @@ from services.core.imaging_png import write_png
 from services.core.policy.review_rules import ReviewRules
 from services.core.signals import Box, TextSpan
 from services.core.staff import Analyst
-from services.core.store import claims, decisions, embedded, evidence_rows, policies, review_items, staff, tenants
+from services.core.store import (
+    claims,
+    decisions,
+    embedded,
+    evidence_rows,
+    policies,
+    review_items,
+    routings,
+    staff,
+    tenants,
+)
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem, Resolution
@@ -310,7 +320,7 @@ def open_case(running: Running) -> OpenCase:
         async with running.database.transaction() as conn:
             row = await review_items.get(conn, item.item_id)
             assert row is not None
-            await review_items.route(conn, item.item_id, route(row, ReviewRules(), row.created_at), "review")
+            await routings.route(conn, item.item_id, route(row, ReviewRules(), row.created_at), "review")
         return item.item_id
 
     return opened

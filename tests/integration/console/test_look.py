@@ -79,7 +79,7 @@ async def test_at_twice_the_size_nothing_is_beside_the_page(running, page, open_
 async def test_nothing_moves_for_who_wants_that(running, page, open_case):
     await signed_in(running, page, open_case)
     await page.emulate_media(reduced_motion="reduce")
-    await page.goto(f"{running.url}/work?what=skipped")
+    await page.goto(f"{running.url}/work?what=Case+skipped")
     assert await page.evaluate("getComputedStyle(document.querySelector('.toast')).animationName") == "none"
 
 
@@ -111,7 +111,7 @@ async def signed_in(running, page, open_case) -> dict[str, str]:
         "trail": f"/audit/items/{item_id}",
         "verification": "/audit/verification",
         "case": f"/cases/{item_id}",
-        "work": "/work?what=skipped",
+        "work": "/work?what=Case+skipped",
         "cases": "/cases",
         "me": "/me",
         "break": "/break",

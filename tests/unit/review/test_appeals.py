@@ -12,10 +12,21 @@ import pytest
 from services.core.errors import FailedPrecondition
 from services.core.evidence import Blob
 from services.core.staff import Analyst
-from services.core.store import accounts, appeals, claims, evidence_rows, lessons, policies, review_items, stops
+from services.core.store import (
+    accounts,
+    appeals,
+    claims,
+    evidence_rows,
+    lessons,
+    policies,
+    review_items,
+    routings,
+    stops,
+)
 from services.core.store.appeals import Appeal
 from services.core.store.database import Connection, Database
-from services.core.store.review_items import NewReviewItem, Resolution, Routing
+from services.core.store.review_items import NewReviewItem, Resolution
+from services.core.store.routings import Routing
 from services.core.store.stops import Stop
 from services.core.verdicts import Reason, Verdict
 from services.review.complaints import settle_appeal
@@ -50,7 +61,7 @@ async def appeal(
     await review_items.open_items(conn, about, "acme", "user-1", [item])
     made = Appeal(uuid4(), "acme", "user-1", decision_id, item.item_id, None, datetime.now(UTC) + timedelta(days=3))
     await appeals.add(conn, made, about)
-    await review_items.route(conn, item.item_id, Routing("appeals", 5, made.due_at, datetime.now(UTC)), "review")
+    await routings.route(conn, item.item_id, Routing("appeals", 5, made.due_at, datetime.now(UTC)), "review")
     return made
 
 

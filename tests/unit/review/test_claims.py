@@ -8,9 +8,10 @@ import pytest
 
 from services.core.errors import Aborted, FailedPrecondition, NotFound, PortcullisError
 from services.core.staff import Analyst, Role
-from services.core.store import claims, review_events, review_items
+from services.core.store import claims, review_events, review_items, routings
 from services.core.store.claims import Claim
 from services.core.store.database import Database
+from services.core.store.routings import Routing
 
 OpenCase = Callable[..., Awaitable[UUID]]
 ANALYST = frozenset[Role]({"analyst"})
@@ -218,9 +219,7 @@ async def test_routing_again_changes_nothing(house: Database, open_case: OpenCas
         item = await review_items.get(conn, item_id)
         assert item is not None
         assert item.due_at is not None
-        again = await review_items.route(
-            conn, item_id, review_items.Routing("default", 1, item.due_at, item.due_at), "review"
-        )
+        again = await routings.route(conn, item_id, Routing("default", 1, item.due_at, item.due_at), "review")
         assert not again
         assert await review_items.get(conn, item_id) == item
 
