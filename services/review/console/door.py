@@ -35,7 +35,7 @@ PAGE_SECONDS = Histogram(
 
 COOKIE = "__Host-portcullis"
 LARGEST_BODY = 64 * 1024
-MOST_FIELDS = 64
+MOST_FIELDS = 256  # a decision names up to 200 near-duplicates
 LONGEST_TEXT = 2000
 
 
