@@ -108,11 +108,7 @@ async def renew(call: Call) -> Response:
 
 async def undo(call: Call) -> Response:
     """One's own decision back, and its case again; the one that came after it is given back."""
-    try:
-        batch = UUID(call.text("batch"))
-    except ValueError as error:
-        raise InvalidInput("batch", "must be a UUID") from error
-    items = await call.console.desk.undo(call.person, batch)
+    items = await call.console.desk.undo(call.person, _uuid(call, "batch"))
     first = min(items, key=lambda item: item.leader is not None).item_id
     claim = await call.console.desk.take(call.person, first)
     response = claimed.keep(call, call.to(f"/cases/{first}"), first, claim.token)
@@ -124,7 +120,7 @@ async def take_break(call: Call) -> Response:
     async with call.console.database.transaction() as conn:
         await wellness.take_break(conn, call.person.name)
     if call.text("when") == "later":
-        return call.to(f"/cases/{UUID(call.text('item'))}" if call.text("item") else "/work")
+        return call.to(f"/cases/{_uuid(call, 'item')}" if call.text("item") else "/work")
     return await _without(call, call.to("/break"))
 
 
@@ -170,6 +166,13 @@ def _reason(call: Call) -> str:
     if not text:
         raise InvalidInput("comment", "say why: 1 to 2,000 characters")
     return text
+
+
+def _uuid(call: Call, name: str) -> UUID:
+    try:
+        return UUID(call.text(name))
+    except ValueError as error:
+        raise InvalidInput(name, "must be a UUID") from error
 
 
 def _also(call: Call) -> Sequence[UUID]:
