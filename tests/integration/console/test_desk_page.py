@@ -144,6 +144,21 @@ async def test_a_case_is_made_golden_and_retired(running, lead, open_case):
     assert "retired" in (await visitor.get("/desk/golden")).text
 
 
+async def test_a_known_case_is_shown_without_its_answer(running, visitor, open_case):
+    item_id = await open_case()
+    await judge(running, item_id, "ben", "uphold")
+    alice = Analyst("alice", frozenset({"analyst"}))
+    async with running.database.transaction() as conn:
+        await golden.add(conn, item_id, "", "lea")
+        copy = await golden.copy_for(conn, "default", alice)
+    await visitor.sign_in(await running.person("alice"))
+
+    text = (await visitor.get(f"/cases/{copy}")).text
+
+    assert ", this one" in text
+    assert str(item_id) not in text
+
+
 async def test_a_sealed_case_and_none_cannot_become_golden_alike(running, lead, open_case):
     sealed = await judged(running, open_case, "analyst/sam", "sexual.minors")
     visitor = await lead()
