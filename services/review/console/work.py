@@ -195,5 +195,5 @@ PAGES = (
     Page("POST", "/cases/{item}/escalate", "review", escalate),
     Page("POST", "/cases/{item}/comment", "review", comment),
     Page("POST", "/cases/{item}/give-back", "review", give_back),
-    Page("POST", "/cases/{item}/renew", "review", renew),
+    Page("POST", "/cases/{item}/renew", "review", renew, unattended=True),
 )
