@@ -105,6 +105,16 @@ async def test_nothing_of_a_sealed_case_is_counted_for_others(running, lead, ope
     assert 'value="1"' not in text
 
 
+async def test_what_waits_in_a_queue_that_the_policy_lost_is_listed(running, lead, open_case):
+    item_id = await open_case()
+    async with running.database.transaction() as conn:
+        await conn.execute("UPDATE review_items SET queue = 'posters' WHERE item_id = %s", [item_id])
+    visitor = await lead()
+
+    assert "/cases?queue=posters" in (await visitor.get("/desk")).text
+    assert str(item_id) in (await visitor.get("/cases?queue=posters")).text
+
+
 async def test_its_own_people_see_it_counted(running, lead, open_case):
     await judged(running, open_case, "analyst/sam", "sexual.minors")
     await open_case("sexual.minors")
