@@ -22,9 +22,10 @@ from services.core.store.database import Connection
 START = bytes(32)
 REACH = 100_000
 COLUMNS = "event_id, at, actor, action, subject, detail, seq, prev_hash, hash"
+# Asked event by event: of an EXISTS Postgres may make a list of all strikes first.
 _TELLS_OF_SEALED = (
-    "(starts_with(action, 'sealed.') OR action = 'account.strikes_reversed' AND EXISTS ("
-    "SELECT FROM strikes WHERE decision_id = (event.detail ->> 'decision')::uuid AND strikes.sealed))"
+    "(starts_with(action, 'sealed.') OR action = 'account.strikes_reversed' AND coalesce("
+    "(SELECT bool_or(strikes.sealed) FROM strikes WHERE decision_id = (event.detail ->> 'decision')::uuid), false))"
 )
 
 
