@@ -12,6 +12,7 @@ import structlog
 
 from services.core import telemetry
 from services.core.evidence import EvidenceStore
+from services.core.policy.review_rules import SEALED_QUEUE
 from services.core.store import (
     anomalies,
     bulk,
@@ -123,12 +124,15 @@ async def delete_orphans(database: Database, evidence: EvidenceStore, seconds: f
 
 
 async def show_figures(database: Database) -> None:
-    """Publishes depth and age of each queue; a queue that is empty now shows zero."""
+    """Publishes depth and age of each queue but the sealed one, and what is overdue in all; an empty one shows zero."""
     async with database.transaction() as conn:
         figures = await review_items.figures(conn)
+    telemetry.QUEUE_OVERDUE.set(sum(queue.overdue for queue in figures))
     telemetry.QUEUE_DEPTH.clear()
     telemetry.QUEUE_AGE.clear()
     for queue in figures:
+        if queue.queue == SEALED_QUEUE:
+            continue
         telemetry.QUEUE_DEPTH.labels(queue.queue).set(queue.depth)
         telemetry.QUEUE_AGE.labels(queue.queue).set(queue.oldest_seconds)
 

@@ -146,6 +146,16 @@ async def test_what_is_sealed_is_seen_by_the_sealed_role_alone(desk: Desk, db: D
     assert await fired(db, "user-1", sealed=[True]) != []
 
 
+async def test_what_is_sealed_is_not_explained_beside_the_standing(desk: Desk, db: Database) -> None:
+    await govern(desk, db, DEFAULT + "\nreview:\n  sealed: [political]\n")
+
+    await probe(desk, "user-1", 8)
+
+    async with db.transaction() as conn:
+        (change,) = await strikes.changes(conn, "acme", "user-1", 10)
+    assert (change.step, change.note) == ("held", "")
+
+
 async def test_a_tester_is_not_watched(desk: Desk, db: Database) -> None:
     async with db.transaction() as conn:
         await accounts.get_or_create(conn, "acme", "tester")

@@ -415,14 +415,14 @@ async def test_everything_can_be_done_at_a_terminal(
     await run("claim", ids[0])
     assert "yours until" in await run("renew", ids[0])
     await run("skip", ids[0], "--reason", "not mine")
-    await run("comment", ids[0], "[bold]seen[/] " + HTML)
+    await run("comment", ids[0], "[bold]seen[/] \x1b[2J" + HTML)
     shown = await run("show", ids[0])
     await run("claim", ids[0])
     decided = await run("decide", ids[0], "uphold")
     back = await run("undo", decided.split()[-1])
     many = await run("decide-many", "uphold", *ids, "--comment", "one wave", "--yes")
 
-    assert f"[bold]seen[/] {HTML}" in shown
+    assert f"[bold]seen[/] <U+001B>[2J{HTML}" in shown
     assert "<b>[red]user[/]" in shown
     assert ids[0] in back
     assert "decided 3" in many

@@ -58,7 +58,7 @@ async def strike(
     known = await accounts.lock(conn, tenant, account)
     if known.tier == "red_team" or not await strikes.give(conn, tenant, account, new, now):
         return
-    telemetry.STRIKES.labels(new.category, new.source).inc()
+    telemetry.STRIKES.labels("conduct" if new.sealed else new.category, new.source).inc()
     await _reckon(conn, known, rules, now)
 
 

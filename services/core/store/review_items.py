@@ -114,11 +114,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """How many items wait in a queue, and how long the oldest has, in seconds."""
+    """How many items wait in a queue, how long the oldest has, in seconds, and how many are `overdue`."""
 
     queue: str
     depth: int
     oldest_seconds: float
+    overdue: int
 
 
 COLUMNS = sql.SQL(", ").join(sql.Identifier(column.name) for column in fields(ReviewItem))
@@ -279,11 +280,12 @@ async def now(conn: Connection) -> datetime:
 
 
 async def figures(conn: Connection) -> list[QueueFigures]:
-    """What waits, by queue; items that are not routed yet count as the queue "pending"."""
+    """What waits, by queue, the sealed one too; items that are not routed yet count as the queue "pending"."""
     async with conn.cursor(row_factory=class_row(QueueFigures)) as cursor:
         await cursor.execute(
             "SELECT CASE state WHEN 'pending' THEN 'pending' ELSE queue END AS queue, count(*) AS depth,"
-            " extract(epoch FROM now() - min(created_at))::float8 AS oldest_seconds"
+            " extract(epoch FROM now() - min(created_at))::float8 AS oldest_seconds,"
+            " count(*) FILTER (WHERE due_at < now()) AS overdue"
             " FROM review_items WHERE state IN ('pending', 'queued') AND golden IS NULL GROUP BY 1"
         )
         return await cursor.fetchall()

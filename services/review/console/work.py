@@ -108,11 +108,7 @@ async def renew(call: Call) -> Response:
 
 async def undo(call: Call) -> Response:
     """One's own decision back, and its case again; the one that came after it is given back."""
-    try:
-        batch = UUID(call.text("batch"))
-    except ValueError as error:
-        raise InvalidInput("batch", "must be a UUID") from error
-    items = await call.console.desk.undo(call.person, batch)
+    items = await call.console.desk.undo(call.person, _uuid(call, "batch"))
     first = min(items, key=lambda item: item.leader is not None).item_id
     claim = await call.console.desk.take(call.person, first)
     response = claimed.keep(call, call.to(f"/cases/{first}"), first, claim.token)
@@ -124,7 +120,7 @@ async def take_break(call: Call) -> Response:
     async with call.console.database.transaction() as conn:
         await wellness.take_break(conn, call.person.name)
     if call.text("when") == "later":
-        return call.to(f"/cases/{UUID(call.text('item'))}" if call.text("item") else "/work")
+        return call.to(f"/cases/{_uuid(call, 'item')}" if call.text("item") else "/work")
     return await _without(call, call.to("/break"))
 
 
@@ -172,6 +168,13 @@ def _reason(call: Call) -> str:
     return text
 
 
+def _uuid(call: Call, name: str) -> UUID:
+    try:
+        return UUID(call.text(name))
+    except ValueError as error:
+        raise InvalidInput(name, "must be a UUID") from error
+
+
 def _also(call: Call) -> Sequence[UUID]:
     """The other items of the case that the decision is for too."""
     try:
@@ -192,5 +195,5 @@ PAGES = (
     Page("POST", "/cases/{item}/escalate", "review", escalate),
     Page("POST", "/cases/{item}/comment", "review", comment),
     Page("POST", "/cases/{item}/give-back", "review", give_back),
-    Page("POST", "/cases/{item}/renew", "review", renew),
+    Page("POST", "/cases/{item}/renew", "review", renew, unattended=True),
 )

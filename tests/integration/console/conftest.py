@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -355,7 +356,7 @@ class Visitor:
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self._send("GET", path, None, headers)
 
-    async def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> httpx.Response:
+    async def post(self, path: str, form: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
         """A form of this session, unless the headers (with _ for -) say otherwise."""
         token = self.cookies.get(COOKIE, "")
         fields = {"csrf": csrf_of(token), **(form or {})} if token else (form or {})
@@ -366,7 +367,7 @@ class Visitor:
         return await self.post("/login", form)
 
     async def _send(
-        self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]
+        self, method: str, path: str, form: dict[str, Any] | None, headers: dict[str, str]
     ) -> httpx.Response:
         said = {name.replace("_", "-"): value for name, value in headers.items()}
         said["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())

@@ -11,7 +11,9 @@ import pytest
 
 from services.core.errors import FailedPrecondition
 from services.core.evidence import Blob
+from services.core.policy.standing_rules import StandingRules
 from services.core.staff import Analyst
+from services.core.standing import conduct
 from services.core.store import (
     accounts,
     appeals,
@@ -110,6 +112,19 @@ async def test_whoever_decided_before_may_not_look_again(house: Database, open_c
         with pytest.raises(FailedPrecondition) as caught:
             await claims.claim(conn, made.item_id, ALICE, 60)
         assert caught.value.reason == "ITEM_JUDGED"
+        assert await claims.claim_next(conn, None, ALICE, 60) is None
+        assert (await claims.claim(conn, made.item_id, BOB, 60)).item.item_id == made.item_id
+
+
+async def test_whoever_suspended_an_account_does_not_decide_its_appeal(house: Database) -> None:
+    now = datetime.now(UTC)
+    async with house.transaction() as conn:
+        await accounts.get_or_create(conn, "acme", "user-1")
+        until = now + timedelta(days=30)
+        how = {"who": ALICE.identity, "rules": StandingRules(), "now": now, "confirmed": True}
+        await conduct.impose(conn, "acme", "user-1", "suspended", "person", until, **how)
+        made = await appeal(conn, None)
+
         assert await claims.claim_next(conn, None, ALICE, 60) is None
         assert (await claims.claim(conn, made.item_id, BOB, 60)).item.item_id == made.item_id
 
