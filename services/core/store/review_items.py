@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from psycopg import sql
@@ -259,36 +259,41 @@ async def list_items(
     limit: int,
     kind: Kind | None = None,
 ) -> list[ReviewItem]:
-    """A page of items in the order of their turn; `sealed` says which of both to show."""
+    """A page of items in the order of their turn; `sealed` says which of both to show.
+
+    Read state by state, each in its index's own order: those of one may lie behind a million of another.
+    """
+    values: dict[str, object] = {"sealed": list(sealed), "states": [state] if state else list(get_args(State))}
+    conditions: list[sql.Composable] = [sql.SQL("state = one AND sealed = ANY(%(sealed)s)")]
+    for column, wanted in (("queue", queue), ("kind", kind)):
+        if wanted is not None:
+            conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column)))
+            values[column] = wanted
+    if after is not None:
+        conditions.append(sql.SQL("(turn_at, item_id) > (%(turn)s, %(id)s)"))
+        values |= {"turn": after.turn_at, "id": after.item_id}
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
             sql.SQL(
-                "SELECT {} FROM review_items WHERE sealed = ANY(%(sealed)s)"
-                " AND (%(queue)s::text IS NULL OR queue = %(queue)s) AND (%(state)s::text IS NULL OR state = %(state)s)"
-                " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
-                " AND (%(id)s::uuid IS NULL OR (turn_at, item_id) > (%(turn)s, %(id)s))"
-                " ORDER BY turn_at, item_id LIMIT %(limit)s"
-            ).format(COLUMNS),
-            {
-                "sealed": list(sealed),
-                "queue": queue,
-                "state": state,
-                "kind": kind,
-                "id": after and after.item_id,
-                "turn": after and after.turn_at,
-                "limit": limit,
-            },
+                "SELECT {} FROM unnest(%(states)s::text[]) AS one, LATERAL ("
+                " SELECT * FROM review_items WHERE {} ORDER BY turn_at, item_id LIMIT %(limit)s"
+                ") AS item ORDER BY turn_at, item_id LIMIT %(limit)s"
+            ).format(COLUMNS, sql.SQL(" AND ").join(conditions)),
+            {**values, "limit": limit},
         )
         return await cursor.fetchall()
 
 
 async def open_by_due(conn: Connection, kind: Kind, sealed: Collection[bool], limit: int) -> list[ReviewItem]:
-    """The first `limit` undecided items of a kind by when they are due; `sealed` says which of both to show."""
+    """The first `limit` undecided items of a kind, not "content", by when they are due.
+
+    `sealed` says which of both to show.
+    """
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
             sql.SQL(
-                "SELECT {} FROM review_items WHERE kind = %s AND state <> 'decided' AND sealed = ANY(%s)"
-                " ORDER BY due_at, item_id LIMIT %s"
+                "SELECT {} FROM review_items WHERE kind = %s AND kind <> 'content' AND state <> 'decided'"
+                " AND sealed = ANY(%s) ORDER BY due_at, item_id LIMIT %s"
             ).format(COLUMNS),
             [kind, list(sealed), limit],
         )
