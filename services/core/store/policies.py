@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from threading import Lock
 
 from psycopg.rows import class_row
 
@@ -15,6 +16,7 @@ from services.core.store.database import Connection
 
 # Serialises first activations, so that two services starting at once record one.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('policy_activations'))"
+_COMPILING = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,12 @@ async def compiled(activation: Activation) -> Policy:
 
     It takes a quarter of a second of a processor: time that other calls do not wait for.
     """
-    return await asyncio.to_thread(_compiled, activation.policy_id, activation.source)
+    return await asyncio.to_thread(_compiled_once, activation.policy_id, activation.source)
+
+
+def _compiled_once(policy_id: str, source: str) -> Policy:
+    with _COMPILING:  # who asks meanwhile waits for the same result
+        return _compiled(policy_id, source)
 
 
 @lru_cache(maxsize=4)

@@ -261,25 +261,31 @@ async def list_items(
 ) -> list[ReviewItem]:
     """A page of items in the order of their turn; `sealed` says which of both to show.
 
-    Read state by state, each in its index's own order: those of one may lie behind a million of another.
+    Read state by state, each from an index of its own order: what is of one may lie behind a million of another.
     """
-    values: dict[str, object] = {"sealed": list(sealed), "states": [state] if state else list(get_args(State))}
-    conditions: list[sql.Composable] = [sql.SQL("state = one AND sealed = ANY(%(sealed)s)")]
-    for column, wanted in (("queue", queue), ("kind", kind)):
-        if wanted is not None:
-            conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column)))
-            values[column] = wanted
+    conditions = [sql.SQL("state || '' = one AND sealed = ANY(%(sealed)s)")]
+    if queue is not None:
+        conditions.append(sql.SQL("queue = %(queue)s"))
+    if kind is not None:
+        conditions.append(sql.SQL("kind = %(kind)s"))
     if after is not None:
         conditions.append(sql.SQL("(turn_at, item_id) > (%(turn)s, %(id)s)"))
-        values |= {"turn": after.turn_at, "id": after.item_id}
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
             sql.SQL(
                 "SELECT {} FROM unnest(%(states)s::text[]) AS one, LATERAL ("
-                " SELECT * FROM review_items WHERE {} ORDER BY turn_at, item_id LIMIT %(limit)s"
-                ") AS item ORDER BY turn_at, item_id LIMIT %(limit)s"
+                "SELECT * FROM review_items WHERE {} ORDER BY turn_at, item_id LIMIT %(limit)s"
+                ") AS found ORDER BY turn_at, item_id LIMIT %(limit)s"
             ).format(COLUMNS, sql.SQL(" AND ").join(conditions)),
-            {**values, "limit": limit},
+            {
+                "states": [state] if state else list(get_args(State)),
+                "sealed": list(sealed),
+                "queue": queue,
+                "kind": kind,
+                "id": after and after.item_id,
+                "turn": after and after.turn_at,
+                "limit": limit,
+            },
         )
         return await cursor.fetchall()
 

@@ -75,7 +75,8 @@ def _config(console: Console, house: HouseSettings) -> uvicorn.Config:
 
 def _listening(interface: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in interface else socket.AF_INET
-    listener = socket.socket(family)
+    # Named TCP, or asyncio leaves Nagle's algorithm on, and the end of each answer waits 40 ms for the browser's ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((interface, port))
