@@ -15,8 +15,7 @@ TENANT = "acme"
 
 @contextmanager
 def running(folder: Path) -> Iterator[str]:
-    """Runs it on a folder for the length of a block; yields its DSN. Started again there, it remembers nothing but its
-    data."""
+    """Runs it on a folder for the length of a block and yields its DSN; again on the same folder, it has its data."""
     with embedded.running(folder, {"log_min_messages": "panic"}) as server:
         migrate(server.dsn)
         yield server.dsn

@@ -35,6 +35,7 @@ PERSON = Analyst("7", frozenset(ROLES) - {"sealed"})
 LEASE_SECONDS = 3600
 # Not pages of the desk's people: they lead on, or are for those who are not in yet.
 ELSEWHERE = {"/", "/health", "/static/{name}", "/login", "/login/callback", "/join/{token}", "/audit/items"}
+ASKING = {"/policy/diff"}  # nothing without a query
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,15 @@ async def prepare(dsn: str, home: Path) -> Visit:
 
 
 def _pages(told: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """All pages of the console; one that takes parameters must be told them."""
-    paths = [page.path for page in PAGES if page.method == "GET" and page.path not in ELSEWHERE]
-    plain = {path: {"": path} for path in paths if "{" not in path and path != "/policy/diff"}
-    return {
-        f"{path} {what}".strip(): address
-        for path in paths
-        for what, address in {**plain.get(path, {}), **told.get(path, {})}.items()
-    }
+    """All pages of the console by their paths; raises LookupError for one that must be told something and is not."""
+    pages: dict[str, str] = {}
+    for path in (page.path for page in PAGES if page.method == "GET" and page.path not in ELSEWHERE):
+        plain = {} if "{" in path or path in ASKING else {"": path}
+        addresses = {**plain, **told.get(path, {})}
+        if not addresses:
+            raise LookupError(f"{path} is not told what to show")
+        pages.update({f"{path} {what}".strip(): address for what, address in addresses.items()})
+    return pages
 
 
 async def _told(conn: Connection, held: UUID) -> dict[str, dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 
 import structlog
@@ -42,8 +43,11 @@ async def serve(house: HouseSettings, settings: ConsoleSettings) -> None:
                 house.bind, house.port_base + METRICS_OFFSET if chosen is None else chosen
             )
             log.info("listening", url=console.origin, metrics=metrics)
+            server = uvicorn.Server(_config(console, house))
+            gc.collect()
+            gc.freeze()  # what is there now stays: no page waits while it is searched for garbage
             upkeep = [asyncio.create_task(work) for work in (_sweep(console), console.policy.keep_fresh())]
-            await uvicorn.Server(_config(console, house)).serve([listener])
+            await server.serve([listener])
             for task in upkeep:
                 task.cancel()
     finally:
