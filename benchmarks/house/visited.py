@@ -65,7 +65,7 @@ def _pages(told: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """All pages of the console by their paths; raises LookupError for one that must be told something and is not."""
     pages: dict[str, str] = {}
     for path in (page.path for page in PAGES if page.method == "GET" and page.path not in ELSEWHERE):
-        plain = {} if "{" in path or path in ASKING else {"": path}
+        plain: dict[str, str] = {} if "{" in path or path in ASKING else {"": path}
         addresses = {**plain, **told.get(path, {})}
         if not addresses:
             raise LookupError(f"{path} is not told what to show")
