@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 from services.core.store.database import Connection
 
 START = bytes(32)
-REACH = 100_000
+REACH = 50_000
 COLUMNS = "event_id, at, actor, action, subject, detail, seq, prev_hash, hash"
 # Asked event by event: of an EXISTS Postgres may make a list of all strikes first.
 _TELLS_OF_SEALED = (
@@ -119,7 +119,7 @@ class Look:
 async def page(conn: Connection, look: Look, before: int | None, limit: int) -> tuple[list[AuditEvent], int | None]:
     """Up to `limit` events, newest first, of ids below `before`, and the id before which the next page begins.
 
-    One page looks back over 100,000 ids at most, so that a rare event takes pages to find instead of one long wait;
+    One page looks back over 50,000 ids at most, so that a rare event takes pages to find instead of one long wait;
     a page may be empty and not the last. None after the last.
     """
     top = before if before is not None else await _top(conn)

@@ -26,6 +26,12 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(values)
 
 
+def load() -> None:
+    """Compiles all templates: later, the first view of each page would wait for it."""
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+
+
 @cache
 def asset(name: str) -> tuple[bytes, str]:
     """The bytes and the media type of a file in static/; KeyError where there is none of that name."""
