@@ -51,8 +51,9 @@ async def build(house: HouseSettings) -> App:
 
 def _load(settings: GeneratorSettings) -> tuple[Checkpoint, Vocabulary | None, RenderQueue]:
     torch.set_num_threads(settings.threads)
-    checkpoint = load_checkpoint(settings.model, settings.model_sha256, _device(settings.device))
-    engine = Engine(checkpoint)
+    device = _device(settings.device)
+    checkpoint = load_checkpoint(settings.model, settings.model_sha256, device, _dtype(settings.dtype, device))
+    engine = Engine(checkpoint, compiled=settings.compile)
     return checkpoint, build_vocabulary(checkpoint), RenderQueue(engine, settings.queue_limit, measure_rate(engine))
 
 
@@ -70,6 +71,13 @@ def _device(name: str) -> torch.device:
     if name != "auto":
         return torch.device(name)
     return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        name = "float32" if device.type == "cpu" else "bfloat16"
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 if __name__ == "__main__":
