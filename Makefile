@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images bench-review sim-abuse fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-generator bench-review sim-abuse fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -21,7 +21,7 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 DOCS ?= docs
 FUZZ_SECONDS ?= 60
 # Those with a word of their own take minutes to an hour; brokers.py is what they start.
-BENCHMARKS := $(filter-out $(addprefix benchmarks/,abuse.py brokers.py review_storm.py),$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out $(addprefix benchmarks/,abuse.py brokers.py generator.py review_storm.py),$(wildcard benchmarks/*.py))
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out text
 bench-images: $(TOOLS) ## The image filter: goals and figures, plain NudeNet and haar beside it; REAL=, DRAWN=, FACELESS= for your folders
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/image_filter.py $(if $(REAL),--real '$(REAL)') \
 	  $(if $(DRAWN),--drawn '$(DRAWN)') $(if $(FACELESS),--faceless '$(FACELESS)')
+
+bench-generator: $(TOOLS) ## The generator: shared steps against one request at a time and batches of requests, a storm of 1,000 (minutes)
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/generator.py
 
 sim-abuse: $(TOOLS) ## A simulated month of abuse on the rules as shipped: who is stopped, who is hurt; SEED=1 by default
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/abuse.py

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import grpc
 
-from portcullis.calls import Caller, Event, Rendering, SizedRendering, event_of
+from portcullis.calls import Caller, Event, Rendering, SizedRendering, WordedRendering, event_of
 from portcullis.channel import OPTIONS, gateway_credentials
 from portcullis.errors import from_rpc_error
 from portcullis.profile import Profile, load_profile
@@ -96,7 +96,7 @@ class AsyncClient:
         return self._watch(self._stub.CreateImages, request)
 
     def edit_images(
-        self, prompt: str, image: bytes, mask: bytes, negative_prompt: str = "", **how: Unpack[Rendering]
+        self, prompt: str, image: bytes, mask: bytes, negative_prompt: str = "", **how: Unpack[WordedRendering]
     ) -> AsyncIterator[Event]:
         """Changes the masked part of a picture, in up to 3 ways; ends as create_images does."""
         how.setdefault("request_id", str(uuid4()))

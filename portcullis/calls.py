@@ -30,15 +30,25 @@ class Caller(TypedDict, total=False):
 
 
 class Rendering(Caller, total=False):
-    """How to draw: pictures wanted, seed of the first (None for a random one), denoising steps, encoding."""
+    """How to draw: pictures wanted, seed of the first (None for a random one), denoising steps, encoding.
+
+    `model` names the one that shall draw ("scenes", "scenes/1"), the one that is there where it is left out.
+    """
 
     count: int
     seed: int | None
     steps: int
     format: ImageFormat.ValueType
+    model: str
 
 
-class SizedRendering(Rendering, total=False):
+class WordedRendering(Rendering, total=False):
+    """How to draw from words: `guidance` away from the negative prompt, 1 (without) … 30."""
+
+    guidance: float
+
+
+class SizedRendering(WordedRendering, total=False):
     """How to draw from nothing: `size` is the side in pixels, one of the model's."""
 
     size: int

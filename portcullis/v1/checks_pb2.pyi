@@ -513,6 +513,40 @@ class ModelVersion(_message.Message):
 Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
 
 @_typing.final
+class Parameters(_message.Message):
+    """How a picture was made; with the model, the seed and the same inputs it makes the same picture again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    GUIDANCE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SCHEDULER_FIELD_NUMBER: _builtins.int
+    steps: _builtins.int
+    """Denoising steps; a variation takes a share of them."""
+    guidance: _builtins.float
+    """Scale of guidance away from the negative prompt; 1 is without."""
+    size: _builtins.int
+    """Side in pixels that the model drew."""
+    scheduler: _builtins.str
+    """Class of the scheduler ("DDIMScheduler")."""
+    def __init__(
+        self,
+        *,
+        steps: _builtins.int = ...,
+        guidance: _builtins.float = ...,
+        size: _builtins.int = ...,
+        scheduler: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guidance", b"guidance", "scheduler", b"scheduler", "size", b"size", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Parameters: _TypeAlias = Parameters  # noqa: Y015
+
+@_typing.final
 class Timing(_message.Message):
     """How long one step took."""
 

@@ -311,6 +311,8 @@ class CreateImagesRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    GUIDANCE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for this call (UUID)."""
     account: _builtins.str
@@ -329,6 +331,10 @@ class CreateImagesRequest(_message.Message):
     """Denoising steps, 1 … 100; 0 for the model's default."""
     negative_prompt: _builtins.str
     """What the picture shall not show, at most 4,000 characters; what it names counts as absent, not as asked for."""
+    guidance: _builtins.float
+    """Scale of guidance away from the negative prompt, 1 (without) … 30; 0 for the model's default."""
+    model: _builtins.str
+    """Name of the model that shall draw ("scenes" or "scenes/1"); empty for the one that is there."""
     def __init__(
         self,
         *,
@@ -341,10 +347,12 @@ class CreateImagesRequest(_message.Message):
         format: _checks_pb2.ImageFormat.ValueType = ...,
         steps: _builtins.int = ...,
         negative_prompt: _builtins.str = ...,
+        guidance: _builtins.float = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "size", b"size", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "guidance", b"guidance", "model", b"model", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "size", b"size", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -392,6 +400,8 @@ class EditImagesRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    GUIDANCE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for this call (UUID)."""
     account: _builtins.str
@@ -412,6 +422,10 @@ class EditImagesRequest(_message.Message):
     """Denoising steps, 1 … 100; 0 for the model's default."""
     negative_prompt: _builtins.str
     """What the picture shall not show, at most 4,000 characters; what it names counts as absent, not as asked for."""
+    guidance: _builtins.float
+    """Scale of guidance away from the negative prompt, 1 (without) … 30; 0 for the model's default."""
+    model: _builtins.str
+    """Name of the model that shall draw ("scenes" or "scenes/1"); empty for the one that is there."""
     def __init__(
         self,
         *,
@@ -425,10 +439,12 @@ class EditImagesRequest(_message.Message):
         format: _checks_pb2.ImageFormat.ValueType = ...,
         steps: _builtins.int = ...,
         negative_prompt: _builtins.str = ...,
+        guidance: _builtins.float = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "guidance", b"guidance", "image", b"image", "mask", b"mask", "model", b"model", "negative_prompt", b"negative_prompt", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -473,6 +489,7 @@ class VaryImagesRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for this call (UUID)."""
     account: _builtins.str
@@ -487,6 +504,8 @@ class VaryImagesRequest(_message.Message):
     """How the pictures are encoded."""
     steps: _builtins.int
     """Denoising steps, 1 … 100; 0 for the model's default."""
+    model: _builtins.str
+    """Name of the model that shall draw ("scenes" or "scenes/1"); empty for the one that is there."""
     def __init__(
         self,
         *,
@@ -497,10 +516,11 @@ class VaryImagesRequest(_message.Message):
         seed: _builtins.int | None = ...,
         format: _checks_pb2.ImageFormat.ValueType = ...,
         steps: _builtins.int = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "image", b"image", "request_id", b"request_id", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "account", b"account", "count", b"count", "format", b"format", "image", b"image", "model", b"model", "request_id", b"request_id", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -623,7 +643,7 @@ class Progress(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """"check", "queue", "render", "screen" or "mark"."""
+    """"check", "queue", "render", "decode", "screen" or "mark"."""
     queue_position: _builtins.int
     """Requests ahead, while queued."""
     step: _builtins.int
@@ -658,6 +678,9 @@ class Image(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     SUBSTITUTIONS_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    CUT_WORDS_FIELD_NUMBER: _builtins.int
+    CAPABILITY_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """0 … count − 1."""
     data: _builtins.bytes
@@ -666,6 +689,8 @@ class Image(_message.Message):
     """How it is encoded."""
     seed: _builtins.int
     """The seed that made it."""
+    capability: _builtins.str
+    """What the model is, in one word ("embedded-scenes")."""
     @_builtins.property
     def provenance(self) -> _provenance_pb2.Provenance:
         """How it can be traced."""
@@ -673,6 +698,14 @@ class Image(_message.Message):
     @_builtins.property
     def substitutions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Words of the prompt that the model does not know and what it drew instead, "word→known"."""
+
+    @_builtins.property
+    def parameters(self) -> _checks_pb2.Parameters:
+        """What else decides the picture."""
+
+    @_builtins.property
+    def cut_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words at the end of the prompt or the negative prompt that the model does not read, since they were too many."""
 
     def __init__(
         self,
@@ -683,10 +716,13 @@ class Image(_message.Message):
         seed: _builtins.int = ...,
         provenance: _provenance_pb2.Provenance | None = ...,
         substitutions: _abc.Iterable[_builtins.str] | None = ...,
+        parameters: _checks_pb2.Parameters | None = ...,
+        cut_words: _abc.Iterable[_builtins.str] | None = ...,
+        capability: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "format", b"format", "index", b"index", "provenance", b"provenance", "seed", b"seed", "substitutions", b"substitutions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "cut_words", b"cut_words", "data", b"data", "format", b"format", "index", b"index", "parameters", b"parameters", "provenance", b"provenance", "seed", b"seed", "substitutions", b"substitutions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

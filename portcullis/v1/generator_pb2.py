@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from portcullis.v1 import checks_pb2 as portcullis_dot_v1_dot_checks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dportcullis/v1/generator.proto\x12\rportcullis.v1\x1a\x1aportcullis/v1/checks.proto\"\xfb\x01\n\x0fGenerateRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12+\n\toperation\x18\x02 \x01(\x0e\x32\x18.portcullis.v1.Operation\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\r\n\x05image\x18\x04 \x01(\x0c\x12\x0c\n\x04mask\x18\x05 \x01(\x0c\x12\r\n\x05\x63ount\x18\x06 \x01(\r\x12\x0c\n\x04size\x18\x07 \x01(\r\x12\r\n\x05steps\x18\x08 \x01(\r\x12\x0c\n\x04seed\x18\t \x01(\x04\x12\x12\n\nclearances\x18\n \x03(\t\x12\x17\n\x0fnegative_prompt\x18\x0b \x01(\t\"}\n\x10GenerateResponse\x12\x31\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.portcullis.v1.RenderProgressH\x00\x12-\n\x05image\x18\x02 \x01(\x0b\x32\x1c.portcullis.v1.RenderedImageH\x00\x42\x07\n\x05\x65vent\"E\n\x0eRenderProgress\x12\x16\n\x0equeue_position\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\r\"\x96\x01\n\rRenderedImage\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x16\n\x0erequest_digest\x18\x04 \x01(\t\x12*\n\x05model\x18\x05 \x01(\x0b\x32\x1b.portcullis.v1.ModelVersion\x12\x15\n\rsubstitutions\x18\x06 \x03(\t\"\x18\n\x16GetCapabilitiesRequest\"\xd3\x01\n\x17GetCapabilitiesResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.portcullis.v1.ModelVersion\x12,\n\noperations\x18\x02 \x03(\x0e\x32\x18.portcullis.v1.Operation\x12\r\n\x05sizes\x18\x03 \x03(\r\x12\x12\n\nvocabulary\x18\x04 \x03(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x15\n\rdefault_steps\x18\x06 \x01(\r\x12\x14\n\x0c\x63\x61pabilities\x18\x07 \x03(\t\"\x10\n\x0eGetLoadRequest\"G\n\x0fGetLoadResponse\x12\x0e\n\x06queued\x18\x01 \x01(\r\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x13\n\x0bqueue_limit\x18\x03 \x01(\r2\x8d\x02\n\x10GeneratorService\x12M\n\x08Generate\x12\x1e.portcullis.v1.GenerateRequest\x1a\x1f.portcullis.v1.GenerateResponse0\x01\x12`\n\x0fGetCapabilities\x12%.portcullis.v1.GetCapabilitiesRequest\x1a&.portcullis.v1.GetCapabilitiesResponse\x12H\n\x07GetLoad\x12\x1d.portcullis.v1.GetLoadRequest\x1a\x1e.portcullis.v1.GetLoadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dportcullis/v1/generator.proto\x12\rportcullis.v1\x1a\x1aportcullis/v1/checks.proto\"\x9c\x02\n\x0fGenerateRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12+\n\toperation\x18\x02 \x01(\x0e\x32\x18.portcullis.v1.Operation\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\r\n\x05image\x18\x04 \x01(\x0c\x12\x0c\n\x04mask\x18\x05 \x01(\x0c\x12\r\n\x05\x63ount\x18\x06 \x01(\r\x12\x0c\n\x04size\x18\x07 \x01(\r\x12\r\n\x05steps\x18\x08 \x01(\r\x12\x0c\n\x04seed\x18\t \x01(\x04\x12\x12\n\nclearances\x18\n \x03(\t\x12\x17\n\x0fnegative_prompt\x18\x0b \x01(\t\x12\x10\n\x08guidance\x18\x0c \x01(\x02\x12\r\n\x05model\x18\r \x01(\t\"}\n\x10GenerateResponse\x12\x31\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.portcullis.v1.RenderProgressH\x00\x12-\n\x05image\x18\x02 \x01(\x0b\x32\x1c.portcullis.v1.RenderedImageH\x00\x42\x07\n\x05\x65vent\"W\n\x0eRenderProgress\x12\x16\n\x0equeue_position\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\r\n\x05steps\x18\x03 \x01(\r\x12\x10\n\x08\x64\x65\x63oding\x18\x04 \x01(\x08\"\xec\x01\n\rRenderedImage\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x16\n\x0erequest_digest\x18\x04 \x01(\t\x12*\n\x05model\x18\x05 \x01(\x0b\x32\x1b.portcullis.v1.ModelVersion\x12\x15\n\rsubstitutions\x18\x06 \x03(\t\x12-\n\nparameters\x18\x07 \x01(\x0b\x32\x19.portcullis.v1.Parameters\x12\x11\n\tcut_words\x18\x08 \x03(\t\x12\x12\n\ncapability\x18\t \x01(\t\"\x18\n\x16GetCapabilitiesRequest\"\xd3\x01\n\x17GetCapabilitiesResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.portcullis.v1.ModelVersion\x12,\n\noperations\x18\x02 \x03(\x0e\x32\x18.portcullis.v1.Operation\x12\r\n\x05sizes\x18\x03 \x03(\r\x12\x12\n\nvocabulary\x18\x04 \x03(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x15\n\rdefault_steps\x18\x06 \x01(\r\x12\x14\n\x0c\x63\x61pabilities\x18\x07 \x03(\t\"\x10\n\x0eGetLoadRequest\"G\n\x0fGetLoadResponse\x12\x0e\n\x06queued\x18\x01 \x01(\r\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x13\n\x0bqueue_limit\x18\x03 \x01(\r2\x8d\x02\n\x10GeneratorService\x12M\n\x08Generate\x12\x1e.portcullis.v1.GenerateRequest\x1a\x1f.portcullis.v1.GenerateResponse0\x01\x12`\n\x0fGetCapabilities\x12%.portcullis.v1.GetCapabilitiesRequest\x1a&.portcullis.v1.GetCapabilitiesResponse\x12H\n\x07GetLoad\x12\x1d.portcullis.v1.GetLoadRequest\x1a\x1e.portcullis.v1.GetLoadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,21 +33,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'portcullis.v1.generator_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GENERATEREQUEST']._serialized_start=77
-  _globals['_GENERATEREQUEST']._serialized_end=328
-  _globals['_GENERATERESPONSE']._serialized_start=330
-  _globals['_GENERATERESPONSE']._serialized_end=455
-  _globals['_RENDERPROGRESS']._serialized_start=457
-  _globals['_RENDERPROGRESS']._serialized_end=526
-  _globals['_RENDEREDIMAGE']._serialized_start=529
-  _globals['_RENDEREDIMAGE']._serialized_end=679
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=681
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=705
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=708
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=919
-  _globals['_GETLOADREQUEST']._serialized_start=921
-  _globals['_GETLOADREQUEST']._serialized_end=937
-  _globals['_GETLOADRESPONSE']._serialized_start=939
-  _globals['_GETLOADRESPONSE']._serialized_end=1010
-  _globals['_GENERATORSERVICE']._serialized_start=1013
-  _globals['_GENERATORSERVICE']._serialized_end=1282
+  _globals['_GENERATEREQUEST']._serialized_end=361
+  _globals['_GENERATERESPONSE']._serialized_start=363
+  _globals['_GENERATERESPONSE']._serialized_end=488
+  _globals['_RENDERPROGRESS']._serialized_start=490
+  _globals['_RENDERPROGRESS']._serialized_end=577
+  _globals['_RENDEREDIMAGE']._serialized_start=580
+  _globals['_RENDEREDIMAGE']._serialized_end=816
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=818
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=842
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=845
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1056
+  _globals['_GETLOADREQUEST']._serialized_start=1058
+  _globals['_GETLOADREQUEST']._serialized_end=1074
+  _globals['_GETLOADRESPONSE']._serialized_start=1076
+  _globals['_GETLOADRESPONSE']._serialized_end=1147
+  _globals['_GENERATORSERVICE']._serialized_start=1150
+  _globals['_GENERATORSERVICE']._serialized_end=1419
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,8 @@ class GenerateRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     CLEARANCES_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    GUIDANCE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     operation: _checks_pb2.Operation.ValueType
     """What to do."""
     prompt: _builtins.str
@@ -54,6 +56,12 @@ class GenerateRequest(_message.Message):
     """Seed of the first picture; picture i uses seed + i. 0 … 2^53 − 1 − 4."""
     negative_prompt: _builtins.str
     """What the picture shall not show, as cleared with the prompt; empty for a variation."""
+    guidance: _builtins.float
+    """Scale of guidance away from the negative prompt, 1 (without) … 30; 0 for the model's default."""
+    model: _builtins.str
+    """Name of the model that shall draw ("scenes" or "scenes/1"); empty for the one that is loaded. INVALID_ARGUMENT for
+    any other.
+    """
     @_builtins.property
     def subject(self) -> _checks_pb2.Subject:
         """For whom."""
@@ -76,10 +84,12 @@ class GenerateRequest(_message.Message):
         seed: _builtins.int = ...,
         clearances: _abc.Iterable[_builtins.str] | None = ...,
         negative_prompt: _builtins.str = ...,
+        guidance: _builtins.float = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clearances", b"clearances", "count", b"count", "image", b"image", "mask", b"mask", "negative_prompt", b"negative_prompt", "operation", b"operation", "prompt", b"prompt", "seed", b"seed", "size", b"size", "steps", b"steps", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clearances", b"clearances", "count", b"count", "guidance", b"guidance", "image", b"image", "mask", b"mask", "model", b"model", "negative_prompt", b"negative_prompt", "operation", b"operation", "prompt", b"prompt", "seed", b"seed", "size", b"size", "steps", b"steps", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -126,22 +136,26 @@ class RenderProgress(_message.Message):
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    DECODING_FIELD_NUMBER: _builtins.int
     queue_position: _builtins.int
-    """Requests ahead in the queue; 0 when running."""
+    """Requests that wait before this one; 0 when running."""
     step: _builtins.int
     """Steps done."""
     steps: _builtins.int
     """Steps in all; 0 while queued."""
+    decoding: _builtins.bool
+    """All steps are done, and pixels are made of what was denoised."""
     def __init__(
         self,
         *,
         queue_position: _builtins.int = ...,
         step: _builtins.int = ...,
         steps: _builtins.int = ...,
+        decoding: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue_position", b"queue_position", "step", b"step", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decoding", b"decoding", "queue_position", b"queue_position", "step", b"step", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -159,6 +173,9 @@ class RenderedImage(_message.Message):
     REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     SUBSTITUTIONS_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    CUT_WORDS_FIELD_NUMBER: _builtins.int
+    CAPABILITY_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """0 … count − 1."""
     image: _builtins.bytes
@@ -166,7 +183,11 @@ class RenderedImage(_message.Message):
     seed: _builtins.int
     """The seed that made it."""
     request_digest: _builtins.str
-    """Digest of the request: sha256 as lower-case hex, over operation, digests of the inputs, size, steps, seed, model."""
+    """Digest of the request: sha256 as lower-case hex, over operation, digests of the inputs, size, steps, guidance, seed,
+    model.
+    """
+    capability: _builtins.str
+    """What the model is, in one word ("embedded-scenes")."""
     @_builtins.property
     def model(self) -> _checks_pb2.ModelVersion:
         """The model that made it."""
@@ -174,6 +195,14 @@ class RenderedImage(_message.Message):
     @_builtins.property
     def substitutions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Words of the prompt that the model does not know and what it drew instead, "word→known"."""
+
+    @_builtins.property
+    def parameters(self) -> _checks_pb2.Parameters:
+        """What else decides the picture."""
+
+    @_builtins.property
+    def cut_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words at the end of the prompt or the negative prompt that the model does not read, since they were too many."""
 
     def __init__(
         self,
@@ -184,10 +213,13 @@ class RenderedImage(_message.Message):
         request_digest: _builtins.str = ...,
         model: _checks_pb2.ModelVersion | None = ...,
         substitutions: _abc.Iterable[_builtins.str] | None = ...,
+        parameters: _checks_pb2.Parameters | None = ...,
+        cut_words: _abc.Iterable[_builtins.str] | None = ...,
+        capability: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "index", b"index", "model", b"model", "request_digest", b"request_digest", "seed", b"seed", "substitutions", b"substitutions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "cut_words", b"cut_words", "image", b"image", "index", b"index", "model", b"model", "parameters", b"parameters", "request_digest", b"request_digest", "seed", b"seed", "substitutions", b"substitutions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

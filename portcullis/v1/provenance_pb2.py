@@ -26,33 +26,33 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from portcullis.v1 import checks_pb2 as portcullis_dot_v1_dot_checks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eportcullis/v1/provenance.proto\x12\rportcullis.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/checks.proto\"\xb6\x02\n\x10MarkImageRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x11\n\tclearance\x18\x03 \x01(\t\x12\x16\n\x0erequest_digest\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x05 \x01(\t\x12+\n\toperation\x18\x06 \x01(\x0e\x32\x18.portcullis.v1.Operation\x12\x0f\n\x07parents\x18\x07 \x03(\t\x12*\n\x05model\x18\x08 \x01(\x0b\x32\x1b.portcullis.v1.ModelVersion\x12*\n\x06\x66ormat\x18\t \x01(\x0e\x32\x1a.portcullis.v1.ImageFormat\x12\x14\n\x0cparent_image\x18\n \x01(\x0c\"Q\n\x11MarkImageResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12-\n\nprovenance\x18\x02 \x01(\x0b\x32\x19.portcullis.v1.Provenance\"t\n\nProvenance\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x12\n\npayload_id\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\x11\n\twithdrawn\x18\x06 \x01(\x08\"^\n$ProvenanceServiceInspectImageRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12\r\n\x05image\x18\x02 \x01(\x0c\"u\n\x0cLayerFinding\x12\r\n\x05layer\x18\x01 \x01(\t\x12\r\n\x05\x66ound\x18\x02 \x01(\x08\x12\x12\n\npayload_id\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\"\n\x1a\x66\x61lse_positive_probability\x18\x05 \x01(\x01\"\x93\x02\n\nInspection\x12%\n\x06origin\x18\x01 \x01(\x0e\x32\x15.portcullis.v1.Origin\x12-\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x1b.portcullis.v1.LayerFinding\x12-\n\nprovenance\x18\x03 \x01(\x0b\x32\x19.portcullis.v1.Provenance\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x04 \x01(\t\x12/\n\x0breleased_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07lineage\x18\x06 \x01(\x0b\x32\x16.portcullis.v1.Lineage\x12\x11\n\twithdrawn\x18\x07 \x01(\x08\"h\n%ProvenanceServiceInspectImageResponse\x12-\n\ninspection\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.Inspection\x12\x10\n\x08image_id\x18\x02 \x01(\t\";\n\x14WithdrawImageRequest\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x11\n\twithdrawn\x18\x02 \x01(\x08\"F\n\x15WithdrawImageResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.Provenance*\x95\x01\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x16\n\x12ORIGIN_OURS_INTACT\x10\x01\x12\x17\n\x13ORIGIN_OURS_ALTERED\x10\x02\x12\x17\n\x13ORIGIN_OURS_DERIVED\x10\x03\x12\x14\n\x10ORIGIN_NOT_FOUND\x10\x04\x12\x13\n\x0fORIGIN_CONFLICT\x10\x05\x32\xba\x02\n\x11ProvenanceService\x12N\n\tMarkImage\x12\x1f.portcullis.v1.MarkImageRequest\x1a .portcullis.v1.MarkImageResponse\x12y\n\x0cInspectImage\x12\x33.portcullis.v1.ProvenanceServiceInspectImageRequest\x1a\x34.portcullis.v1.ProvenanceServiceInspectImageResponse\x12Z\n\rWithdrawImage\x12#.portcullis.v1.WithdrawImageRequest\x1a$.portcullis.v1.WithdrawImageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eportcullis/v1/provenance.proto\x12\rportcullis.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/checks.proto\"\xf3\x02\n\x10MarkImageRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x11\n\tclearance\x18\x03 \x01(\t\x12\x16\n\x0erequest_digest\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x05 \x01(\t\x12+\n\toperation\x18\x06 \x01(\x0e\x32\x18.portcullis.v1.Operation\x12\x0f\n\x07parents\x18\x07 \x03(\t\x12*\n\x05model\x18\x08 \x01(\x0b\x32\x1b.portcullis.v1.ModelVersion\x12*\n\x06\x66ormat\x18\t \x01(\x0e\x32\x1a.portcullis.v1.ImageFormat\x12\x14\n\x0cparent_image\x18\n \x01(\x0c\x12\x0c\n\x04seed\x18\x0b \x01(\x04\x12-\n\nparameters\x18\x0c \x01(\x0b\x32\x19.portcullis.v1.Parameters\"Q\n\x11MarkImageResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12-\n\nprovenance\x18\x02 \x01(\x0b\x32\x19.portcullis.v1.Provenance\"t\n\nProvenance\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x12\n\npayload_id\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\x11\n\twithdrawn\x18\x06 \x01(\x08\"^\n$ProvenanceServiceInspectImageRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12\r\n\x05image\x18\x02 \x01(\x0c\"u\n\x0cLayerFinding\x12\r\n\x05layer\x18\x01 \x01(\t\x12\r\n\x05\x66ound\x18\x02 \x01(\x08\x12\x12\n\npayload_id\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\"\n\x1a\x66\x61lse_positive_probability\x18\x05 \x01(\x01\"\x93\x02\n\nInspection\x12%\n\x06origin\x18\x01 \x01(\x0e\x32\x15.portcullis.v1.Origin\x12-\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x1b.portcullis.v1.LayerFinding\x12-\n\nprovenance\x18\x03 \x01(\x0b\x32\x19.portcullis.v1.Provenance\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x04 \x01(\t\x12/\n\x0breleased_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07lineage\x18\x06 \x01(\x0b\x32\x16.portcullis.v1.Lineage\x12\x11\n\twithdrawn\x18\x07 \x01(\x08\"h\n%ProvenanceServiceInspectImageResponse\x12-\n\ninspection\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.Inspection\x12\x10\n\x08image_id\x18\x02 \x01(\t\";\n\x14WithdrawImageRequest\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x11\n\twithdrawn\x18\x02 \x01(\x08\"F\n\x15WithdrawImageResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.portcullis.v1.Provenance*\x95\x01\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x16\n\x12ORIGIN_OURS_INTACT\x10\x01\x12\x17\n\x13ORIGIN_OURS_ALTERED\x10\x02\x12\x17\n\x13ORIGIN_OURS_DERIVED\x10\x03\x12\x14\n\x10ORIGIN_NOT_FOUND\x10\x04\x12\x13\n\x0fORIGIN_CONFLICT\x10\x05\x32\xba\x02\n\x11ProvenanceService\x12N\n\tMarkImage\x12\x1f.portcullis.v1.MarkImageRequest\x1a .portcullis.v1.MarkImageResponse\x12y\n\x0cInspectImage\x12\x33.portcullis.v1.ProvenanceServiceInspectImageRequest\x1a\x34.portcullis.v1.ProvenanceServiceInspectImageResponse\x12Z\n\rWithdrawImage\x12#.portcullis.v1.WithdrawImageRequest\x1a$.portcullis.v1.WithdrawImageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'portcullis.v1.provenance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORIGIN']._serialized_start=1357
-  _globals['_ORIGIN']._serialized_end=1506
+  _globals['_ORIGIN']._serialized_start=1418
+  _globals['_ORIGIN']._serialized_end=1567
   _globals['_MARKIMAGEREQUEST']._serialized_start=111
-  _globals['_MARKIMAGEREQUEST']._serialized_end=421
-  _globals['_MARKIMAGERESPONSE']._serialized_start=423
-  _globals['_MARKIMAGERESPONSE']._serialized_end=504
-  _globals['_PROVENANCE']._serialized_start=506
-  _globals['_PROVENANCE']._serialized_end=622
-  _globals['_PROVENANCESERVICEINSPECTIMAGEREQUEST']._serialized_start=624
-  _globals['_PROVENANCESERVICEINSPECTIMAGEREQUEST']._serialized_end=718
-  _globals['_LAYERFINDING']._serialized_start=720
-  _globals['_LAYERFINDING']._serialized_end=837
-  _globals['_INSPECTION']._serialized_start=840
-  _globals['_INSPECTION']._serialized_end=1115
-  _globals['_PROVENANCESERVICEINSPECTIMAGERESPONSE']._serialized_start=1117
-  _globals['_PROVENANCESERVICEINSPECTIMAGERESPONSE']._serialized_end=1221
-  _globals['_WITHDRAWIMAGEREQUEST']._serialized_start=1223
-  _globals['_WITHDRAWIMAGEREQUEST']._serialized_end=1282
-  _globals['_WITHDRAWIMAGERESPONSE']._serialized_start=1284
-  _globals['_WITHDRAWIMAGERESPONSE']._serialized_end=1354
-  _globals['_PROVENANCESERVICE']._serialized_start=1509
-  _globals['_PROVENANCESERVICE']._serialized_end=1823
+  _globals['_MARKIMAGEREQUEST']._serialized_end=482
+  _globals['_MARKIMAGERESPONSE']._serialized_start=484
+  _globals['_MARKIMAGERESPONSE']._serialized_end=565
+  _globals['_PROVENANCE']._serialized_start=567
+  _globals['_PROVENANCE']._serialized_end=683
+  _globals['_PROVENANCESERVICEINSPECTIMAGEREQUEST']._serialized_start=685
+  _globals['_PROVENANCESERVICEINSPECTIMAGEREQUEST']._serialized_end=779
+  _globals['_LAYERFINDING']._serialized_start=781
+  _globals['_LAYERFINDING']._serialized_end=898
+  _globals['_INSPECTION']._serialized_start=901
+  _globals['_INSPECTION']._serialized_end=1176
+  _globals['_PROVENANCESERVICEINSPECTIMAGERESPONSE']._serialized_start=1178
+  _globals['_PROVENANCESERVICEINSPECTIMAGERESPONSE']._serialized_end=1282
+  _globals['_WITHDRAWIMAGEREQUEST']._serialized_start=1284
+  _globals['_WITHDRAWIMAGEREQUEST']._serialized_end=1343
+  _globals['_WITHDRAWIMAGERESPONSE']._serialized_start=1345
+  _globals['_WITHDRAWIMAGERESPONSE']._serialized_end=1415
+  _globals['_PROVENANCESERVICE']._serialized_start=1570
+  _globals['_PROVENANCESERVICE']._serialized_end=1884
 # @@protoc_insertion_point(module_scope)

@@ -73,6 +73,8 @@ class MarkImageRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     PARENT_IMAGE_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """The cleared picture, exactly as the image filter returned it (PNG)."""
     clearance: _builtins.str
@@ -87,6 +89,8 @@ class MarkImageRequest(_message.Message):
     """How to encode the result."""
     parent_image: _builtins.bytes
     """The cleared upload that it was made from (PNG), named as parent in the manifest; for EDIT and VARIATION."""
+    seed: _builtins.int
+    """The seed that made it; named in the manifest."""
     @_builtins.property
     def subject(self) -> _checks_pb2.Subject:
         """For whom."""
@@ -98,6 +102,10 @@ class MarkImageRequest(_message.Message):
     @_builtins.property
     def model(self) -> _checks_pb2.ModelVersion:
         """The model that made it."""
+
+    @_builtins.property
+    def parameters(self) -> _checks_pb2.Parameters:
+        """What else decides the picture; named in the manifest."""
 
     def __init__(
         self,
@@ -112,10 +120,12 @@ class MarkImageRequest(_message.Message):
         model: _checks_pb2.ModelVersion | None = ...,
         format: _checks_pb2.ImageFormat.ValueType = ...,
         parent_image: _builtins.bytes = ...,
+        seed: _builtins.int = ...,
+        parameters: _checks_pb2.Parameters | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "subject", b"subject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "parameters", b"parameters", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clearance", b"clearance", "decision_id", b"decision_id", "format", b"format", "image", b"image", "model", b"model", "operation", b"operation", "parent_image", b"parent_image", "parents", b"parents", "request_digest", b"request_digest", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clearance", b"clearance", "decision_id", b"decision_id", "format", b"format", "image", b"image", "model", b"model", "operation", b"operation", "parameters", b"parameters", "parent_image", b"parent_image", "parents", b"parents", "request_digest", b"request_digest", "seed", b"seed", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,9 +22,10 @@ from services.core.limits.charges import Use
 from services.core.policy.source import ActivePolicy
 from services.core.rpc import convert
 from services.core.standing import conduct
-from services.core.standing.entry import enter
+from services.core.standing.entry import enter, refuse
 from services.core.standing.violations import of_stops
 from services.core.store import (
+    accounts,
     appeals,
     decisions,
     evidence_rows,
@@ -187,6 +188,14 @@ class Desk:
                 )
                 hold_for = known.standing_reason or "conduct" if known.standing == "held" else ""
                 return Case(subject, request_id, begun.decision_id, begun.attempt, hold_for, spent)
+
+    async def check_standing(self, case: Case) -> None:
+        """Raises FailedPrecondition where the account was suspended or banned since it was let in."""
+        async with self._database.transaction() as conn:
+            known = await accounts.get(conn, case.subject.tenant, case.subject.account)
+        now = datetime.now(UTC)
+        if known is not None and known.standing_at(now) in ("suspended", "banned"):
+            refuse(known, now)
 
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         """Writes decision, items, outbox rows and the answer in one transaction; returns the answer's messages."""

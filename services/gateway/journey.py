@@ -223,6 +223,8 @@ class Journey:
             model=image.model,
             format=self.order.format,
             parent_image=parent,
+            seed=image.seed,
+            parameters=image.parameters,
         )
         marked = await self.rooms.mark(request)
         return gateway_pb2.Image(
@@ -232,6 +234,9 @@ class Journey:
             seed=image.seed,
             provenance=marked.provenance,
             substitutions=image.substitutions,
+            parameters=image.parameters,
+            cut_words=image.cut_words,
+            capability=image.capability,
         )
 
     def _rendering(self) -> generator_pb2.GenerateRequest:
@@ -247,6 +252,8 @@ class Journey:
             size=self.order.size,
             steps=self.order.steps,
             seed=self.order.seed,
+            guidance=self.order.guidance,
+            model=self.order.model,
             clearances=[stop.check.clearance for stop in self.stops],
         )
 
@@ -347,8 +354,9 @@ async def check_both(
 
 
 def _progress(progress: generator_pb2.RenderProgress) -> gateway_pb2.Progress:
+    drawing = "decode" if progress.decoding else "render"
     return gateway_pb2.Progress(
-        stage="render" if progress.steps else "queue",
+        stage=drawing if progress.steps else "queue",
         queue_position=progress.queue_position,
         step=progress.step,
         steps=progress.steps,

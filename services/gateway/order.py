@@ -16,6 +16,7 @@ MAX_IMAGE_BYTES = 16 * 2**20
 MAX_PROMPT_CHARACTERS = 4_000
 MAX_ACCOUNT_CHARACTERS = 128
 MAX_STEPS = 100
+MAX_GUIDANCE = 30.0
 MAX_SEED = 2**53 - 5  # each further picture takes the next seed, and JSON's numbers are exact below 2**53
 MAX_COUNT: Mapping[pb.Operation.ValueType, int] = {
     pb.OPERATION_CREATE: 4,
@@ -43,6 +44,8 @@ class Order:
     negative_prompt: str = ""
     image: bytes = b""
     mask: bytes = b""
+    guidance: float = 0.0
+    model: str = ""
 
 
 def request_id(text: str) -> uuid.UUID:
@@ -94,6 +97,13 @@ def picture(field: str, data: bytes) -> bytes:
     return data
 
 
+def guidance(scale: float) -> float:
+    """The scale, by range; 0 for the model's own."""
+    if scale and not 1 <= scale <= MAX_GUIDANCE:  # true of NaN as well
+        raise InvalidInput("guidance", f"is {scale}; 1–{MAX_GUIDANCE:.0f} are allowed, 0 for the model's default")
+    return scale
+
+
 def create(request: api.CreateImagesRequest) -> Order:
     """The order of a text-to-image request."""
     return _order(
@@ -102,6 +112,7 @@ def create(request: api.CreateImagesRequest) -> Order:
         prompt=prompt(request.prompt),
         negative_prompt=negative_prompt(request.negative_prompt),
         size=request.size,
+        guidance=guidance(request.guidance),
     )
 
 
@@ -114,6 +125,7 @@ def edit(request: api.EditImagesRequest) -> Order:
         negative_prompt=negative_prompt(request.negative_prompt),
         image=picture("image", request.image),
         mask=picture("mask", request.mask),
+        guidance=guidance(request.guidance),
     )
 
 
@@ -131,6 +143,7 @@ def _order(
     negative_prompt: str = "",
     image: bytes = b"",
     mask: bytes = b"",
+    guidance: float = 0.0,
 ) -> Order:
     most = MAX_COUNT[operation]
     if request.count > most:
@@ -152,4 +165,6 @@ def _order(
         negative_prompt=negative_prompt,
         image=image,
         mask=mask,
+        guidance=guidance,
+        model=request.model,
     )

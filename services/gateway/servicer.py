@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -25,12 +26,14 @@ from services.gateway.answer import last_events, public, worst
 from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Case, Desk, Outcome, Replay
 from services.gateway.held import Resumption, keep
+from services.gateway.interrupt import while_allowed
 from services.gateway.journey import Journey, check_both, check_prompt, check_upload, inspect_upload
 from services.gateway.order import Order
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 
 Response = TypeVar("Response", bound=Message)
+STANDING_SECONDS = 1.0  # between two looks at the account of a request that is on its way
 
 
 Asked = (
@@ -251,7 +254,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         try:
             journey, past = await begin(case)
             yield accepted
-            async with aclosing(journey.travel()) as steps:
+            standing = partial(self._desk.check_standing, case)
+            async with aclosing(while_allowed(journey.travel(), standing, STANDING_SECONDS)) as steps:
                 async for progress in steps:
                     rendered = rendered or progress.stage == "render"
                     yield api.Event(progress=progress)

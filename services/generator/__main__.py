@@ -10,12 +10,13 @@ from portcullis.v1 import generator_pb2_grpc
 from services.core import telemetry
 from services.core.clearance import ClearanceVerifier
 from services.core.config import HouseSettings
-from services.core.errors import Unavailable
 from services.core.rpc.server import App, run
 from services.generator.checkpoint import Checkpoint, load_checkpoint
 from services.generator.engine import Engine
+from services.generator.families import build_family
 from services.generator.nearest import NearestWord
-from services.generator.render_queue import RenderQueue, measure_rate
+from services.generator.pace import warm_up
+from services.generator.render_queue import RenderQueue
 from services.generator.servicer import GeneratorServicer
 from services.generator.settings import GeneratorSettings
 from services.generator.vocabulary import Vocabulary
@@ -33,8 +34,7 @@ async def build(house: HouseSettings) -> App:
     servicer = GeneratorServicer(checkpoint, queue, vocabulary, verifier)
 
     async def ready() -> None:
-        if not queue.alive():
-            raise Unavailable("the rendering thread has ended")
+        queue.check()
 
     async def close() -> None:
         await asyncio.to_thread(queue.close)
@@ -53,8 +53,10 @@ def _load(settings: GeneratorSettings) -> tuple[Checkpoint, Vocabulary | None, R
     torch.set_num_threads(settings.threads)
     device = _device(settings.device)
     checkpoint = load_checkpoint(settings.model, settings.model_sha256, device, _dtype(settings.dtype, device))
-    engine = Engine(checkpoint, compiled=settings.compile)
-    return checkpoint, build_vocabulary(checkpoint), RenderQueue(engine, settings.queue_limit, measure_rate(engine))
+    engine = Engine(build_family(checkpoint, compiled=settings.compile))
+    paces = warm_up(engine, checkpoint.card.all_sizes)
+    queue = RenderQueue(engine, paces, settings.queue_limit, int(settings.queue_megapixels * 1e6))
+    return checkpoint, build_vocabulary(checkpoint), queue
 
 
 def build_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:

@@ -70,6 +70,11 @@ class Card(BaseModel):
     )
     nearest: tuple[str, ...] = Field((), description="Known words that any other word may become, the nearest of them.")
 
+    @property
+    def all_sizes(self) -> tuple[int, ...]:
+        """Every side that it may be asked for, its own first."""
+        return self.size, *self.sizes
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:

@@ -46,19 +46,22 @@ class Diffusion(ABC):
     def forward(self, inputs: Tensor, times: Tensor, condition: Conditions) -> Tensor:
         """One pass through the network, in its own type."""
 
+    def guided(self, job: Job, /) -> bool:
+        """What is made of words, at any scale but 1."""
+        return bool(job.words) and (job.guidance or self.card.guidance) != 1
+
     def condition(self, job: Job, /) -> Condition:
-        """Encodes prompt and negative prompt; what is made without words is not guided."""
-        guided = bool(job.words) and (job.guidance or self.card.guidance) != 1
-        self.refuse_unwanted(job, guided=guided)
+        """Encodes prompt and negative prompt."""
         wanted, cut = self.read(job.words, job.size)
-        if not guided:
+        if not self.guided(job):
+            self.refuse_unwanted(job)
             return Condition(wanted, None, cut)
         unwanted, cut_too = self.read(job.unwanted, job.size)
         return Condition(wanted, unwanted, cut + cut_too)
 
-    def refuse_unwanted(self, job: Job, *, guided: bool) -> None:
-        """Raises InvalidInput for a negative prompt that nothing would come of."""
-        if job.unwanted and not guided:
+    def refuse_unwanted(self, job: Job) -> None:
+        """Raises InvalidInput for a negative prompt, of which nothing comes without guidance."""
+        if job.unwanted:
             raise InvalidInput("negative_prompt", "has no effect on this model without guidance; leave it empty")
 
     def scheduler(self, steps: int, _size: int, /) -> Any:

@@ -1,13 +1,12 @@
-"""Renders: owns the denoise loop, so that every step can be counted, cancelled and steered.
+"""Owns the denoise loop, so that every step can be counted, cancelled and shared.
 
-Guidance without a classifier (Ho and Salimans, 2022), away from the negative prompt · edits by replacing the known
-pixels at every step (RePaint, Lugmayr et al., 2022, without resampling) · variations from a partly noised upload
-(SDEdit, Meng et al., 2021).
+One forward pass serves pictures of many requests at different timesteps: `begin` makes a request's pictures, `guess`
+asks the model about any of them, `Picture.take` is their step, `finish` makes pixels of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,21 +16,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from services.core.errors import PortcullisError
-from services.generator.checkpoint import Checkpoint
 from services.generator.enlarge import enlarge
-from services.generator.families import build_family
-from services.generator.family import Condition
+from services.generator.family import Condition, Family
 from services.generator.job import Job, Rgb
+from services.generator.picture import Canvas, Picture, Row
 from services.generator.pixels import to_bytes, to_unit
 from services.generator.region import centre_square, put_back, square_around
+from services.generator.ticket import Cancelled
 
-_GIVEN_UP = "the rendering was given up"
 
-
-class Cancelled(PortcullisError):
-    """The request was given up; whatever was half-made is gone."""
-
-    code = "CANCELLED"
+class Spoilt(PortcullisError):
+    """What the model made is no picture: numbers beyond all bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,117 +37,136 @@ class Watch:
     cancelled: Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class _Canvas:
-    """What the loop starts from and must keep: clean latents and where they may change; both None for a new picture."""
-
-    known: Tensor | None = None
-    free: Tensor | None = None
-    extra: Tensor | None = None
+UNWATCHED = Watch(step=lambda _done, _steps: None, cancelled=lambda: False)
 
 
 class Engine:
-    """One loaded model. `render` is for one thread at a time; nothing of a request outlives it."""
+    """One loaded model, for one thread at a time; nothing of a request outlives its pictures."""
 
-    def __init__(self, checkpoint: Checkpoint, *, compiled: bool = False) -> None:
-        self.checkpoint = checkpoint
-        self._family = build_family(checkpoint, compiled=compiled)
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def guidance(self, job: Job) -> float:
+        """The scale that the job's pictures are guided with."""
+        return job.guidance or self.family.card.guidance
+
+    def size_up(self, job: Job) -> tuple[int, int]:
+        """Steps of each of its pictures, and rows that they all need in a pass, before it is begun."""
+        share = self.family.card.variation_strength if job.operation == "variation" else 1.0
+        return max(1, round(job.steps * share)), job.count * (2 if self.family.guided(job) else 1)
+
+    def begin(self, job: Job) -> list[Picture]:
+        """The job's pictures before their first step; picture i's noise comes from `seed` + i alone."""
+        with torch.inference_mode():
+            condition, canvas = self.family.condition(job), self._canvas(job)
+            return [self._picture(job, job.seed + index, condition, canvas) for index in range(job.count)]
+
+    def guess(self, pictures: Sequence[Picture], most_rows: int) -> list[Tensor]:
+        """What the model makes of each picture's rows, in passes of at most so many; changes nothing.
+
+        All pictures have the same shape.
+        """
+        with torch.inference_mode():
+            rows = [row for picture in pictures for row in picture.rows()]
+            passes = [self.look(rows[place : place + most_rows]) for place in range(0, len(rows), most_rows)]
+            return list(torch.cat(passes).split([picture.width for picture in pictures]))
+
+    def look(self, rows: Sequence[Row]) -> Tensor:
+        """One forward pass: (rows, C, H, W)."""
+        with torch.inference_mode():
+            latents = torch.cat([row.latents for row in rows])
+            times = torch.stack([row.time for row in rows]).to(self.family.device)
+            extras = [row.extra for row in rows if row.extra is not None]
+            extra = torch.cat(extras) if extras else None
+            return self.family.predict(latents, times, [row.condition for row in rows], extra)
+
+    def take(self, picture: Picture, guess: Tensor) -> None:
+        """One step of one picture, as `guess` gave it."""
+        with torch.inference_mode():
+            picture.take(guess)
+
+    def settle(self) -> None:
+        """Waits until a GPU has done what it was told, so that a step has ended before the next is thought of."""
+        if self.family.device.type == "cuda":
+            torch.cuda.synchronize(self.family.device)
+
+    def finish(self, job: Job, picture: Picture) -> Rgb:
+        """A finished picture's pixels; of an edit, all that was not marked is bit-exact the upload's."""
+        with torch.inference_mode():
+            if not torch.isfinite(picture.latents).all():
+                raise Spoilt("the model made no picture of this; nothing was let out", reason="PICTURE_SPOILT")
+            pixels = self.family.decode(picture.latents)
+            if job.image is None or job.mask is None:
+                return self._bytes(pixels, job.size)
+            square = square_around(job.mask)
+            return put_back(job.image, job.mask, square, self._bytes(pixels, square.side))
 
     def render(self, job: Job, watch: Watch) -> list[Rgb]:
-        """The finished pictures, in order; raises Cancelled within one step of `watch.cancelled` saying so."""
-        with torch.inference_mode():
-            match job.operation:
-                case "create":
-                    return list(self._finish(self._denoise(job, self._blank(job), watch), job.size))
-                case "variation":
-                    return list(self._finish(self._denoise(job, self._variation_canvas(job), watch), job.size))
-                case "edit":
-                    return self._edit(job, watch)
+        """One job alone, from beginning to end; raises Cancelled within one step of `watch.cancelled` saying so."""
+        pictures = self.begin(job)
+        steps = len(pictures[0].times)
+        for done in range(1, steps + 1):
+            _check(watch)
+            self.step(pictures)
+            watch.step(done, steps)
+        _check(watch)
+        return [self.finish(job, picture) for picture in pictures]
 
-    def _edit(self, job: Job, watch: Watch) -> list[Rgb]:
-        if job.image is None or job.mask is None:
-            raise ValueError("an edit has an image and a mask")
-        image, mask = job.image, job.mask
-        square = square_around(mask)
-        side = self._family.side(job.size)
-        masks = torch.from_numpy(square.cut(mask).astype(np.float32))[None, None].to(self.checkpoint.device)
-        free = functional.adaptive_max_pool2d(masks, side)
-        picture = self._shrink(square.cut(image), side)
-        extra = self._family.surroundings(picture, free, job.size)
-        if extra is None:
-            canvas = _Canvas(self._family.encode(picture), self._family.encode_mask(free))
-        else:
-            canvas = _Canvas(extra=extra)
-        patches = self._finish(self._denoise(job, canvas, watch), square.side)
-        return [put_back(image, mask, square, patch) for patch in patches]
+    def step(self, pictures: Sequence[Picture]) -> None:
+        """One step of pictures of one shape, in one pass."""
+        for picture, guess in zip(pictures, self.guess(pictures, 2 * len(pictures)), strict=True):
+            self.take(picture, guess)
+        self.settle()
 
-    def _variation_canvas(self, job: Job) -> _Canvas:
+    def try_out(self, size: int) -> None:
+        """A picture of two steps, for nothing but to see that it can be made; raises what goes wrong."""
+        self.render(Job("create", "", "", None, None, count=1, size=size, steps=2, seed=0), UNWATCHED)
+
+    def _picture(self, job: Job, seed: int, condition: Condition, canvas: Canvas) -> Picture:
+        """Its noise is drawn on the CPU, so that it is the same on every device."""
+        scheduler = self.family.scheduler(job.steps, job.size)
+        times = self._times(scheduler, job)
+        chance = torch.Generator().manual_seed(seed)
+        noise = torch.randn((1, *self.family.latent_shape(job.size)), generator=chance).to(self.family.device)
+        latents = noise * scheduler.init_noise_sigma
+        if canvas.known is not None and canvas.free is None:
+            latents = scheduler.add_noise(canvas.known, noise, times[:1])
+        return Picture(scheduler, times, noise, latents, condition, self.guidance(job), canvas, chance)
+
+    def _canvas(self, job: Job) -> Canvas:
+        family = self.family
         if job.image is None:
-            raise ValueError("a variation has an image")
-        square = centre_square(*job.image.shape[:2])
-        picture = self._shrink(square.cut(job.image), self._family.side(job.size))
-        return _Canvas(self._family.encode(picture), extra=self._family.surroundings(None, None, job.size))
+            return Canvas(extra=family.surroundings(None, None, job.size))
+        side = family.side(job.size)
+        if job.mask is None:
+            known = family.encode(self._shrink(centre_square(*job.image.shape[:2]).cut(job.image), side))
+            return Canvas(known=known, extra=family.surroundings(None, None, job.size))
+        square = square_around(job.mask)
+        picture = self._shrink(square.cut(job.image), side)
+        marked = torch.from_numpy(square.cut(job.mask).astype(np.float32))[None, None]
+        free = functional.adaptive_max_pool2d(marked, side).to(family.device)
+        if (extra := family.surroundings(picture, free, job.size)) is not None:
+            return Canvas(extra=extra)
+        return Canvas(family.encode(picture), family.encode_mask(free))
 
-    def _blank(self, job: Job) -> _Canvas:
-        return _Canvas(extra=self._family.surroundings(None, None, job.size))
+    def _times(self, scheduler: Any, job: Job) -> Tensor:
+        """The timesteps; a variation starts part of the way up and so takes that share of the steps."""
+        times: Tensor = scheduler.timesteps
+        if job.operation != "variation":
+            return times
+        return times[-max(1, round(len(times) * self.family.card.variation_strength)) :]
 
     def _shrink(self, rgb: Any, side: int) -> Tensor:
         """(S, S, 3) uint8 → (1, 3, side, side) in −1 … 1, antialiased."""
-        picture = to_unit(torch.from_numpy(np.ascontiguousarray(rgb))).to(self.checkpoint.device)
+        picture = to_unit(torch.from_numpy(np.ascontiguousarray(rgb))).to(self.family.device)
         return functional.interpolate(picture, size=(side, side), mode="bicubic", antialias=True).clamp(-1, 1)
 
-    def _finish(self, latents: Tensor, side: int) -> Rgb:
-        """Latents → (N, side, side, 3) uint8."""
-        pictures: Rgb = to_bytes(enlarge(self._family.decode(latents), side)).cpu().numpy()
-        return pictures
-
-    def _denoise(self, job: Job, canvas: _Canvas, watch: Watch) -> Tensor:
-        """The loop: latents (count, C, H, W) of finished pictures."""
-        scheduler = self._family.scheduler(job.steps, job.size)
-        times = _times(scheduler, job, self._family.card.variation_strength)
-        generators = [torch.Generator().manual_seed(job.seed + index) for index in range(job.count)]
-        noise = self._noise(job, generators)
-        latents = noise * scheduler.init_noise_sigma
-        if job.operation == "variation" and canvas.known is not None:
-            latents = scheduler.add_noise(canvas.known, noise, times[:1])
-        condition = self._family.condition(job)
-        for done, time in enumerate(times):
-            if watch.cancelled():
-                raise Cancelled(_GIVEN_UP)
-            guess = self._predict(scheduler, latents, time, condition, canvas.extra)
-            latents = scheduler.step(guess, time, latents).prev_sample
-            if canvas.known is not None and canvas.free is not None:
-                last = done + 1 == len(times)
-                kept = canvas.known if last else scheduler.add_noise(canvas.known, noise, times[done + 1 : done + 2])
-                latents = torch.where(canvas.free > 0, latents, kept)
-            watch.step(done + 1, len(times))
-        if watch.cancelled():
-            raise Cancelled(_GIVEN_UP)
-        return latents
-
-    def _predict(
-        self, scheduler: Any, latents: Tensor, time: Tensor, condition: Condition, extra: Tensor | None
-    ) -> Tensor:
-        """One forward pass; with guidance the batch holds every picture twice, without and with its words."""
-        scaled = scheduler.scale_model_input(latents, time)
-        ends = [condition.wanted] if condition.unwanted is None else [condition.unwanted, condition.wanted]
-        rows = [end for end in ends for _ in range(len(latents))]
-        given = None if extra is None else extra.expand(len(rows), -1, -1, -1)
-        guess = self._family.predict(scaled.repeat(len(ends), 1, 1, 1), time.expand(len(rows)), rows, given)
-        if condition.unwanted is None:
-            return guess
-        without, worded = guess.chunk(2)
-        return torch.lerp(without, worded, self._family.card.guidance)
-
-    def _noise(self, job: Job, generators: list[torch.Generator]) -> Tensor:
-        """Picture i's noise comes from `seed` + i alone, drawn on the CPU so that it is the same on every device."""
-        shape = (1, *self._family.latent_shape(job.size))
-        return torch.cat([torch.randn(shape, generator=one) for one in generators]).to(self.checkpoint.device)
+    def _bytes(self, pixels: Tensor, side: int) -> Rgb:
+        """(1, 3, S, S) → (side, side, 3) uint8."""
+        rgb: Rgb = to_bytes(enlarge(pixels, side))[0].cpu().numpy()
+        return rgb
 
 
-def _times(scheduler: Any, job: Job, strength: float) -> Tensor:
-    """The timesteps of the job; a variation starts `strength` of the way up and so takes that share of the steps."""
-    times: Tensor = scheduler.timesteps
-    if job.operation != "variation":
-        return times
-    return times[-max(1, round(job.steps * strength)) :]
+def _check(watch: Watch) -> None:
+    if watch.cancelled():
+        raise Cancelled("the rendering was given up")

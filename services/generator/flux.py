@@ -33,9 +33,13 @@ class Flux(Diffusion):
         if odd := [size for size in (self.card.size, *self.card.sizes) if size % unit]:
             raise ConfigurationError(f"model: its size {odd[0]} is no multiple of {unit} pixels")
 
+    def guided(self, _job: Job, /) -> bool:
+        """Never from outside: what would be guidance without a classifier is in the network."""
+        return False
+
     def condition(self, job: Job, /) -> Condition:
-        """One end alone: what would be guidance without a classifier is in the network."""
-        self.refuse_unwanted(job, guided=False)
+        """The words, and for the kind that reads it the scale of guidance."""
+        self.refuse_unwanted(job)
         wanted, cut = self.read(job.words, job.size)
         if not self._reads_guidance:
             return Condition(wanted, None, cut)

@@ -16,10 +16,21 @@ from services.core.errors import InvalidInput
 from services.core.imaging import decode_rgb, encode
 from services.core.rpc import convert
 from services.core.rpc.door import MAX_DEADLINE_SECONDS, Context
-from services.generator.checkpoint import Card, Checkpoint
+from services.generator.checkpoint import Checkpoint
 from services.generator.clearances import verify_clearances
-from services.generator.job import Job, Operation, Rgb, check_inputs, check_numbers, request_digest
-from services.generator.render_queue import Progress, RenderQueue
+from services.generator.job import (
+    Job,
+    Numbers,
+    Operation,
+    Rendered,
+    Rgb,
+    check_inputs,
+    check_model,
+    check_numbers,
+    request_digest,
+)
+from services.generator.render_queue import RenderQueue
+from services.generator.ticket import Progress
 from services.generator.vocabulary import Vocabulary, Wording
 
 OPERATIONS: dict[checks_pb2.Operation.ValueType, Operation] = {
@@ -44,31 +55,33 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
     async def Generate(self, request: pb.GenerateRequest, context: Context) -> AsyncIterator[pb.GenerateResponse]:
         """Checks, queues, tells how it goes, sends finished pictures; leaving the call gives the rendering up."""
         operation = _operation(request.operation)
-        inputs = self._admit(operation, request)
+        numbers, inputs = self._admit(operation, request)
         wording = await asyncio.to_thread(self._say, request)
-        job = await asyncio.to_thread(_job, request, operation, wording, self._checkpoint.card)
-        signature = request_digest(operation, inputs, job.size, job.steps, job.seed, self._checkpoint.version)
+        job = await asyncio.to_thread(_job, request, operation, wording, numbers)
         loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Progress | Future[list[Rgb]]] = asyncio.Queue()
+        events: asyncio.Queue[Progress | Future[Rendered]] = asyncio.Queue()
 
-        def tell(event: Progress | Future[list[Rgb]]) -> None:
+        def tell(event: Progress | Future[Rendered]) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-        ticket = self._queue.submit(job, context.time_remaining() or MAX_DEADLINE_SECONDS, tell)
+        subject, seconds = request.subject, context.time_remaining() or MAX_DEADLINE_SECONDS
+        ticket = self._queue.submit(job, subject.tenant, convert.tier(subject.tier), seconds, tell)
         ticket.result.add_done_callback(tell)
         try:
             while isinstance(event := await events.get(), Progress):
-                yield pb.GenerateResponse(
-                    progress=pb.RenderProgress(queue_position=event.ahead, step=event.step, steps=event.steps)
-                )
-            for index, picture in enumerate(event.result()):
+                yield pb.GenerateResponse(progress=_progress(event))
+            rendered = event.result()
+            for index, picture in enumerate(rendered.pictures):
                 image = pb.RenderedImage(
                     index=index,
                     image=await asyncio.to_thread(encode, picture),
                     seed=job.seed + index,
-                    request_digest=signature,
+                    request_digest=request_digest(operation, inputs, numbers, self._checkpoint.version),
                     model=convert.model_to_proto(self._checkpoint.version),
                     substitutions=wording.substitutions,
+                    parameters=_parameters(rendered, job.size),
+                    cut_words=rendered.cut,
+                    capability=self._checkpoint.card.capability,
                 )
                 yield pb.GenerateResponse(image=image)
         finally:
@@ -82,7 +95,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         return pb.GetCapabilitiesResponse(
             model=convert.model_to_proto(self._checkpoint.version),
             operations=list(OPERATIONS),
-            sizes=[card.size],
+            sizes=card.all_sizes,
             vocabulary=self._checkpoint.words() if self._vocabulary else [],
             device=str(self._checkpoint.device),
             default_steps=card.steps,
@@ -94,11 +107,13 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         load = self._queue.load()
         return pb.GetLoadResponse(queued=load.queued, running=load.running, queue_limit=load.limit)
 
-    def _admit(self, operation: Operation, request: pb.GenerateRequest) -> dict[str, str]:
-        """Refuses bad requests and such without their clearances; returns the digests of what came in."""
+    def _admit(self, operation: Operation, request: pb.GenerateRequest) -> tuple[Numbers, dict[str, str]]:
+        """Refuses bad requests and such without their clearances; returns its numbers and the digests of its inputs."""
+        card = self._checkpoint.card
+        check_model(request.model, self._checkpoint.version)
         check_inputs(operation, request.prompt, request.negative_prompt, request.image, request.mask)
-        sizes = (self._checkpoint.card.size,)
-        check_numbers(operation, request.count, request.size, request.steps, request.seed, sizes)
+        asked = Numbers(request.count, request.size, request.steps, request.seed, request.guidance)
+        check_numbers(operation, asked, card.all_sizes)
         pictures = {"image": request.image, "mask": request.mask}
         digests = {name: digest(content) for name, content in pictures.items() if content}
         digests |= prompt_digests(request.prompt, request.negative_prompt)
@@ -106,7 +121,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         verify_clearances(
             self._verifier, operation, digests, subject.tenant, subject.account, tuple(request.clearances)
         )
-        return digests
+        return asked.completed(card.size, card.steps, card.guidance), digests
 
     def _say(self, request: pb.GenerateRequest) -> Wording:
         if self._vocabulary is None:
@@ -120,7 +135,7 @@ def _operation(number: checks_pb2.Operation.ValueType) -> Operation:
     return OPERATIONS[number]
 
 
-def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, card: Card) -> Job:
+def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, numbers: Numbers) -> Job:
     image = decode_rgb(request.image) if request.image else None
     return Job(
         operation=operation,
@@ -128,18 +143,35 @@ def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, ca
         unwanted=wording.unwanted,
         image=image,
         mask=None if image is None or not request.mask else _mask(request.mask, image),
-        count=request.count,
-        size=request.size or card.size,
-        steps=request.steps or card.steps,
-        seed=request.seed,
+        count=numbers.count,
+        size=numbers.size,
+        steps=numbers.steps,
+        seed=numbers.seed,
+        guidance=numbers.guidance,
     )
 
 
 def _mask(png: bytes, image: Rgb) -> NDArray[np.bool_]:
-    """True where the picture may change; of the picture's size, not empty."""
+    """True where the picture may change; of the picture's size, neither empty nor full."""
     mask = decode_rgb(png)[:, :, 0] >= 128
     if mask.shape != image.shape[:2]:
         raise InvalidInput("mask", "has another size than the image; the same width and height are needed")
     if not mask.any():
         raise InvalidInput("mask", "marks nothing; at least one white pixel says what may change")
+    if mask.all():
+        raise InvalidInput(
+            "mask", "marks everything; at least one black pixel says what stays, or ask for a new picture"
+        )
     return mask
+
+
+def _progress(progress: Progress) -> pb.RenderProgress:
+    return pb.RenderProgress(
+        queue_position=progress.ahead, step=progress.step, steps=progress.steps, decoding=progress.decoding
+    )
+
+
+def _parameters(rendered: Rendered, size: int) -> checks_pb2.Parameters:
+    return checks_pb2.Parameters(
+        steps=rendered.steps, guidance=rendered.guidance, size=size, scheduler=rendered.scheduler
+    )

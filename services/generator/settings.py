@@ -30,3 +30,9 @@ class GeneratorSettings(RoomSettings):
         1, ge=1, le=256, description="CPU threads of the rendering; more than there are idle cores make it much slower."
     )
     queue_limit: int = Field(16, ge=1, le=10_000, description="Requests that may wait; more are refused.")
+    queue_megapixels: float = Field(
+        64.0,
+        gt=0,
+        le=100_000,
+        description="Megapixels of pictures that may be asked for in the line; more are refused.",
+    )

@@ -5,6 +5,7 @@ Never the prompt, never a thumbnail. Signed with ES256 by the chain in the data 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -31,7 +32,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What the manifest says of a picture. `payload_id` is 16 hex digits."""
+    """What the manifest says of a picture. `payload_id` is 16 hex digits; `parameters` decide it beside the seed."""
 
     image_id: str
     payload_id: str
@@ -40,6 +41,8 @@ class Release:
     model: ModelVersion
     policy: str
     clearance_id: str
+    seed: int
+    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ def _definition(release: Release, has_parent: bool) -> dict[str, Any]:
         "depth": release.lineage.depth,
         "ancestors": list(release.lineage.ancestors),
         "model": {"name": release.model.name, "version": release.model.version, "sha256": release.model.digest},
+        "seed": release.seed,
+        "parameters": dict(release.parameters),
         "policy": release.policy,
         "clearance": release.clearance_id,
     }

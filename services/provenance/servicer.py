@@ -7,6 +7,7 @@ import secrets
 import uuid
 from uuid import UUID
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from portcullis.v1 import checks_pb2
@@ -83,6 +84,8 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
             model=convert.model_from_proto(request.model),
             policy=claim.policy,
             clearance_id=claim.clearance_id,
+            seed=request.seed,
+            parameters=MessageToDict(request.parameters, preserving_proto_field_name=True),
         )
         return release, kind
 

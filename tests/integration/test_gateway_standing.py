@@ -119,3 +119,23 @@ async def test_the_case_of_an_account_on_hold_says_why(desk: Desk, db: Database)
 
     assert isinstance(case, Case)
     assert case.hold_for == "anomaly.velocity"
+
+
+@pytest.mark.parametrize(("step", "stopped"), [("suspended", True), ("held", False)])
+async def test_an_account_that_is_suspended_meanwhile_gets_no_further(
+    desk: Desk, db: Database, step: conduct.Imposed, stopped: bool
+) -> None:
+    now = datetime.now(UTC)
+    case = await desk.admit("acme", "user-1", uuid4(), b"content", Use("create"))
+    assert isinstance(case, Case)
+    await desk.check_standing(case)
+    async with db.transaction() as conn:
+        await conduct.impose(
+            conn, "acme", "user-1", step, "lead", now + timedelta(hours=1), who="lead", rules=StandingRules(), now=now
+        )
+
+    if stopped:
+        with pytest.raises(FailedPrecondition, match="suspended"):
+            await desk.check_standing(case)
+    else:
+        await desk.check_standing(case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -69,6 +70,7 @@ async def house(home: Path, new_port_base: Callable[[], int]) -> AsyncIterator[H
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PORTCULLIS_GENERATOR_METRICS_PORT", "0")
         environment.setenv("PORTCULLIS_GENERATOR_QUEUE_LIMIT", "1")
+        environment.setattr("services.generator.pace.MOST_ROWS", 8)  # as a machine that four guided pictures fill
         task = asyncio.create_task(servers.serve("generator", build, settings, stopping))
         yield settings
         stopping.set()
@@ -79,7 +81,7 @@ async def house(home: Path, new_port_base: Callable[[], int]) -> AsyncIterator[H
 async def stub(house: HouseSettings) -> AsyncIterator[Stub]:
     async with connect(house, "gateway", "generator") as channel:
         stub = Stub(channel)
-        await stub.GetLoad(pb.GetLoadRequest(), timeout=60, wait_for_ready=True)
+        await stub.GetLoad(pb.GetLoadRequest(), timeout=170, wait_for_ready=True)
         yield stub
 
 
@@ -109,14 +111,14 @@ def creation(home: Path, **changes: object) -> pb.GenerateRequest:
     return pb.GenerateRequest(**{**fields, **changes})
 
 
-def edition(home: Path) -> pb.GenerateRequest:
+def edition(home: Path, mask: bytes = MASK) -> pb.GenerateRequest:
     text = PROMPT.encode()
     tokens = [
         cleared(home, "prompt", prompt=text),
-        cleared(home, "upload", image=UPLOAD, mask=MASK),
-        cleared(home, "pair", prompt=text, image=UPLOAD, mask=MASK),
+        cleared(home, "upload", image=UPLOAD, mask=mask),
+        cleared(home, "pair", prompt=text, image=UPLOAD, mask=mask),
     ]
-    return creation(home, operation=checks_pb2.OPERATION_EDIT, image=UPLOAD, mask=MASK, count=1, clearances=tokens)
+    return creation(home, operation=checks_pb2.OPERATION_EDIT, image=UPLOAD, mask=mask, count=1, clearances=tokens)
 
 
 async def render(stub: Stub, request: pb.GenerateRequest) -> list[pb.GenerateResponse]:
@@ -156,11 +158,18 @@ async def test_a_cleared_prompt_becomes_pictures(stub: Stub, home: Path) -> None
     events = await render(stub, creation(home))
     steps = [event.progress.step for event in events if event.HasField("progress")]
     images = [event.image for event in events if event.HasField("image")]
-    assert steps == list(range(len(steps)))
+    assert steps[:-1] == list(range(len(steps) - 1))
+    assert events[len(steps) - 1].progress.decoding
     assert [(image.index, image.seed) for image in images] == [(0, 11), (1, 12)]
     assert [pixels(image.image).shape for image in images] == [(256, 256, 3)] * 2
     assert images[0].image != images[1].image
     assert images[0].request_digest == images[1].request_digest
+
+
+async def test_the_answer_says_how_the_picture_was_made(stub: Stub, home: Path) -> None:
+    image = (await render(stub, creation(home, count=1, steps=5, guidance=3.0)))[-1].image
+    assert image.parameters == checks_pb2.Parameters(steps=5, guidance=3.0, size=256, scheduler="DDIMScheduler")
+    assert image.capability == "embedded-scenes"
 
 
 async def test_the_same_request_gives_the_same_bytes(stub: Stub, home: Path) -> None:
@@ -256,20 +265,56 @@ async def test_another_service_may_not_call(house: HouseSettings, stub: Stub, ho
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("count", 5), ("size", 100), ("steps", 101), ("seed", 2**53), ("operation", 0), ("prompt", ""), ("image", b"x")],
+    [
+        ("count", 5),
+        ("size", 100),
+        ("steps", 101),
+        ("steps", 10_000),
+        ("seed", 2**53),
+        ("guidance", math.nan),
+        ("guidance", 31.0),
+        ("model", "another"),
+        ("operation", 0),
+        ("prompt", ""),
+        ("image", b"x"),
+    ],
 )
 async def test_a_bad_field_is_named(stub: Stub, home: Path, field: str, value: object) -> None:
     request = creation(home, **{field: value})
     assert await refusal(render(stub, request)) == (grpc.StatusCode.INVALID_ARGUMENT, field)
 
 
+@pytest.mark.parametrize("marks", ["another size", "nothing", "everything"])
+async def test_a_mask_that_makes_no_edit_is_refused(stub: Stub, home: Path, marks: str) -> None:
+    masks = {"another size": _MARKED[:80], "nothing": _MARKED * 0, "everything": _MARKED * 0 + 255}
+    assert await refusal(render(stub, edition(home, png(masks[marks])))) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "mask",
+    )
+
+
+async def test_another_picture_than_the_cleared_one_is_refused(stub: Stub, home: Path) -> None:
+    request = edition(home)
+    request.image = png(pixels(UPLOAD) // 2)
+    assert await refusal(render(stub, request)) == (grpc.StatusCode.PERMISSION_DENIED, "CLEARANCE_DIGEST")
+
+
+async def test_a_deadline_that_cannot_be_met_is_refused_at_once(stub: Stub, home: Path) -> None:
+    code, reason = await refusal(_rendered_within(1.0, stub, creation(home, count=4, steps=100)))
+    assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "DEADLINE_TOO_SHORT")
+
+
+async def _rendered_within(seconds: float, stub: Stub, request: pb.GenerateRequest) -> list[pb.GenerateResponse]:
+    return [event async for event in stub.Generate(request, timeout=seconds)]
+
+
 async def test_leaving_the_call_frees_the_place(stub: Stub, home: Path) -> None:
-    call = stub.Generate(creation(home, count=4, steps=100), timeout=60)
+    call = stub.Generate(creation(home, count=4, steps=100), timeout=110)
     async for event in call:
         if event.progress.step >= 1:
             break
     call.cancel()
-    # The one worker is busy for longer than this unless it stopped.
+    # It would run for longer than this unless it stopped.
     async with asyncio.timeout(5):
         await render(stub, creation(home, count=1, steps=1))
         load = await stub.GetLoad(pb.GetLoadRequest(), timeout=5)
@@ -278,8 +323,8 @@ async def test_leaving_the_call_frees_the_place(stub: Stub, home: Path) -> None:
 
 
 async def test_a_full_line_refuses_with_a_retry_hint(stub: Stub, home: Path) -> None:
-    long = creation(home, count=4, steps=100)
-    calls = [stub.Generate(long, timeout=100) for _ in range(2)]
+    long = creation(home, count=4, steps=30)
+    calls = [stub.Generate(long, timeout=110) for _ in range(2)]
     for call in calls:
         assert (await call.read()).HasField("progress")
     code, reason = await refusal(render(stub, creation(home)))

@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.rendering.speed import step_level_speedup
 from services.generator.checkpoint import load_checkpoint
-from services.generator.engine import Engine, Watch
+from services.generator.engine import UNWATCHED, Engine
+from services.generator.families import build_family
 from services.generator.job import Job, Rgb
 from services.generator.pixels import to_bytes
 from training.generator.parse import read, says
 from training.generator.scenes import Item, Scene, caption, draw_scene, render
 
-UNWATCHED = Watch(step=lambda _done, _steps: None, cancelled=lambda: False)
 VISIBLE = 3.0  # mean difference of grey levels from which a variation counts as another picture
 MARGIN = 0.05  # of the side, kept free around an object that is to be replaced
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures go")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    engine = Engine(load_checkpoint(arguments.model, arguments.sha256, torch.device("cpu")))
+    engine = Engine(build_family(load_checkpoint(arguments.model, arguments.sha256, torch.device("cpu"))))
     figures = measure(engine, arguments.seed, arguments.count)
     print(json.dumps(figures, indent=2))
     if arguments.json:
@@ -56,11 +57,12 @@ def measure(engine: Engine, seed: int, count: int) -> dict[str, float]:
     figures["inpaint_new_right"] = float(np.mean([right for _, right in edits]))
     figures["variation_kept"] = float(np.mean([_varied(engine, rng) for _ in range(count)]))
     figures["seconds_4_images"] = _seconds(engine)
+    figures["step_level_speedup"] = step_level_speedup(engine)
     return figures
 
 
 def _job(engine: Engine, rng: np.random.Generator) -> Job:
-    card = engine.checkpoint.card
+    card = engine.family.card
     return Job("create", "", "", None, None, 1, card.size, card.steps, int(rng.integers(2**31)))
 
 
@@ -71,7 +73,7 @@ def _held_out(rng: np.random.Generator, objects: int) -> Scene:
 
 
 def _picture(engine: Engine, scene: Scene) -> Rgb:
-    picture: Rgb = to_bytes(render([scene], engine.checkpoint.card.size)[0])[0].numpy()
+    picture: Rgb = to_bytes(render([scene], engine.family.card.size)[0])[0].numpy()
     return picture
 
 
@@ -128,7 +130,7 @@ def _varied(engine: Engine, rng: np.random.Generator) -> bool:
 
 def _seconds(engine: Engine) -> float:
     """The best of three: four pictures from one caption."""
-    card = engine.checkpoint.card
+    card = engine.family.card
     job = Job(
         "create", "a red circle above a blue square on a yellow background", "", None, None, 4, card.size, card.steps, 1
     )

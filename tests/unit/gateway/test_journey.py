@@ -206,6 +206,9 @@ class Books:
         self.lost = lost
         self.allowance = SimpleNamespace(running=contextlib.nullcontext)
 
+    async def check_standing(self, case: Case) -> None:
+        """Nobody is suspended."""
+
     async def record(self, case: Case, outcome: Outcome) -> Sequence[Message]:
         if self.lost:
             raise Unavailable("the store does not answer")

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from services.generator.checkpoint import Card, Checkpoint, folder_digest, load_checkpoint
+from services.generator.engine import Engine
+from services.generator.families import build_family
 from training.generator import components
 
 CPU = torch.device("cpu")
@@ -83,6 +85,11 @@ def own_folder(tiny_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> Checkpoint:
     return load_checkpoint(str(tiny_folder), folder_digest(tiny_folder), CPU)
+
+
+@pytest.fixture(scope="session")
+def engine(tiny: Checkpoint) -> Engine:
+    return Engine(build_family(tiny))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from services.generator.checkpoint import load_checkpoint
-from services.generator.engine import Engine, Watch
+from services.generator.engine import UNWATCHED, Engine
+from services.generator.families import build_family
 from services.generator.job import Job
 from services.generator.pixels import to_bytes
 from training.generator.parse import read, says
@@ -35,15 +36,14 @@ def test_captions_say_all_objects() -> None:
 
 
 def test_the_shipped_model_draws_what_it_is_told() -> None:
-    engine = Engine(load_checkpoint("models/scenes", "", torch.device("cpu")))
-    card = engine.checkpoint.card
-    watch = Watch(step=lambda _done, _steps: None, cancelled=lambda: False)
+    engine = Engine(build_family(load_checkpoint("models/scenes", "", torch.device("cpu"))))
+    card = engine.family.card
     rng = np.random.default_rng(4)
     wanted = scenes(1, 12)
     right = []
     for scene in wanted:
         job = Job("create", caption(scene, rng), "", None, None, 1, card.size, card.steps, seed=5)
-        right.append(says(scene, *read(engine.render(job, watch)[0])))
+        right.append(says(scene, *read(engine.render(job, UNWATCHED)[0])))
     assert np.mean([one["background"] for one in right]) >= 0.9
     assert np.mean([one["colours"] for one in right]) >= 0.8
     assert np.mean([one["shapes"] for one in right]) >= 0.6

@@ -26,6 +26,8 @@ RELEASE = Release(
     model=ModelVersion("scenes", "1", "ab" * 32),
     policy="cd" * 32,
     clearance_id="a clearance",
+    seed=7,
+    parameters={"steps": 8, "guidance": 2.0, "size": 256, "scheduler": "DDIMScheduler"},
 )
 NOW = datetime.now(UTC)
 NAMES = "Portcullis development"
