@@ -24,8 +24,11 @@ _MOST_SHAPES = 256
 class Diffusion(ABC):
     """A `Family`; its kinds say how words are read and how their network is called."""
 
-    def __init__(self, checkpoint: Checkpoint, net: Any, *, compiled: bool = False) -> None:
-        """With `compiled` the repeated blocks of `net` are compiled, anew for each batch of 1, 2, 4, 8 … pictures."""
+    def __init__(self, checkpoint: Checkpoint, net: Any, *, patch: int = 1, compiled: bool = False) -> None:
+        """`patch` latents of a side are one to `net`. Raises ConfigurationError for sizes that do not fit.
+
+        With `compiled` the repeated blocks of `net` are compiled, anew for each batch of 1, 2, 4, 8 … pictures.
+        """
         self.card = checkpoint.card
         self._parts = checkpoint.parts
         self.device = checkpoint.device
@@ -33,8 +36,9 @@ class Diffusion(ABC):
         self._compiled = compiled
         vae = checkpoint.parts.get("vae")
         self._pixels = VaeLatents(vae) if vae is not None else PackedPixels(int(net.config.in_channels))
-        if self.side(self.card.size) % self._pixels.factor:
-            raise ConfigurationError(f"model: its size {self.card.size} is no multiple of {self._pixels.factor} pixels")
+        unit = patch * self._pixels.factor
+        if odd := [size for size in self.card.all_sizes if self.side(size) % unit]:
+            raise ConfigurationError(f"model: its size {odd[0]} is no multiple of {unit} pixels")
         if compiled:
             _compile_blocks(net)
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 
 from services.core.errors import ConfigurationError, InvalidInput
 from services.generator.checkpoint import Checkpoint
+from services.generator.engine import UNWATCHED, Engine
 from services.generator.families import build_family
 from services.generator.job import Job
 from tests.unit.generator import tiny_models
@@ -185,6 +187,48 @@ def test_a_batch_at_mixed_timesteps_equals_each_row_alone(checkpoints: Callable[
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_the_engine_edits_with_every_family_and_keeps_what_is_not_marked(
+    checkpoints: Callable[[str], Checkpoint], name: str
+) -> None:
+    family = build_family(checkpoints(name))
+    upload = np.random.default_rng(3).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    mask = np.zeros((40, 30), dtype=bool)
+    mask[5:20, 8:25] = True
+    job = replace(JOB, operation="edit", image=upload, mask=mask, size=family.card.size)
+    picture = Engine(family).render(job, UNWATCHED)[0]
+    assert np.array_equal(picture[~mask], upload[~mask])
+    assert not np.array_equal(picture[mask], upload[mask])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_engine_varies_with_every_family(checkpoints: Callable[[str], Checkpoint], name: str) -> None:
+    family = build_family(checkpoints(name))
+    upload = np.random.default_rng(3).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    job = replace(JOB, operation="variation", words="", image=upload, size=family.card.size, count=2)
+    first, second = Engine(family).render(job, UNWATCHED)
+    assert first.shape == (family.card.size, family.card.size, 3)
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_picture_is_the_same_in_company_whatever_the_scheduler(
+    checkpoints: Callable[[str], Checkpoint], name: str
+) -> None:
+    checkpoint = checkpoints("stable_diffusion")
+    scheduler = getattr(diffusers, name).from_config(checkpoint.parts["scheduler"].config)
+    family = build_family(replace(checkpoint, parts={**checkpoint.parts, "scheduler": scheduler}))
+    engine = Engine(family)
+    (alone,) = engine.begin(replace(JOB, seed=8))
+    company = engine.begin(replace(JOB, count=3, seed=7))
+    while not alone.finished:
+        engine.step([alone])
+        engine.step(company)
+    with torch.inference_mode():
+        pictures = [family.decode(latents) for latents in (company[1].latents, alone.latents)]
+    assert torch.allclose(*pictures, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_words_beyond_the_limit_are_named(checkpoints: Callable[[str], Checkpoint], name: str) -> None:
     family = build_family(checkpoints(name))
     fits = "a" * (LIMITS.get(name, tiny_models.CLIP_LIMIT) - 4)
@@ -219,6 +263,14 @@ def test_a_smaller_size_is_drawn_at_it_and_a_larger_one_is_left_to_enlarge(
 ) -> None:
     family = build_family(checkpoints("stable_diffusion"))
     assert [family.side(size) for size in (8, 16, 64)] == [8, 16, 16]
+
+
+@pytest.mark.parametrize(("name", "size"), [("stable_diffusion", 9), ("flux_dev", 18)])
+def test_a_size_that_is_no_whole_number_of_patches_is_refused(
+    checkpoints: Callable[[str], Checkpoint], name: str, size: int
+) -> None:
+    with pytest.raises(ConfigurationError, match="no multiple"):
+        build_family(replace(checkpoints(name), card=tiny_models.card(sizes=(size,))))
 
 
 def test_a_network_that_no_family_knows_is_refused(checkpoints: Callable[[str], Checkpoint]) -> None:
