@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.core.artifacts import MODELS, file_sha256, load_artifact
 from services.core.errors import ConfigurationError
+from services.core.open_clip_model import open_clip_model
 from services.core.signals import ModelVersion
 from services.core.torch_compat import guard_torchvision
 from services.generator.offer import Offer
@@ -25,7 +26,7 @@ from services.generator.offer import Offer
 # A model needs these; every other part of the index that is on the allow-list is loaded too.
 NEEDED = ("tokenizer", "text_encoder", "scheduler")
 NETWORKS = ("transformer", "unet")
-PARTS = (*NEEDED, *NETWORKS, "tokenizer_2", "text_encoder_2", "vae")
+PARTS = (*NEEDED, *NETWORKS, "tokenizer_2", "text_encoder_2", "vae", "upsampler")
 CLASSES = {
     ("transformers", "CLIPTextModel"),
     ("transformers", "CLIPTextModelWithProjection"),
@@ -34,6 +35,7 @@ CLASSES = {
     ("transformers", "T5EncoderModel"),
     ("transformers", "T5Tokenizer"),
     ("transformers", "T5TokenizerFast"),
+    ("diffusers", "AutoencoderDC"),
     ("diffusers", "AutoencoderKL"),
     ("diffusers", "PixArtTransformer2DModel"),
     ("diffusers", "Transformer2DModel"),
@@ -46,6 +48,7 @@ CLASSES = {
     ("diffusers", "FluxTransformer2DModel"),
     ("diffusers", "LCMScheduler"),
     ("diffusers", "PNDMScheduler"),
+    ("portcullis", "Upsampler"),
 }
 # Anything else might be a pickle, which runs code when it is opened; .model is SentencePiece's, a protobuf of strings.
 SUFFIXES = {".json", ".safetensors", ".txt", ".md", ".model"}
@@ -65,6 +68,9 @@ class Card(BaseModel):
     steps: int = Field(ge=1, le=100, description="Denoising steps where a request names none.")
     guidance: float = Field(ge=1, le=30, description="Scale of classifier-free guidance; 1 is without.")
     variation_strength: float = Field(gt=0, le=1, description="Share of the noise that a variation starts from.")
+    image_encoder: str = Field(
+        "", description="Model of the house (open_clip) whose embeddings it reads; variations are made from them."
+    )
     closed_vocabulary: bool = Field(description="Whether it knows only the words of its tokenizer.")
     synonyms: dict[str, str] = Field(
         default_factory=dict[str, str], description="Phrases that a closed vocabulary lacks, and what they become."
@@ -124,13 +130,25 @@ def load_checkpoint(uri: str, sha256: str, device: torch.device, dtype: torch.dt
         raise ConfigurationError(f"model {uri}: its portcullis.json is missing or wrong ({error})") from error
     index, options = _read_index(folder)
     source = _Source(folder, device, dtype, card.variant)
+    parts = {name: source.load(name, *library_class) for name, library_class in index.items()}
+    if card.image_encoder:
+        parts["image_encoder"] = _image_encoder(card.image_encoder).to(device)
     return Checkpoint(
         card=card,
         version=ModelVersion(card.name, card.version, digest),
         device=device,
-        parts={name: source.load(name, *library_class) for name, library_class in index.items()},
+        parts=parts,
         options=options,
     )
+
+
+def _image_encoder(uri: str) -> Any:
+    """The open_clip network of a model of the house."""
+    files = {path.name: load_artifact(f"{uri}/{path.name}") for path in _files(MODELS / uri.removeprefix("models/"))}
+    network, _preprocess, _tokenize = open_clip_model(
+        files["open_clip_model.safetensors"], files["open_clip_config.json"], "image encoder"
+    )
+    return network.requires_grad_(False)
 
 
 def folder_digest(folder: Path) -> str:
@@ -211,13 +229,13 @@ class _Source:
             )
         except (ImportError, OSError, ValueError, RuntimeError) as error:
             raise ConfigurationError(f"model: its {name} could not be loaded ({error})") from error
-        if name == "vae" and not loaded.config.force_upcast:
+        if name == "vae" and not loaded.config.get("force_upcast"):
             loaded = loaded.to(self.dtype)
         return loaded.to(self.device).eval().requires_grad_(False)
 
 
 # What each library calls the type of the weights.
-_DTYPE = {"diffusers": "torch_dtype", "transformers": "dtype"}
+_DTYPE = {"diffusers": "torch_dtype", "portcullis": "torch_dtype", "transformers": "dtype"}
 
 
 def _class(library: str, kind: str) -> Any:
@@ -228,6 +246,10 @@ def _class(library: str, kind: str) -> Any:
 
         transformers.utils.logging.disable_progress_bar()
         return getattr(transformers, kind)
+    if library == "portcullis":
+        from services.generator.upsampler import Upsampler
+
+        return Upsampler
     import diffusers
 
     diffusers.utils.logging.disable_progress_bar()

@@ -6,6 +6,7 @@ from services.core.errors import ConfigurationError
 from services.generator.checkpoint import Checkpoint
 from services.generator.family import Family
 from services.generator.flux import Flux
+from services.generator.kandinsky import Kandinsky
 from services.generator.pixart import PixArt
 from services.generator.stable_diffusion import StableDiffusion, StableDiffusionXL
 
@@ -16,6 +17,8 @@ def build_family(checkpoint: Checkpoint, *, compiled: bool = False) -> Family:
     match [type(parts[name]).__name__ for name in ("unet", "transformer") if name in parts]:
         case ["UNet2DConditionModel"] if "text_encoder_2" in parts:
             return StableDiffusionXL(checkpoint, compiled=compiled)
+        case ["UNet2DConditionModel"] if parts["unet"].config.encoder_hid_dim_type == "text_image_proj":
+            return Kandinsky(checkpoint, compiled=compiled)
         case ["UNet2DConditionModel"]:
             return StableDiffusion(checkpoint, compiled=compiled)
         case ["PixArtTransformer2DModel"]:

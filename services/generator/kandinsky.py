@@ -29,7 +29,7 @@ class Kandinsky(StableDiffusion):
 
     def guided(self, job: Job, /) -> bool:
         """A variation too, towards its picture."""
-        return (bool(job.words) or job.operation == "variation") and self.guidance(job) != 1
+        return (bool(job.words) or job.operation == "variation") and (job.guidance or self.card.guidance) != 1
 
     def condition(self, job: Job, /) -> Condition:
         """The words, or for a variation the picture's embedding."""
@@ -52,7 +52,9 @@ class Kandinsky(StableDiffusion):
 
     def _embed(self, image: Rgb) -> Tensor:
         """(1, width), of unit variance, of the picture's middle square."""
-        return embed(self._parts["image_encoder"], to_unit(torch.from_numpy(centre_square(*image.shape[:2]).cut(image))))
+        return embed(
+            self._parts["image_encoder"], to_unit(torch.from_numpy(centre_square(*image.shape[:2]).cut(image)))
+        )
 
 
 def embed(encoder: Any, pictures: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional
 class Upsampler(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has no types
     """(N, 3, S, S), about −1 … 1 → (N, 3, S·factor, S·factor)."""
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]  # diffusers has no types
     def __init__(self, width: int = 32, blocks: int = 4, factor: int = 4) -> None:
         """`width` channels in `blocks` residual blocks, all at the small size."""
         super().__init__()
@@ -34,7 +34,7 @@ class Upsampler(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has
         return smooth + functional.pixel_shuffle(self.last(functional.silu(states)), self.config.factor)
 
 
-class _Block(nn.Module):
+class _Block(nn.Module):  # type: ignore[misc]  # as torch has here
     def __init__(self, width: int) -> None:
         super().__init__()
         self.inner = nn.Conv2d(width, width, 3, padding=1)

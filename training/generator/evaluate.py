@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from benchmarks.rendering.speed import step_level_speedup
 from services.generator.checkpoint import load_checkpoint
-from services.generator.engine import Engine, Watch
+from services.generator.engine import UNWATCHED, Engine
 from services.generator.families import build_family
 from services.generator.job import Job, Rgb
 from services.generator.pixels import to_bytes
@@ -26,7 +27,6 @@ from training.generator.parse import read, says
 from training.generator.render import coverage, render
 from training.generator.scenes import Item, Scene, can_be, draw_held_out
 
-UNWATCHED = Watch(step=lambda _done, _steps: None, cancelled=lambda: False)
 VISIBLE = 3.0  # mean difference of grey levels from which a variation counts as another picture
 MARGIN = 0.05  # of the side, kept free around an object that is to be replaced
 NAMES = {1: "one_object", 2: "two_objects", 3: "three_objects"}
@@ -62,6 +62,7 @@ def measure(engine: Engine, seed: int, count: int) -> dict[str, float]:
     varied = [_varied(engine, rng) for _ in track(range(count), "variations", transient=True)]
     figures["variation_kept"] = float(np.mean(varied))
     figures["seconds_4_images"] = _seconds(engine)
+    figures["step_level_speedup"] = step_level_speedup(engine)
     return figures
 
 
@@ -95,7 +96,7 @@ def _as_said(scene: Scene, text: str) -> Scene:
 
 
 def _edited(engine: Engine, rng: np.random.Generator) -> tuple[bool, bool]:
-    """Another object in place of one of two side by side: whether the rest is bit-exact, whether the new one is right."""
+    """Another object in place of one of two: whether the rest is bit-exact, whether the new one is right."""
     before, after = _edit(rng)
     image = _picture(before)
     mask = _around(before.items[1], len(image))

@@ -60,7 +60,7 @@ def _elsewhere(rng: np.random.Generator, scene: Scene) -> Scene:
     return replace(scene, ground=str(rng.choice(GROUNDS)))
 
 
-def _swapped(rng: np.random.Generator, scene: Scene) -> Scene:
+def _swapped(_rng: np.random.Generator, scene: Scene) -> Scene:
     colours = [item.colour for item in scene.items]
     turned = colours[1:] + colours[:1]
     items = (replace(item, colour=colour) for item, colour in zip(scene.items, turned, strict=True))

@@ -114,7 +114,7 @@ def draw_held_out(rng: np.random.Generator, objects: int) -> Scene:
 
 
 def can_be(scene: Scene) -> bool:
-    """Whether everything in the scene can be told apart: colours from the ground, what lies inside, what shows behind."""
+    """Whether all in the scene can be told apart: colours from the ground, what lies inside, what shows behind."""
     first, last = scene.items[0], scene.items[-1]
     if not all(fits(item.colour, item.texture, scene.ground) for item in scene.items):
         return False

@@ -32,7 +32,7 @@ def _polygon(corners: Corners) -> Field:
         along = np.clip(((_X - ax) * (bx - ax) + (_Y - ay) * (by - ay)) / ((bx - ax) ** 2 + (by - ay) ** 2), 0, 1)
         nearest = np.minimum(nearest, np.hypot(_X - ax - along * (bx - ax), _Y - ay - along * (by - ay)))
         if ay != by:
-            inside ^= ((ay > _Y) != (by > _Y)) & (_X < (bx - ax) * (_Y - ay) / (by - ay) + ax)
+            inside ^= ((ay > _Y) != (by > _Y)) & ((bx - ax) * (_Y - ay) / (by - ay) + ax > _X)
     return np.where(inside, -nearest, nearest)
 
 

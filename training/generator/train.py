@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from services.core.artifacts import MODELS
+from services.generator.kandinsky import embed
 from training.generator import components
 from training.generator.autoencoder import train_autoencoder
 from training.generator.captions import MAX_TOKENS, caption
@@ -68,7 +68,7 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Scenes, their latents (N, 12, 8, 8) of unit variance, and embeddings (N, 192) of the same things elsewhere."""
+    """Scenes, their latents (N, 16, 8, 8) of unit variance, and embeddings (N, 192) of the same things elsewhere."""
 
     scenes: list[Scene]
     latents: Tensor
@@ -83,17 +83,11 @@ def prepare(autoencoder: Any, clip: Any, rng: np.random.Generator, count: int) -
     begun = time.monotonic()
     for at in range(0, count, 500):
         part = scenes[at : at + 500]
-        latents.append(autoencoder.encode(unit(pictures(part, SIDE))).latent_dist.mean)
+        latents.append(autoencoder.encode(unit(pictures(part, SIDE))).latent)
         elsewhere = unit(pictures([lay_out(rng, scene) for scene in part], SIDE))
         shown.append(embed(clip, elsewhere))
     print(f"lessons: {count} scenes in {time.monotonic() - begun:.0f} seconds", flush=True)
     return Lessons(scenes, torch.cat(latents) * autoencoder.config.scaling_factor, torch.cat(shown))
-
-
-def embed(clip: Any, pixels: Tensor) -> Tensor:
-    """Embeddings of unit variance, (N, 192), of pictures (N, 3, 64, 64) in −1 … 1."""
-    embeddings = functional.normalize(clip.encode_image(pixels), dim=1)
-    return embeddings * embeddings.shape[1] ** 0.5
 
 
 def train(
@@ -128,7 +122,9 @@ def train(
 def _conditions(lessons: Lessons, chosen: Any, rng: np.random.Generator) -> tuple[list[str], Tensor]:
     """Captions and embeddings, one of them or both left out, as unCLIP does (Ramesh et al., 2022)."""
     kinds = rng.random(len(chosen))
-    texts = [caption(lessons.scenes[index], rng) if kind < SAY else "" for index, kind in zip(chosen, kinds, strict=True)]
+    texts = [
+        caption(lessons.scenes[index], rng) if kind < SAY else "" for index, kind in zip(chosen, kinds, strict=True)
+    ]
     seen = torch.from_numpy((kinds >= SAY) & (kinds < SAY + SHOW)).float()[:, None]
     return texts, lessons.shown[torch.from_numpy(chosen)] * seen
 
