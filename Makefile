@@ -21,7 +21,7 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 DOCS ?= docs
 FUZZ_SECONDS ?= 60
 # Those with a word of their own take minutes to an hour; brokers.py is what they start.
-BENCHMARKS := $(filter-out $(addprefix benchmarks/,abuse.py brokers.py generator.py review_storm.py),$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py),$(wildcard benchmarks/*.py))
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,9 +93,9 @@ bench-generator: $(TOOLS) ## The generator: shared steps against one request at 
 sim-abuse: $(TOOLS) ## A simulated month of abuse on the rules as shipped: who is stopped, who is hurt; SEED=1 by default
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/abuse.py
 
-bench-review: $(TOOLS) ## The review desk: claims and the limiter, then 100,000 items through kills on every broker (an hour); ITEMS=n for fewer
+bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's pages, then 100,000 items through kills on every broker (an hour); ITEMS=n for fewer
 	@tests/servers.sh
-	@set -e; for script in claims limiter; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done
+	@set -e; for script in claims limiter console; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done
 	@PYTHONPATH=. $(PY) benchmarks/review_storm.py $(if $(ITEMS),--items $(ITEMS))
 
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/

@@ -21,19 +21,19 @@ from statistics import median, quantiles
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg.types.json import Jsonb
 from rich.console import Console
 from rich.table import Table
 
-from services.commands.default_policy import DEFAULT_POLICY
+from benchmarks.house import postgres, waiting
+from benchmarks.house.waiting import REASON
 from services.core.evidence import EvidenceStore, create_evidence_key
 from services.core.policy.source import ActivePolicy
 from services.core.staff import Analyst
-from services.core.store import decisions, embedded, policies, tenants
-from services.core.store.database import Database, listen, migrate
+from services.core.store import decisions
+from services.core.store.database import Database, listen
 from services.core.store.decisions import Decision
-from services.core.store.review_items import REASONS, NewReviewItem
-from services.core.verdicts import Reason, Verdict
+from services.core.store.review_items import NewReviewItem
+from services.core.verdicts import Verdict
 from services.review.desk import ReviewDesk
 
 RESULTS = Path(__file__).parent / "results" / "claims.json"
@@ -45,15 +45,7 @@ CONNECTIONS = 10  # as many as the review service has
 BARRED = 50  # items among the first thousand that each claimant has skipped or judged before
 TOLD = 200
 GOALS = {"at work": 20.0, "commit → seen": 100.0}
-REASON = Reason("violence", "says why", 0.8, 0.7, Verdict.REVIEW)
 
-_FILL = """
-INSERT INTO review_items (item_id, decision_id, tenant, account, stage, verdict, reasons, held, sealed, state, queue,
-    priority, created_at, due_at, turn_at)
-SELECT gen_random_uuid(), gen_random_uuid(), 'acme', 'user-' || n %% 50000, 'prompt', 2, %s, true, false, 'queued',
-    'default', 3 + 3 * (n %% 2), at, at + interval '24 hours', at + (3 + 3 * (n %% 2)) * interval '4 hours'
-FROM generate_series(1, %s) AS n, LATERAL (SELECT now() - n * interval '200 milliseconds' AS at) AS recorded
-"""
 _BAR = """
 INSERT INTO review_barred
 SELECT item_id, 'analyst/' || who, true FROM (
@@ -99,7 +91,7 @@ async def measure(dsn: str, folder: Path) -> dict[str, dict[str, float]]:
 
 def _fill(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(_FILL, [Jsonb(REASONS.dump_python((REASON,), mode="json")), ITEMS])
+        waiting.fill(conn, ITEMS)
         conn.execute("VACUUM ANALYZE review_items")
         conn.execute(_BAR, [CLAIMANTS - 1, BARRED])
         conn.execute("CHECKPOINT")
@@ -169,20 +161,11 @@ def _figures(times: list[float]) -> dict[str, float]:
     return {"times": len(times), "median_ms": median(times), "p95_ms": quantiles(times, n=20)[-1]}
 
 
-async def _govern(dsn: str) -> None:
-    database = await Database.open(dsn)
-    async with database.transaction() as conn:
-        await tenants.create_tenant(conn, "acme")
-        await policies.ensure_default(conn, DEFAULT_POLICY.read_text(encoding="utf-8"), "bench")
-    await database.close()
-
-
 def main() -> None:
     """Starts a Postgres in a folder of its own, measures, prints the table and writes the figures."""
-    with tempfile.TemporaryDirectory() as folder, embedded.running(Path(folder) / "postgres", {}) as server:
-        migrate(server.dsn)
-        asyncio.run(_govern(server.dsn))
-        figures = asyncio.run(measure(server.dsn, Path(folder)))
+    with tempfile.TemporaryDirectory() as folder, postgres.running(Path(folder)) as dsn:
+        asyncio.run(postgres.govern(dsn))
+        figures = asyncio.run(measure(dsn, Path(folder)))
     table = Table(
         "", "times", "median ms", "95% ms", "goal ms", "double", title=f"{ITEMS:,} items, {CLAIMANTS} claimants"
     )

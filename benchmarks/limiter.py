@@ -1,7 +1,8 @@
 """The limiter: decisions a second, what 64 clients get beyond a limit, and the library `limits` on Redis beside it.
 
-Run by `make bench`; prints a table and writes benchmarks/results/limiter.json. A decision is one call of a client,
-charged to all limits that it touches, on an embedded Postgres of its own; one process is one gateway.
+Run by `make bench` and `make bench-review`; prints a table and writes benchmarks/results/limiter.json. A decision is
+one call of a client, charged to all limits that it touches, on an embedded Postgres of its own; one process is one
+gateway.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.house import postgres
 from services.core.errors import Exhausted
 from services.core.limits.charges import Charge, Use, Who, charges
 from services.core.policy.limit_rules import Limit, LimitRules
-from services.core.store import embedded
-from services.core.store.database import Database, migrate
+from services.core.store.database import Database
 from services.gateway.limiter import Limiter
 
 RESULTS = Path(__file__).parent / "results"
@@ -66,11 +67,8 @@ def main() -> None:
     """Measures on a Postgres (and a Redis, where its server is installed) made for it."""
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
-        # Postgres runs as another user, who must reach its data.
-        Path(folder).chmod(0o755)
-        with embedded.running(Path(folder)) as server:
-            migrate(server.dsn)
-            figures, over = asyncio.run(ours(server.dsn))
+        with postgres.running(Path(folder)) as dsn:
+            figures, over = asyncio.run(ours(dsn))
         with redis(Path(folder)) as url:
             peers = asyncio.run(theirs(url)) if url else {}
     report(console, figures, peers, over)

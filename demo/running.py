@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,16 +45,18 @@ class RunningHouse:
 
 @contextmanager
 def running_house(
-    home: Path, tell: Callable[[str], None], settings: dict[str, str] | None = None
+    home: Path, tell: Callable[[str], None], settings: dict[str, str] | None = None, only: Sequence[str] = ()
 ) -> Iterator[RunningHouse]:
     """Starts a house on `home` with `settings` in its environment, tells what became ready, ends it afterwards.
+
+    Of its rooms it starts `only` those that are named; all, where none is.
 
     Raises NotUp if it ends or does not come up in three minutes.
     """
     home.mkdir(parents=True, exist_ok=True)
     base, log = free_base(), home.with_suffix(".log")
     environment = {**os.environ, **(settings or {}), "PORTCULLIS_HOME": str(home), "PORTCULLIS_PORT_BASE": str(base)}
-    command = [str(Path(sys.executable).with_name("portcullis")), "up"]
+    command = [str(Path(sys.executable).with_name("portcullis")), "up", *(f"--only={room}" for room in only)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:

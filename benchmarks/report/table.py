@@ -36,9 +36,11 @@ class Figure:
         return bool(self.value <= self.goal if self.at_most else self.value >= self.goal)
 
 
-def table(title: str, figures: Sequence[Figure], others: Mapping[str, Sequence[Figure]]) -> Table:
-    """A row a figure: what, on how many, goal, figure, and the `others` by the filter's name."""
-    shown = Table("what", "number", "goal", "Portcullis", "", *others, title=title)
+def table(
+    title: str, figures: Sequence[Figure], others: Mapping[str, Sequence[Figure]], ours: str = "Portcullis"
+) -> Table:
+    """A row a figure: what, on how many, goal, figure under `ours`, and the `others` by what they are called."""
+    shown = Table("what", "number", "goal", ours, "", *others, title=title)
     theirs = [{figure.name: figure for figure in found} for found in others.values()]
     for figure in figures:
         goal = "" if figure.goal is None else ("≤ " if figure.at_most else "≥ ") + figure.form.format(figure.goal)

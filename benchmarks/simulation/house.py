@@ -1,14 +1,14 @@
 """The house's side, by its own pure functions: the watch on accounts, their rings, and the ladder of standing.
 
-Nothing is decided here: Postgres is replaced by dictionaries, and that is all. `tests/integration/test_abuse.py` plays
-one history on both and compares.
+Nothing is decided here: Postgres is replaced by dictionaries, and that is all. `tests/integration/test_anomalies.py`
+plays one history on both and compares.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,8 +17,8 @@ from services.core.anomalies.alarm import Alarm
 from services.core.anomalies.rings import Member
 from services.core.anomalies.watched import Seen, Watched
 from services.core.policy.schema import PolicyDocument
-from services.core.standing import conduct, ladder
-from services.core.standing.ladder import Jitter, Sanction, Standing, Strike
+from services.core.standing import holding, ladder
+from services.core.standing.ladder import Jitter, Standing, Strike
 from services.core.store.accounts import Account
 
 TENANT = "acme"
@@ -81,9 +81,9 @@ class House:
             self._act(book, alarm, [account], now)
         if blocked and self._shares[account] and self._loud(account, now):
             members = self._members(account, now)
-            if alarm := rings.judge(members, self.policy.anomalies.rings):
+            if found := rings.judge(members, self.policy.anomalies.rings):
                 struck = [who for who, member in members.items() if member.strikes > 0]
-                self._fire_ring(account, alarm, {account, *struck}, now)
+                self._fire_ring(account, found, {account, *struck}, now)
 
     def strike(self, account: str, category: str, severity: float, now: datetime) -> None:
         """Gives a strike, where the category weighs anything."""
@@ -98,15 +98,15 @@ class House:
     def restore(self, account: str, now: datetime) -> None:
         """A person ends what holds, as `conduct.restore`."""
         book = self.book(account)
-        book.known = replace(book.known, pardoned_at=now, imposed=None, imposed_until=None, imposed_reason="")
+        book.known = holding.pardoned(book.known, now)
         self._reckon(book, now)
 
     def impose(self, account: str, step: Standing, until: datetime, now: datetime, *, confirmed: bool = False) -> None:
         """A rule or a person puts the account at a step, as `conduct.impose`."""
         book = self.book(account)
-        if not confirmed and conduct._outweighed(book.known, step, until, now):
+        if not confirmed and holding.outweighed(book.known, step, until, now):
             return
-        book.known = replace(book.known, imposed=step, imposed_until=until, imposed_reason="anomaly")
+        book.known = holding.imposed(book.known, step, until, "anomaly")
         self._reckon(book, now, confirmed=confirmed)
 
     def _members(self, account: str, now: datetime) -> dict[str, Member]:
@@ -155,15 +155,8 @@ class House:
         rules, known = self.policy.standing, book.known
         jitter = Jitter(self._secret, TENANT, known.account)
         found = ladder.sanctions(book.strikes, rules, now, jitter, known.pardoned_at)
-        enforced = [each for each in found if conduct._mode(each.step, rules) == "enforce"]
-        imposed = conduct._imposed(known, now)
-        holding = max([*enforced, *imposed], key=conduct._rank, default=Sanction("good", now, None))
-        book.known = replace(
-            known,
-            standing=holding.step,
-            standing_until=holding.until,
-            imposed=known.imposed if imposed else None,
-        )
-        book.ever.add(holding.step)
-        if holding.step == "suspended" and known.standing != "suspended" and not confirmed:
+        holds = holding.hardest(known, found, rules, now)
+        book.known = holding.settled(known, holds, now)
+        book.ever.add(holds.step)
+        if holds.step == "suspended" and known.standing != "suspended" and not confirmed:
             self.looks.append(known.account)

@@ -165,6 +165,8 @@ def _advance(progress: Progress, task: TaskID, event: gateway_pb2.Progress) -> N
 def _save(image: gateway_pb2.Image, path: Path) -> None:
     path.write_bytes(image.data)
     out.print(f"[bold green]saved[/] {escape(str(path))} [dim]seed {image.seed}, id {image.provenance.image_id}[/]")
+    if image.revised_prompt:
+        out.print(f"  drawn from: {escape(image.revised_prompt)}", style="yellow")
     for word in image.substitutions:
         out.print(f"  drawn instead: {escape(word)}", style="yellow")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 from google.protobuf.json_format import MessageToJson
@@ -49,6 +50,15 @@ def show_json(message: Message) -> None:
     out.out(MessageToJson(message, preserving_proto_field_name=True, ensure_ascii=False))
 
 
+def strange(text: str) -> str:
+    """What strangers wrote, for a terminal: markup is text, and characters that steer a terminal or hide are named."""
+    return escape("".join(f"<U+{ord(character):04X}>" if _steers(character) else character for character in text))
+
+
+def _steers(character: str) -> bool:
+    return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
+
+
 def verdict_markup(verdict: Verdict.ValueType) -> str:
     """ALLOW, REVIEW or BLOCK in its colour; not decided is BLOCK."""
     name = Verdict.Name(verdict or Verdict.VERDICT_BLOCK).removeprefix("VERDICT_")
@@ -85,7 +95,7 @@ def show_reasons(reasons: Iterable[Reason], prompt: str = "", negative: str = ""
     for reason in reasons:
         limit = f"rule {reason.rule}" if reason.rule else f"{reason.score:.2f} ≥ {reason.threshold:.2f}"
         places = ", ".join(place for place in (describe(e, prompt, negative) for e in reason.evidence) if place)
-        table.add_row("", f"[bold]{escape(reason.category)}[/]", limit, escape(reason.message), escape(places))
+        table.add_row("", f"[bold]{escape(reason.category)}[/]", limit, escape(reason.message), strange(places))
     if table.row_count:
         out.print(table, soft_wrap=False)
 

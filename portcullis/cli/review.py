@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from portcullis.cli import claims
-from portcullis.cli.output import out, show_reasons
+from portcullis.cli.output import out, show_reasons, strange
 from portcullis.review import ReviewClient
 from portcullis.v1.checks_pb2 import Stage
 from portcullis.v1.review_pb2 import ItemKind, ItemState, Resolution, ReviewItem
@@ -117,7 +117,7 @@ def show(item: Item) -> None:
     show_reasons(found.reasons, "", "")
     for comment in answer.comments:
         when = f"{comment.created_at.ToDatetime():%Y-%m-%d %H:%M}"
-        out.print(f"  {when} {escape(comment.author)}: {escape(comment.text)}")
+        out.print(f"  {when} {escape(comment.author)}: {strange(comment.text)}")
     if answer.case_items:
         out.print(f"  a case of {found.case_size} near-duplicates, led by {found.case_head or found.item_id}:")
     for other in answer.case_items:
@@ -141,11 +141,11 @@ def claim(
     out.print(f"  {_stage(answer.item)} of account {escape(answer.item.account)} at {escape(answer.item.tenant)}")
     show_reasons(answer.item.reasons, answer.content.prompt, answer.content.negative_prompt)
     if answer.content.prompt:
-        out.print(f"  prompt: {escape(answer.content.prompt)}")
+        out.print(f"  prompt: {strange(answer.content.prompt)}")
     if answer.content.negative_prompt:
-        out.print(f"  not to be shown: {escape(answer.content.negative_prompt)}")
+        out.print(f"  not to be shown: {strange(answer.content.negative_prompt)}")
     for statement in answer.content.statements:
-        out.print(f"  they say: {escape(statement)}")
+        out.print(f"  they say: {strange(statement)}")
     if save is not None:
         _save(save, answer.item.item_id, {"image": answer.content.image, "mask": answer.content.mask})
     out.print(f"Decide with: portcullis review decide {answer.item.item_id} release|uphold", style="dim")

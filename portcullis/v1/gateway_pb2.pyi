@@ -678,6 +678,8 @@ class Image(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     SUBSTITUTIONS_FIELD_NUMBER: _builtins.int
+    REVISED_PROMPT_FIELD_NUMBER: _builtins.int
+    REVISION_POLICY_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     CUT_WORDS_FIELD_NUMBER: _builtins.int
     CAPABILITY_FIELD_NUMBER: _builtins.int
@@ -689,6 +691,10 @@ class Image(_message.Message):
     """How it is encoded."""
     seed: _builtins.int
     """The seed that made it."""
+    revised_prompt: _builtins.str
+    """The text that was drawn, where the policy had the prompt revised (its section on diversity); empty where it did not."""
+    revision_policy: _builtins.str
+    """The id of the policy that had it revised; empty where none did."""
     capability: _builtins.str
     """What the model is, in one word ("embedded-scenes")."""
     @_builtins.property
@@ -716,13 +722,15 @@ class Image(_message.Message):
         seed: _builtins.int = ...,
         provenance: _provenance_pb2.Provenance | None = ...,
         substitutions: _abc.Iterable[_builtins.str] | None = ...,
+        revised_prompt: _builtins.str = ...,
+        revision_policy: _builtins.str = ...,
         parameters: _checks_pb2.Parameters | None = ...,
         cut_words: _abc.Iterable[_builtins.str] | None = ...,
         capability: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "cut_words", b"cut_words", "data", b"data", "format", b"format", "index", b"index", "parameters", b"parameters", "provenance", b"provenance", "seed", b"seed", "substitutions", b"substitutions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "cut_words", b"cut_words", "data", b"data", "format", b"format", "index", b"index", "parameters", b"parameters", "provenance", b"provenance", "revised_prompt", b"revised_prompt", "revision_policy", b"revision_policy", "seed", b"seed", "substitutions", b"substitutions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

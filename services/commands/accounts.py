@@ -19,7 +19,7 @@ from services.commands.plain import told_plainly
 from services.core.config import HouseSettings
 from services.core.standing import backtest, conduct, trust
 from services.core.standing.conduct import Imposed
-from services.core.store import accounts, audit, policies, strikes, waitlist
+from services.core.store import accounts, policies, strikes, waitlist
 from services.core.store.accounts import Account
 from services.core.store.database import Connection, single_transaction
 
@@ -128,10 +128,9 @@ def set_tier(
 
     async def change() -> None:
         async with _transaction() as conn:
-            before = await accounts.get_or_create(conn, tenant, account)
-            await accounts.set_tier(conn, tenant, account, tier.value)
-            detail = {"before": before.tier, "after": tier.value, "why": why}
-            await audit.append(conn, getpass.getuser(), "account.tier", f"{tenant}/{account}", **detail)
+            await accounts.get_or_create(conn, tenant, account)
+            known = await accounts.lock(conn, tenant, account)
+            await trust.give_tier(conn, known, tier.value, getpass.getuser(), "account.tier", why)
 
     with told_plainly():
         asyncio.run(change())

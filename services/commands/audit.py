@@ -30,7 +30,7 @@ def list_events(
     subject: Annotated[str, typer.Option(help="Only what was done to subjects that begin so: demo/user-1 …")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, from the newest.")] = 50,
 ) -> None:
-    """Show what people did to the house, newest first.
+    """Show what people did to the house, newest first. What tells of sealed cases is not for this list.
 
     Example: portcullis audit list --action account
     """
@@ -88,7 +88,7 @@ def _read(path: Path) -> Head:
 
 async def _latest(limit: int, action: str, subject: str) -> list[AuditEvent]:
     async with single_transaction(HouseSettings().database()) as conn:
-        return await audit.latest(conn, limit, action=action, subject=subject)
+        return await audit.latest(conn, limit, action=action, subject=subject, sealed=False)
 
 
 async def _head() -> Head:

@@ -21,6 +21,7 @@ from rich.padding import Padding
 
 from portcullis.profile import Profile
 from services.core.config import ROOMS, HouseSettings
+from services.generator.remote_settings import RemoteSettings
 from services.review.console.settings import ConsoleSettings
 
 HEADER = """# Configuration
@@ -77,6 +78,7 @@ def all_settings() -> Iterator[tuple[str, type[BaseSettings]]]:
         for _, settings in inspect.getmembers(module, inspect.isclass):
             if issubclass(settings, BaseSettings) and settings.__module__ == module.__name__:
                 yield room, settings
+    yield "the generator's engine elsewhere", RemoteSettings
     yield "the review room's console", ConsoleSettings
     yield "Clients and the command line", Profile
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.core.errors import FailedPrecondition
 from services.core.policy.floors import ALWAYS_BLOCK
@@ -20,13 +21,17 @@ class Release:
     items: tuple[ReviewItem, ...]
 
 
-def released(stops: Sequence[Stop], items: Sequence[ReviewItem]) -> list[Release]:
+# A decision takes effect a moment after it can no longer be taken back: when the worker has come to it.
+SOONEST_SECONDS = 1.0
+
+
+def released(stops: Sequence[Stop], items: Sequence[ReviewItem], now: datetime) -> list[Release]:
     """The releases among `stops`, all that was held of one request; `items` are the cases of its decisions.
 
     A request goes on once every case is settled, and no further than people let it: a stop of the request itself that
     was upheld ends it, an output that was upheld stays behind alone. What is sealed is not spoken of. Raises
     FailedPrecondition with the reason NOT_HELD, UPHELD, NOT_RELEASED (undecided) or NOT_SETTLED (may still be taken
-    back).
+    back; with the seconds that are left of that at `now`, by Postgres' clock).
     """
     held = [Release(stop, _about(stop, items)) for stop in stops if _can_be_released(stop)]
     held = [one for one in held if not any(item.sealed for item in one.items)]
@@ -38,8 +43,12 @@ def released(stops: Sequence[Stop], items: Sequence[ReviewItem]) -> list[Release
         raise FailedPrecondition("a person looked at this request and it stays refused", reason="UPHELD")
     if any(item.state != "decided" for one in held for item in one.items) or not all(one.items for one in held):
         raise FailedPrecondition("no person has released this request yet", reason="NOT_RELEASED")
-    if any(item.settled_at is None for one in held for item in one.items):
-        raise FailedPrecondition("this was decided just now and may still be taken back", reason="NOT_SETTLED")
+    if open_until := [item.effective_at or now for one in held for item in one.items if item.settled_at is None]:
+        raise FailedPrecondition(
+            "this was decided just now and may still be taken back",
+            reason="NOT_SETTLED",
+            retry_after=max(SOONEST_SECONDS, (max(open_until) - now).total_seconds()),
+        )
     return [one for one in held if one not in upheld]
 
 

@@ -29,6 +29,11 @@ SPURIOUS_OUTPUTS = Counter(
     "Outputs that the screen held back though every check of their request said ALLOW, by what decided.",
     ["category"],
 )
+REVISIONS = Counter(
+    "portcullis_revisions",
+    "Prompts that the policy's section on diversity revised; kept where the revised one was not allowed.",
+    ["mode", "outcome"],
+)
 ANOMALIES = Counter("portcullis_anomalies", "Rules on the unusual that fired.", ["rule", "mode"])
 UNWATCHED = Counter("portcullis_unwatched", "Answered requests that the rules on the unusual did not get to see.")
 STEP_SECONDS = Histogram(
@@ -37,6 +42,7 @@ STEP_SECONDS = Histogram(
 CLEARANCE_REFUSALS = Counter("portcullis_clearance_refusals", "Clearances that were not accepted.", ["reason"])
 QUEUE_DEPTH = Gauge("portcullis_queue_depth", "Items waiting.", ["queue"])
 QUEUE_AGE = Gauge("portcullis_queue_oldest_seconds", "Age of the oldest waiting item.", ["queue"])
+QUEUE_OVERDUE = Gauge("portcullis_queue_overdue", "Items that wait beyond their due time, of all queues together.")
 STRIKES = Counter("portcullis_strikes", "Strikes given.", ["category", "source"])
 STANDING_CHANGES = Counter(
     "portcullis_standing_changes", "Changes of standing; in shadow nothing was done.", ["step", "mode"]

@@ -21,14 +21,15 @@ from services.core.rpc import convert
 from services.core.store import decisions, held_requests, review_items, stops
 from services.core.store.database import Database
 from services.core.store.held_requests import HeldRequest
-from services.gateway.journey import Journey, Place, Stop
+from services.gateway.journey import Journey, Place, Revision, Stop
 from services.gateway.order import Order
 
 
 class Kept(BaseModel):
     """What was asked, its pictures as the image filter returned them; and what was drawn of it and is held.
 
-    `drawn` are `RenderedImage` messages without their pixels, which are the evidence of their stops.
+    `drawn` are `RenderedImage` messages without their pixels, which are the evidence of their stops; `revision` is what
+    they were drawn from, where that is not the order's prompt.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
@@ -36,6 +37,7 @@ class Kept(BaseModel):
     version: Literal[1] = 1
     order: Order
     drawn: tuple[bytes, ...] = ()
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Resumption:
     drawn: Sequence[RenderedImage]
     upheld: Sequence[Stop]
     pictures: Sequence[UUID]
+    revision: Revision | None = None
 
 
 class HeldRequests:
@@ -77,8 +80,9 @@ class HeldRequests:
             if held is None or held.resumed_as is not None or not await held_requests.kept(conn, held):
                 return False
             halted = await stops.held_in(conn, tenant, held.decisions)
+            cases = await review_items.of_decisions(conn, tenant, held.decisions)
             try:
-                return bool(released(halted, await review_items.of_decisions(conn, tenant, held.decisions)))
+                return bool(released(halted, cases, await review_items.now(conn)))
             except FailedPrecondition:
                 return False
 
@@ -127,7 +131,7 @@ class HeldRequests:
         going = [image for index, image in drawn.items() if (pb.STAGE_OUTPUT, index) in released]
         if drawn and not going:
             raise FailedPrecondition("a person looked at these pictures and they stay refused", reason="UPHELD")
-        return Resumption(held, kept.order, released, going, upheld, pictures)
+        return Resumption(held, kept.order, released, going, upheld, pictures, kept.revision)
 
 
 def keep(journey: Journey, seals: frozenset[str]) -> Kept | None:
@@ -144,7 +148,7 @@ def keep(journey: Journey, seals: frozenset[str]) -> Kept | None:
     waiting = {stop.index for stop in held if stop.stage == pb.STAGE_OUTPUT}
     # Held before its outputs came up (again), it still has all that had been drawn of it.
     drawn = [image for image in journey.drawn if image.index in waiting or not journey.open]
-    return Kept(order=order, drawn=tuple(map(_without_pixels, drawn)))
+    return Kept(order=order, drawn=tuple(map(_without_pixels, drawn)), revision=journey.revision)
 
 
 def pack(kept: Kept) -> bytes:

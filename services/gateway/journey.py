@@ -24,9 +24,12 @@ from portcullis.v1 import (
     image_filter_pb2,
     provenance_pb2,
 )
+from services.core import telemetry
 from services.core.clearance import digest, prompt_digests
-from services.core.errors import FailedPrecondition, Unavailable
+from services.core.errors import FailedPrecondition, PortcullisError, Unavailable
+from services.core.policy.document import Policy
 from services.core.verdicts import ACCOUNT_HELD
+from services.gateway.diversity import revise
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
 
@@ -64,6 +67,12 @@ class Stop:
         return bool(self.check.clearance) and self.check.verdict in (pb.VERDICT_ALLOW, pb.VERDICT_REVIEW)
 
     @property
+    def names_nobody(self) -> bool:
+        """Whether the filter let a prompt through without any doubt, and found no public figure in it."""
+        named = (signal.score for signal in self.check.signals if signal.category.startswith("public_figure"))
+        return self.open and self.check.verdict == pb.VERDICT_ALLOW and not any(named)
+
+    @property
     def held(self) -> bool:
         """Whether a person may still let it through."""
         return not self.open and self.check.verdict == pb.VERDICT_REVIEW
@@ -78,6 +87,15 @@ class Stop:
         return any(reason.rule == ACCOUNT_HELD for reason in self.check.reasons)
 
 
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The text that is drawn in place of a prompt about unspecified people, its clearance, and by which policy (id)."""
+
+    prompt: str
+    clearance: str
+    policy: str
+
+
 Place = tuple[pb.Stage.ValueType, int]  # a stage, and the output where there are several
 
 
@@ -88,7 +106,7 @@ class Journey:
     Of one that was held: `released` are the stops that people let through, by stage and output; `drawn` the outputs
     among them, without their pixels, which the stops hold; `upheld` the outputs that stay refused.
     `hold_for` is why nothing may leave that no person has looked at, whatever the checks say: the reason of the
-    account's standing; empty where the checks decide.
+    account's standing; empty where the checks decide. `policy` may have the prompt revised; None, and it is not.
     """
 
     rooms: Rooms
@@ -99,6 +117,8 @@ class Journey:
     released: Mapping[Place, Stop] = field(default_factory=dict[Place, Stop])
     drawn: list[generator_pb2.RenderedImage] = field(default_factory=list[generator_pb2.RenderedImage])
     upheld: Sequence[Stop] = ()
+    revision: Revision | None = None
+    policy: Policy | None = None
     stops: list[Stop] = field(default_factory=list[Stop])
     releases: list[gateway_pb2.Image] = field(default_factory=list[gateway_pb2.Image])
     parents: list[str] = field(default_factory=list[str])
@@ -114,6 +134,7 @@ class Journey:
         if self.drawn:
             self.stops.extend(self.released[pb.STAGE_OUTPUT, image.index] for image in self.drawn)
         else:
+            self.revision = await self._revise()
             async with aclosing(self._draw()) as steps:
                 async for progress in steps:
                     yield progress
@@ -163,6 +184,32 @@ class Journey:
         """The image id of the upload, where it is one of this tenant's own; raises as `inspect_upload` does."""
         inspection = await inspect_upload(self.rooms, self.subject, self._stop(pb.STAGE_UPLOAD))
         return [inspection.provenance.image_id] if inspection.provenance.image_id else []
+
+    async def _revise(self) -> Revision | None:
+        """What is drawn in place of the prompt, where the policy says so; None in any doubt, the filter's too."""
+        policy, order = self.policy, self.order
+        if policy is None or policy.document.diversity is None or order.operation != pb.OPERATION_CREATE:
+            return None
+        prompt = self._stop(pb.STAGE_PROMPT)
+        # While another policy comes into force: the one that revises is the one that the decision names.
+        if prompt.check.policy != policy.id or not prompt.names_nobody or not await self.rooms.takes_any_words():
+            return None
+        rules = policy.document.diversity
+        text = revise(order.prompt, order.negative_prompt, rules, order.seed)
+        if text is None:
+            return None
+        with self._timed("revise"):
+            clearance = await self._second_clearance(text)
+        telemetry.REVISIONS.labels(rules.mode, "revised" if clearance else "kept").inc()
+        return Revision(text, clearance, policy.id) if clearance and rules.mode == "enforce" else None
+
+    async def _second_clearance(self, text: str) -> str:
+        """The filter's clearance of a text that is ours, not the user's; empty where there is any doubt of it."""
+        try:
+            stop = await check_prompt(self.rooms, self.subject, text, self.order.negative_prompt)
+        except PortcullisError:
+            return ""
+        return stop.check.clearance if stop.names_nobody else ""
 
     async def _draw(self) -> AsyncGenerator[gateway_pb2.Progress, None]:
         """Renders, and has the image filter look at what came of it."""
@@ -237,6 +284,8 @@ class Journey:
             parameters=image.parameters,
             cut_words=image.cut_words,
             capability=image.capability,
+            revised_prompt=self.revision.prompt if self.revision else "",
+            revision_policy=self.revision.policy if self.revision else "",
         )
 
     def _rendering(self) -> generator_pb2.GenerateRequest:
@@ -244,7 +293,7 @@ class Journey:
         return generator_pb2.GenerateRequest(
             subject=self.subject,
             operation=self.order.operation,
-            prompt=self.order.prompt,
+            prompt=self.revision.prompt if self.revision else self.order.prompt,
             negative_prompt=self.order.negative_prompt,
             image=upload.image if upload else b"",
             mask=upload.mask if upload else b"",
@@ -254,7 +303,7 @@ class Journey:
             seed=self.order.seed,
             guidance=self.order.guidance,
             model=self.order.model,
-            clearances=[stop.check.clearance for stop in self.stops],
+            clearances=[self.revision.clearance] if self.revision else [stop.check.clearance for stop in self.stops],
         )
 
     def _stop(self, stage: pb.Stage.ValueType) -> Stop:

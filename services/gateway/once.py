@@ -15,7 +15,7 @@ from services.core.evidence import EvidenceStore
 from services.core.store import evidence_rows, requests
 from services.core.store.database import Connection, Database
 from services.core.store.requests import Begun
-from services.gateway.desk import ANSWER_LIFE
+from services.gateway.records import ANSWER_LIFE
 
 Response = TypeVar("Response", bound=Message)
 

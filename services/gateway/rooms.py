@@ -30,8 +30,8 @@ from services.core.rpc.door import MAX_DEADLINE_SECONDS
 IDENTITY = "gateway"
 # What a picture's side is taken for while the generator has not said its own: rather too large than too small.
 ASSUMED_SIZE = 1024
-SIZE_SECONDS = 60.0
-SIZE_WAIT_SECONDS = 1.0
+CAPABILITIES_SECONDS = 60.0
+CAPABILITIES_WAIT_SECONDS = 1.0
 
 
 class Rooms:
@@ -40,7 +40,7 @@ class Rooms:
     def __init__(self, house: HouseSettings, check_seconds: float) -> None:
         """`check_seconds` bounds every call but rendering, which the caller's own deadline bounds."""
         self._timeout = check_seconds
-        self._size, self._size_until = ASSUMED_SIZE, 0.0
+        self._capabilities, self._capabilities_until = generator_pb2.GetCapabilitiesResponse(), 0.0
         self._channels: list[grpc.aio.Channel] = []
 
         def channel(room: str) -> grpc.aio.Channel:
@@ -86,16 +86,26 @@ class Rooms:
         return answers(self._generator.Generate(request, timeout=MAX_DEADLINE_SECONDS), "generator")
 
     async def own_size(self) -> int:
-        """Side in pixels of what is rendered where a request names none; asked again once a minute."""
-        if time.monotonic() >= self._size_until:
-            self._size_until = time.monotonic() + SIZE_SECONDS
+        """Side in pixels of what is rendered where a request names none."""
+        said = await self._said()
+        return said.sizes[0] if said.sizes else ASSUMED_SIZE
+
+    async def takes_any_words(self) -> bool:
+        """Whether the model is none of a small vocabulary; no, while the generator has not said."""
+        said = await self._said()
+        return said.HasField("model") and not said.vocabulary
+
+    async def _said(self) -> generator_pb2.GetCapabilitiesResponse:
+        """What the generator said last that it can do; asked again once a minute."""
+        if time.monotonic() >= self._capabilities_until:
+            self._capabilities_until = time.monotonic() + CAPABILITIES_SECONDS
             request = generator_pb2.GetCapabilitiesRequest()
             try:
-                said = await answer(self._generator.GetCapabilities(request, timeout=SIZE_WAIT_SECONDS), "generator")
-                self._size = said.sizes[0] if said.sizes else self._size
+                asked = self._generator.GetCapabilities(request, timeout=CAPABILITIES_WAIT_SECONDS)
+                self._capabilities = await answer(asked, "generator")
             except PortcullisError:
-                self._size_until = time.monotonic() + SIZE_WAIT_SECONDS
-        return self._size
+                self._capabilities_until = time.monotonic() + CAPABILITIES_WAIT_SECONDS
+        return self._capabilities
 
     async def mark(self, request: provenance_pb2.MarkImageRequest) -> provenance_pb2.MarkImageResponse:
         """Signs, watermarks, registers."""

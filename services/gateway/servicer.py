@@ -24,7 +24,8 @@ from services.gateway import order as orders
 from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.answer import last_events, public, worst
 from services.gateway.appeals import AppealDesk
-from services.gateway.desk import Case, Desk, Outcome, Replay
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk, Replay
 from services.gateway.held import Resumption, keep
 from services.gateway.interrupt import while_allowed
 from services.gateway.journey import Journey, check_both, check_prompt, check_upload, inspect_upload
@@ -209,7 +210,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         """Answers a creating request, from the books where it was answered before."""
 
         async def begin(case: Case) -> tuple[Journey, None]:
-            return Journey(self._rooms, case.subject, str(case.decision_id), order, case.hold_for), None
+            here = (self._rooms, case.subject, str(case.decision_id))
+            return Journey(*here, order, case.hold_for, policy=self._desk.policy), None
 
         case = await self._admit(request, await self._use(order))
         async with aclosing(self._answer(case, begin)) as events:
@@ -227,7 +229,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             cleared = await self._rooms.clear_decision(case.subject, str(decision_id))
             past = await self._desk.held.load(held, cleared)
             here = (self._rooms, case.subject, str(case.decision_id))
-            return Journey(*here, past.order, case.hold_for, past.released, list(past.drawn), past.upheld), past
+            looked_at = (past.released, list(past.drawn), past.upheld)
+            return Journey(*here, past.order, case.hold_for, *looked_at, revision=past.revision), past
 
         # Pictures that had been drawn before they were held were paid for then.
         use = Use(orders.NAMES[kept.order.operation]) if kept.drawn else await self._use(kept.order)
@@ -265,6 +268,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                 answer=lambda items: [accepted, *last_events(journey, items)],
                 kept=keep(journey, self._desk.seals),
                 resumes=past,
+                revision=journey.revision,
             )
             last = (await self._desk.record(case, outcome))[1:]
             telemetry.count_spurious(journey.spurious)

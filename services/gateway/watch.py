@@ -225,7 +225,7 @@ async def _act(conn: Connection, anomaly: Anomaly, accounts: Sequence[str], poli
             who=WHO,
             rules=policy.standing,
             now=anomaly.at,
-            note=anomaly.explanation,
+            note="" if anomaly.sealed else anomaly.explanation,
         )
 
 

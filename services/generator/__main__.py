@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import torch
 
@@ -15,23 +16,29 @@ from services.generator.checkpoint import Checkpoint, load_checkpoint
 from services.generator.engine import Engine
 from services.generator.families import build_family
 from services.generator.nearest import NearestWord
+from services.generator.offer import Offer
 from services.generator.pace import warm_up
+from services.generator.remote import RemoteEngine
+from services.generator.remote_queue import RemoteQueue
+from services.generator.remote_settings import RemoteSettings
 from services.generator.render_queue import RenderQueue
 from services.generator.servicer import GeneratorServicer
 from services.generator.settings import GeneratorSettings
 from services.generator.vocabulary import Vocabulary
 
 GATEWAY = frozenset({"gateway"})
+Parts = tuple[Offer, Vocabulary | None, RenderQueue | RemoteQueue]
 
 
 async def build(house: HouseSettings) -> App:
     """Loads the model, measures it, and opens the line before it."""
-    settings = GeneratorSettings()
+    settings, remote = GeneratorSettings(), RemoteSettings()
     verifier = ClearanceVerifier.load(house.home / "keys" / "clearance" / "jwks.json", "generator")
-    checkpoint, vocabulary, queue = await asyncio.to_thread(_load, settings)
-    telemetry.show_models((checkpoint.version,))
+    parts = _front(settings, remote) if remote.url else await asyncio.to_thread(_load, settings)
+    offer, vocabulary, queue = parts
+    telemetry.show_models((offer.model,))
     telemetry.QUEUE_DEPTH.labels("render").set_function(lambda: queue.load().queued)
-    servicer = GeneratorServicer(checkpoint, queue, vocabulary, verifier)
+    servicer = GeneratorServicer(offer, queue, vocabulary, verifier)
 
     async def ready() -> None:
         queue.check()
@@ -49,13 +56,24 @@ async def build(house: HouseSettings) -> App:
     )
 
 
-def _load(settings: GeneratorSettings) -> tuple[Checkpoint, Vocabulary | None, RenderQueue]:
+def _front(settings: GeneratorSettings, remote: RemoteSettings) -> Parts:
+    """An engine elsewhere, in place of a model."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else it writes a line for every call
+    engine = RemoteEngine(remote)
+    return engine.offer, None, RemoteQueue(engine, settings.queue_limit, _pixel_limit(settings), remote.at_once)
+
+
+def _load(settings: GeneratorSettings) -> Parts:
     torch.set_num_threads(settings.threads)
     checkpoint = load_checkpoint(settings.model, settings.model_sha256, _device(settings.device))
     engine = Engine(build_family(checkpoint))
     paces = warm_up(engine, checkpoint.card.all_sizes)
-    queue = RenderQueue(engine, paces, settings.queue_limit, int(settings.queue_megapixels * 1e6))
-    return checkpoint, build_vocabulary(checkpoint), queue
+    queue = RenderQueue(engine, paces, settings.queue_limit, _pixel_limit(settings))
+    return checkpoint.offer(), build_vocabulary(checkpoint), queue
+
+
+def _pixel_limit(settings: GeneratorSettings) -> int:
+    return int(settings.queue_megapixels * 1e6)
 
 
 def build_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:

@@ -20,6 +20,7 @@ from services.core.artifacts import MODELS, file_sha256, load_artifact
 from services.core.errors import ConfigurationError
 from services.core.signals import ModelVersion
 from services.core.torch_compat import guard_torchvision
+from services.generator.offer import Offer
 
 # A model needs these; every other part of the index that is on the allow-list is loaded too.
 NEEDED = ("tokenizer", "text_encoder", "scheduler")
@@ -87,6 +88,20 @@ class Checkpoint:
     """The components by their names in model_index.json."""
     options: Mapping[str, Any]
     """The other entries of model_index.json."""
+
+    def offer(self) -> Offer:
+        """What it offers: every operation, at the sizes of its card."""
+        card = self.card
+        return Offer(
+            model=self.version,
+            operations=("create", "edit", "variation"),
+            sizes=card.all_sizes,
+            steps=card.steps,
+            guidance=card.guidance,
+            words=tuple(self.words()) if card.closed_vocabulary else (),
+            device=str(self.device),
+            capability=card.capability,
+        )
 
     def words(self) -> list[str]:
         """The words that the tokenizer knows, in the order of their ids, without its special tokens."""

@@ -16,7 +16,6 @@ from services.core.errors import InvalidInput
 from services.core.imaging import decode_rgb, encode
 from services.core.rpc import convert
 from services.core.rpc.door import MAX_DEADLINE_SECONDS, Context
-from services.generator.checkpoint import Checkpoint
 from services.generator.clearances import verify_clearances
 from services.generator.job import (
     Job,
@@ -29,6 +28,8 @@ from services.generator.job import (
     check_numbers,
     request_digest,
 )
+from services.generator.offer import Offer
+from services.generator.remote_queue import RemoteQueue
 from services.generator.render_queue import RenderQueue
 from services.generator.ticket import Progress
 from services.generator.vocabulary import Vocabulary, Wording
@@ -44,17 +45,21 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
     """Renders what was cleared."""
 
     def __init__(
-        self, checkpoint: Checkpoint, queue: RenderQueue, vocabulary: Vocabulary | None, verifier: ClearanceVerifier
+        self,
+        offer: Offer,
+        queue: RenderQueue | RemoteQueue,
+        vocabulary: Vocabulary | None,
+        verifier: ClearanceVerifier,
     ) -> None:
         """`vocabulary` is None for a model that takes any words."""
-        self._checkpoint = checkpoint
+        self._offer = offer
         self._queue = queue
         self._vocabulary = vocabulary
         self._verifier = verifier
 
     async def Generate(self, request: pb.GenerateRequest, context: Context) -> AsyncIterator[pb.GenerateResponse]:
         """Checks, queues, tells how it goes, sends finished pictures; leaving the call gives the rendering up."""
-        operation = _operation(request.operation)
+        operation = _operation(request.operation, self._offer)
         numbers, inputs = self._admit(operation, request)
         wording = await asyncio.to_thread(self._say, request)
         job = await asyncio.to_thread(_job, request, operation, wording, numbers)
@@ -76,12 +81,12 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
                     index=index,
                     image=await asyncio.to_thread(encode, picture),
                     seed=job.seed + index,
-                    request_digest=request_digest(operation, inputs, numbers, self._checkpoint.version),
-                    model=convert.model_to_proto(self._checkpoint.version),
+                    request_digest=request_digest(operation, inputs, numbers, self._offer.model),
+                    model=convert.model_to_proto(self._offer.model),
                     substitutions=wording.substitutions,
                     parameters=_parameters(rendered, job.size),
                     cut_words=rendered.cut,
-                    capability=self._checkpoint.card.capability,
+                    capability=self._offer.capability,
                 )
                 yield pb.GenerateResponse(image=image)
         finally:
@@ -91,15 +96,15 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         self, _request: pb.GetCapabilitiesRequest, _context: Context
     ) -> pb.GetCapabilitiesResponse:
         """What the loaded model can do."""
-        card = self._checkpoint.card
+        offer = self._offer
         return pb.GetCapabilitiesResponse(
-            model=convert.model_to_proto(self._checkpoint.version),
-            operations=list(OPERATIONS),
-            sizes=card.all_sizes,
-            vocabulary=self._checkpoint.words() if self._vocabulary else [],
-            device=str(self._checkpoint.device),
-            default_steps=card.steps,
-            capabilities=[card.capability],
+            model=convert.model_to_proto(offer.model),
+            operations=[number for number, operation in OPERATIONS.items() if operation in offer.operations],
+            sizes=offer.sizes,
+            vocabulary=offer.words,
+            device=offer.device,
+            default_steps=offer.steps,
+            capabilities=[offer.capability],
         )
 
     async def GetLoad(self, _request: pb.GetLoadRequest, _context: Context) -> pb.GetLoadResponse:
@@ -109,11 +114,11 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
 
     def _admit(self, operation: Operation, request: pb.GenerateRequest) -> tuple[Numbers, dict[str, str]]:
         """Refuses bad requests and such without their clearances; returns its numbers and the digests of its inputs."""
-        card = self._checkpoint.card
-        check_model(request.model, self._checkpoint.version)
+        offer = self._offer
+        check_model(request.model, offer.model)
         check_inputs(operation, request.prompt, request.negative_prompt, request.image, request.mask)
         asked = Numbers(request.count, request.size, request.steps, request.seed, request.guidance)
-        check_numbers(operation, asked, card.all_sizes)
+        check_numbers(operation, asked, offer.sizes)
         pictures = {"image": request.image, "mask": request.mask}
         digests = {name: digest(content) for name, content in pictures.items() if content}
         digests |= prompt_digests(request.prompt, request.negative_prompt)
@@ -121,7 +126,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         verify_clearances(
             self._verifier, operation, digests, subject.tenant, subject.account, tuple(request.clearances)
         )
-        return asked.completed(card.size, card.steps, card.guidance), digests
+        return asked.completed(offer.sizes[0], offer.steps, offer.guidance), digests
 
     def _say(self, request: pb.GenerateRequest) -> Wording:
         if self._vocabulary is None:
@@ -129,10 +134,11 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         return self._vocabulary.say(request.prompt, request.negative_prompt)
 
 
-def _operation(number: checks_pb2.Operation.ValueType) -> Operation:
-    if number not in OPERATIONS:
-        raise InvalidInput("operation", f"must be one of {', '.join(OPERATIONS.values())}")
-    return OPERATIONS[number]
+def _operation(number: checks_pb2.Operation.ValueType, offer: Offer) -> Operation:
+    operation = OPERATIONS.get(number)
+    if operation not in offer.operations:
+        raise InvalidInput("operation", f"must be one that this model offers: {', '.join(offer.operations)}")
+    return operation
 
 
 def _job(request: pb.GenerateRequest, operation: Operation, wording: Wording, numbers: Numbers) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,10 +74,8 @@ def by_queue(pairs: Sequence[Pair], work: Sequence[Work]) -> list[QueueFigures]:
 
 def by_person(pairs: Sequence[Pair], work: Sequence[Work]) -> list[PersonFigures]:
     """A row for each person and queue; each pair is seen from that person's side."""
-    return [PersonFigures(row, agreement(_seen_by(row, pairs))) for row in work]
-
-
-def _seen_by(row: Work, pairs: Sequence[Pair]) -> list[tuple[Resolution, Resolution]]:
-    own = [pair for pair in pairs if pair.queue == row.queue]
-    first = [(pair.first, pair.second) for pair in own if pair.first_by == row.analyst]
-    return [*first, *((pair.second, pair.first) for pair in own if pair.second_by == row.analyst)]
+    seen: defaultdict[tuple[str, str], list[tuple[Resolution, Resolution]]] = defaultdict(list)
+    for pair in pairs:
+        seen[pair.queue, pair.first_by].append((pair.first, pair.second))
+        seen[pair.queue, pair.second_by].append((pair.second, pair.first))
+    return [PersonFigures(row, agreement(seen[row.queue, row.analyst])) for row in work]

@@ -41,8 +41,9 @@ class Clearing:
         async with self._database.transaction() as conn:
             held = await _held(conn, tenant, account, decision_id)
             halted = await stops.held_in(conn, tenant, held.decisions)
+            cases = await review_items.of_decisions(conn, tenant, held.decisions)
             cleared: list[Cleared] = []
-            for release in released(halted, await review_items.of_decisions(conn, tenant, held.decisions)):
+            for release in released(halted, cases, await review_items.now(conn)):
                 claim = _claim(release.stop)
                 for item in release.items:
                     await review_events.append(conn, item.item_id, "cleared", ACTOR, clearance=claim.clearance_id)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from services.core.policy.review_rules import DEFAULT_QUEUE, SEALED_QUEUE, ReviewRules, Route
-from services.core.store.review_items import ReviewItem, Routing
+from services.core.store.review_items import ReviewItem
+from services.core.store.routings import Routing
 
 UNROUTED = Route(queue=DEFAULT_QUEUE)  # what holds where no route fits
 SEALED = Route(queue=SEALED_QUEUE, priority=0)

@@ -11,7 +11,7 @@ from services.core.policy.document import Policy
 from services.core.standing import conduct, trust
 from services.core.standing.ladder import STANDINGS
 from services.core.standing.violations import of_item
-from services.core.store import accounts, policies, review_items
+from services.core.store import accounts, policies, suspensions
 from services.core.store.database import Connection, Database
 from services.core.store.review_items import ReviewItem
 from services.core.verdicts import Verdict
@@ -62,7 +62,7 @@ async def sweep(database: Database) -> None:
             await conduct.renew(conn, tenant, account, rules, now)
     if rules.ladder.suspended.unreviewed == "lift":
         async with database.transaction() as conn:
-            for tenant, account in await review_items.overdue_suspensions(conn, now, BATCH):
+            for tenant, account in await suspensions.overdue(conn, now, BATCH):
                 await conduct.restore(
                     conn, tenant, account, who=conduct.HOUSE, rules=rules, now=now, note="nobody looked in due time"
                 )
@@ -83,7 +83,7 @@ async def tidy(database: Database) -> None:
 async def _show_figures(database: Database, now: datetime) -> None:
     async with database.transaction() as conn:
         counts = await accounts.by_standing(conn)
-        overdue = await review_items.count_overdue_suspensions(conn, now)
+        overdue = await suspensions.count_overdue(conn, now)
     for standing in STANDINGS[1:]:
         telemetry.STANDINGS.labels(standing).set(counts.get(standing, 0))
     telemetry.SUSPENSIONS_OVERDUE.set(overdue)

@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.core.errors import PortcullisError
-from services.core.store import cases, policies, review_events, review_items, rounds
+from services.core.store import cases, policies, review_events, review_items, rounds, routings
 from services.core.store.database import Database
 from services.review.effects import EFFECTS
 from services.review.routing import route
@@ -65,7 +65,7 @@ async def route_pending(database: Database, item_id: UUID) -> bool:
         policy = await policies.load_active(conn)
         routing = route(item, policy.document.review, await review_items.now(conn))
         leader = await cases.find_leader(conn, item, routing.queue)
-        if not await review_items.route(conn, item_id, routing, ACTOR, leader):
+        if not await routings.route(conn, item_id, routing, ACTOR, leader):
             return False
         if leader is None:
             await cases.lead(conn, item, routing.queue)

@@ -12,6 +12,7 @@ import structlog
 
 from services.core import telemetry
 from services.core.evidence import EvidenceStore
+from services.core.policy.review_rules import SEALED_QUEUE
 from services.core.store import (
     anomalies,
     bulk,
@@ -24,6 +25,7 @@ from services.core.store import (
     policies,
     requests,
     review_items,
+    routings,
     stops,
     watches,
     webhooks,
@@ -58,7 +60,7 @@ async def sweep(database: Database, stalled_seconds: float) -> None:
 
 async def reroute_aged(conn: Connection) -> int:
     """Moves up to 500 waiting items that the policy in force routes otherwise now that they are so old; how many."""
-    items = await review_items.due_for_rerouting(conn, BATCH)
+    items = await routings.due_for_rerouting(conn, BATCH)
     if not items:
         return 0
     rules = (await policies.load_active(conn)).document.review
@@ -66,7 +68,7 @@ async def reroute_aged(conn: Connection) -> int:
     moved = 0
     for item in items:
         routing = route(item, rules, now)
-        if await review_items.reroute(conn, item, routing, SYSTEM):
+        if await routings.reroute(conn, item, routing, SYSTEM):
             moved += 1
             await cases.stop_leading(conn, [item.item_id])
             await cases.lead(conn, item, routing.queue)
@@ -122,12 +124,15 @@ async def delete_orphans(database: Database, evidence: EvidenceStore, seconds: f
 
 
 async def show_figures(database: Database) -> None:
-    """Publishes depth and age of each queue; a queue that is empty now shows zero."""
+    """Publishes depth and age of each queue but the sealed one, and what is overdue in all; an empty one shows zero."""
     async with database.transaction() as conn:
         figures = await review_items.figures(conn)
+    telemetry.QUEUE_OVERDUE.set(sum(queue.overdue for queue in figures))
     telemetry.QUEUE_DEPTH.clear()
     telemetry.QUEUE_AGE.clear()
     for queue in figures:
+        if queue.queue == SEALED_QUEUE:
+            continue
         telemetry.QUEUE_DEPTH.labels(queue.queue).set(queue.depth)
         telemetry.QUEUE_AGE.labels(queue.queue).set(queue.oldest_seconds)
 

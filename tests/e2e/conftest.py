@@ -33,9 +33,14 @@ ONE_LOOK = "\nreview: {queues: {default: {second_review: 0.0}, reports: {second_
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
     with running_house(tmp_path_factory.mktemp("e2e") / "home", print, SETTINGS) as running:
-        asyncio.run(_activate(running, DEFAULT_POLICY.read_text(encoding="utf-8") + ONE_LOOK))
-        time.sleep(REFRESH_SECONDS + 1)
+        activate(running, DEFAULT_POLICY.read_text(encoding="utf-8") + ONE_LOOK)
         yield running
+
+
+def activate(house: RunningHouse, text: str) -> None:
+    """Puts a policy in force, and waits until every room follows it."""
+    asyncio.run(_activate(house, text))
+    time.sleep(REFRESH_SECONDS + 1)
 
 
 async def _activate(house: RunningHouse, text: str) -> None:

@@ -33,7 +33,8 @@ from services.core.signals import Box, Measurement, ModelVersion, Signal, TextSp
 from services.core.store import embedded, policies, review_items, tenants
 from services.core.store.database import Database
 from services.core.store.review_items import Resolution
-from services.gateway.desk import Case, Desk, Outcome
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk
 from services.gateway.held import Kept
 from services.gateway.journey import Stop
 from services.gateway.order import Order

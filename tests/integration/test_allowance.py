@@ -24,7 +24,8 @@ from services.core.store import policies
 from services.core.store.database import Database
 from services.gateway import account_order
 from services.gateway.accounts_desk import AccountsDesk, AccountState, to_proto
-from services.gateway.desk import Case, Desk, Outcome, Replay
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk, Replay
 from services.gateway.journey import Stop
 
 LIMITS = """

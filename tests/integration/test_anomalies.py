@@ -27,7 +27,8 @@ from services.core.store import account_links, accounts, anomalies, policies, st
 from services.core.store.anomalies import Anomaly
 from services.core.store.database import Database
 from services.gateway import watch
-from services.gateway.desk import Case, Desk, Outcome
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk
 from services.gateway.journey import Stop
 from services.gateway.sight import Sight
 
@@ -143,6 +144,16 @@ async def test_what_is_sealed_is_seen_by_the_sealed_role_alone(desk: Desk, db: D
 
     assert await fired(db, "user-1", sealed=[False]) == []
     assert await fired(db, "user-1", sealed=[True]) != []
+
+
+async def test_what_is_sealed_is_not_explained_beside_the_standing(desk: Desk, db: Database) -> None:
+    await govern(desk, db, DEFAULT + "\nreview:\n  sealed: [political]\n")
+
+    await probe(desk, "user-1", 8)
+
+    async with db.transaction() as conn:
+        (change,) = await strikes.changes(conn, "acme", "user-1", 10)
+    assert (change.step, change.note) == ("held", "")
 
 
 async def test_a_tester_is_not_watched(desk: Desk, db: Database) -> None:
@@ -269,7 +280,8 @@ async def test_a_fault_costs_what_it_met_and_not_the_watch(
 
 
 async def test_two_gateways_lose_nothing_that_both_saw(desk: Desk, db: Database, tmp_path: Path) -> None:
-    other = Desk(db, desk._evidence, desk._policy, timedelta(days=1))
+    evidence = EvidenceStore(tmp_path / "evidence", tmp_path / "evidence.key")
+    other = Desk(db, evidence, desk._policy, timedelta(days=1))
     watching = asyncio.create_task(other.observer.keep_watch())
     stop = Stop(pb.STAGE_PROMPT, CLEAR, prompt="a prompt")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -70,3 +71,13 @@ def test_the_list_can_be_narrowed(trail: str) -> None:
 
     assert "policy.activate" in shown
     assert "account.tier" not in shown
+
+
+async def test_of_sealed_cases_the_list_tells_nothing(db: Database, trail: str) -> None:
+    async with db.transaction() as conn:
+        await audit.append(conn, "sue", "sealed.export", "sealed", sha256="ab" * 32)
+
+    shown = (await asyncio.to_thread(run, app, ["list"])).output
+
+    assert "policy.activate" in shown
+    assert "sealed" not in shown

@@ -16,7 +16,8 @@ from services.core.limits.charges import Use
 from services.core.policy.source import ActivePolicy
 from services.core.store import accounts
 from services.core.store.database import Database
-from services.gateway.desk import Case, Desk, Outcome, Replay
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk, Replay
 from services.gateway.journey import Stop
 
 CHECK = Use("check_prompt")

@@ -21,7 +21,8 @@ from services.core.rpc.status import to_status
 from services.core.standing import conduct
 from services.core.store import accounts, strikes
 from services.core.store.database import Database
-from services.gateway.desk import Case, Desk, Outcome
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk
 from services.gateway.journey import Stop
 
 REFUSED = pb.Check(

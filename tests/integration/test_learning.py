@@ -29,12 +29,23 @@ from services.core.policy.document import load_policy
 from services.core.policy.review_rules import ReviewRules
 from services.core.policy.source import ActivePolicy
 from services.core.staff import Analyst
-from services.core.store import audit, claims, embedded, lessons, policies, prompt_models, review_items, tenants
+from services.core.store import (
+    audit,
+    claims,
+    embedded,
+    lessons,
+    policies,
+    prompt_models,
+    review_items,
+    routings,
+    tenants,
+)
 from services.core.store.audit import AuditEvent
 from services.core.store.database import Database
 from services.core.store.prompt_models import PromptModel
 from services.core.store.review_items import Resolution
-from services.gateway.desk import Case, Desk, Outcome
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk
 from services.gateway.journey import Stop
 from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.settings import PromptFilterSettings
@@ -93,7 +104,7 @@ class House:
             assert item is not None
             assert item.prompt is not None
             if resolution:
-                await review_items.route(conn, item_id, route(item, ReviewRules(), item.created_at), "review")
+                await routings.route(conn, item_id, route(item, ReviewRules(), item.created_at), "review")
                 claim = await claims.claim(conn, item_id, ADA, 60)
                 await claims.decide(conn, item_id, ADA, claim.token, resolution, "", 0)
         return item.prompt

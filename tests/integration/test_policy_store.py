@@ -55,6 +55,13 @@ async def test_the_last_activation_is_in_force(db: Database) -> None:
     assert activation == policies.Activation(FIRST.id, FIRST.text, "ada", NOW)
 
 
+async def test_what_a_service_follows_it_need_not_compile_again(db: Database) -> None:
+    await activate(db, FIRST)
+    followed = await ActivePolicy.load(db, 60)
+    async with db.transaction() as connection:
+        assert await policies.load_active(connection) is followed.current
+
+
 async def test_a_policy_that_is_not_stored_cannot_be_activated(db: Database) -> None:
     with pytest.raises(NotFound):
         async with db.transaction() as connection:

@@ -23,7 +23,7 @@ from services.core.store import decisions, evidence_rows, stops
 from services.gateway import servicer
 from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.appeals import AppealDesk
-from services.gateway.desk import Case
+from services.gateway.case import Case
 from services.gateway.held import HeldRequests
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
@@ -189,6 +189,22 @@ async def test_nothing_is_resumed_before_it_is_released(house: HeldHouse) -> Non
     rooms = RoomsWithReview(house, prompt=HOLD)
     held, _ = await create(house, rooms)
     assert await reason_of(house, rooms, held) == "NOT_RELEASED"
+
+
+async def test_while_the_release_may_be_taken_back_it_is_told_when_to_come_again(house: HeldHouse) -> None:
+    rooms = RoomsWithReview(house, prompt=HOLD)
+    held, _ = await create(house, rooms)
+    (item,) = await house.decide(held, "release", settle=False)
+    async with house.db.transaction() as conn:
+        await conn.execute(
+            "UPDATE review_items SET effective_at = now() + interval '1 minute' WHERE item_id = %s", [item]
+        )
+
+    with pytest.raises(FailedPrecondition) as caught:
+        await resume(house, rooms, held)
+
+    assert caught.value.reason == "NOT_SETTLED"
+    assert caught.value.retry_after == pytest.approx(60, abs=30)
 
 
 async def test_asked_too_early_it_can_be_resumed_later_under_any_id(house: HeldHouse) -> None:

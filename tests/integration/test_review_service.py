@@ -25,7 +25,7 @@ from services.core.policy.review_rules import ReviewRules
 from services.core.rpc import server as servers
 from services.core.rpc import tls
 from services.core.rpc.channel import connect
-from services.core.store import decisions, evidence_rows, policies, review_events, review_items, tenants
+from services.core.store import decisions, evidence_rows, policies, review_events, review_items, routings, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem
@@ -69,7 +69,7 @@ class Desk:
             await decisions.record(conn, decision, [item])
             found = await review_items.get(conn, item.item_id)
             assert found is not None
-            await review_items.route(conn, item.item_id, route(found, ReviewRules(), found.created_at), "review")
+            await routings.route(conn, item.item_id, route(found, ReviewRules(), found.created_at), "review")
         return str(item.item_id)
 
 
@@ -415,14 +415,14 @@ async def test_everything_can_be_done_at_a_terminal(
     await run("claim", ids[0])
     assert "yours until" in await run("renew", ids[0])
     await run("skip", ids[0], "--reason", "not mine")
-    await run("comment", ids[0], "[bold]seen[/] " + HTML)
+    await run("comment", ids[0], "[bold]seen[/] \x1b[2J" + HTML)
     shown = await run("show", ids[0])
     await run("claim", ids[0])
     decided = await run("decide", ids[0], "uphold")
     back = await run("undo", decided.split()[-1])
     many = await run("decide-many", "uphold", *ids, "--comment", "one wave", "--yes")
 
-    assert f"[bold]seen[/] {HTML}" in shown
+    assert f"[bold]seen[/] <U+001B>[2J{HTML}" in shown
     assert "<b>[red]user[/]" in shown
     assert ids[0] in back
     assert "decided 3" in many

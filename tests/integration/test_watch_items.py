@@ -25,7 +25,7 @@ from services.core.policy.review_rules import ReviewRules
 from services.core.rpc import server as servers
 from services.core.rpc import tls
 from services.core.rpc.channel import connect
-from services.core.store import decisions, events, policies, review_items, tenants
+from services.core.store import decisions, events, policies, review_items, routings, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem
@@ -70,7 +70,7 @@ class Desk:
         async with self.db.transaction() as conn:
             found = await review_items.get(conn, UUID(item_id))
             assert found is not None
-            await review_items.route(conn, found.item_id, route(found, ReviewRules(), found.created_at), "review")
+            await routings.route(conn, found.item_id, route(found, ReviewRules(), found.created_at), "review")
 
     async def stop(self) -> None:
         self.stopping.set()

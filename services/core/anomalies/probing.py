@@ -79,4 +79,4 @@ def nearest(topics: Sequence[Topic], sketch: bytes, near_bits: int) -> int | Non
 
 def _faded(topic: Topic, at: float, rule: ProbingRule) -> Topic:
     passed = max(0.0, at - topic.at)
-    return Topic(topic.sketch, topic.tries * 0.5 ** (passed / (rule.half_life_hours * 3600)), max(at, topic.at))
+    return Topic(topic.sketch, topic.tries * 0.5 ** (passed / (rule.half_life_hours * 3600)), at)

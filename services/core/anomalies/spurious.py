@@ -29,7 +29,7 @@ def step(
 ) -> tuple[Spurious, Alarm | None]:
     """`spurious` among `outputs` of `model` at `at` (seconds); an alarm for as long as the share is too high."""
     kept = 0.5 ** (max(0.0, at - state.at) / (rule.half_life_hours * 3600))
-    after = Spurious(state.outputs * kept + outputs, state.spurious * kept + spurious, max(at, state.at))
+    after = Spurious(state.outputs * kept + outputs, state.spurious * kept + spurious, at)
     least = lower_bound(after.spurious, after.outputs)
     if after.outputs < rule.outputs or least <= rule.share:
         return after, None

@@ -32,10 +32,16 @@ class Velocity:
 
 
 def step(state: Velocity, at: float, rule: VelocityRule) -> tuple[Velocity, Alarm | None]:
-    """One request at `at` (seconds since the epoch); at most one alarm an hour; a clock set back changes no hour."""
+    """One request at `at` (seconds since the epoch); at most one alarm an hour.
+
+    Gateways whose clocks differ a little count on in the later hour; after a clock was set back the hour begins anew
+    and teaches nothing, or a whole day would count as one hour.
+    """
     hour = int(at // HOUR_SECONDS)
     if hour > state.hour:
         state = _learned(state, hour)
+    elif hour < state.hour - 1:
+        state = Velocity(hour, 0, state.usual, state.spread, state.hours)
     count = state.count + 1
     bound = _bound(state, rule)
     alarmed = state.alarmed or count > bound

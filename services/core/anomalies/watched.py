@@ -60,6 +60,6 @@ def fired(state: Watched, rule: Rule, at: float) -> Watched:
 
 
 def loud(rule: Rule, when: Mapping[Rule, float], at: float, rules: AnomalyRules) -> bool:
-    """Whether a rule may fire again at `at`."""
+    """Whether a rule may fire again at `at`; one that a clock far ahead made fire is no reason to be quiet."""
     last = when.get(rule)
-    return last is None or at - last >= getattr(rules, rule).quiet_hours * 3600
+    return last is None or abs(at - last) >= getattr(rules, rule).quiet_hours * 3600

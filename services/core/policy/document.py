@@ -20,6 +20,9 @@ from services.core.policy.schema import PolicyDocument, Rule
 
 __all__ = ["Policy", "PolicyError", "Problem", "load_policy"]
 
+# Sections that came later: left out where they say what holds without them, so that older policies keep their id.
+_LATER = ("prompt_model", "learning", "review", "limits", "standing", "anomalies", "notices", "complaints", "diversity")
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -35,9 +38,9 @@ class Policy:
 def canonical(document: PolicyDocument) -> str:
     """Canonical JSON: sorted keys, rules by name, shorthand written out; comments and order leave no trace."""
     plain = document.model_dump(mode="json")
-    for later in ("prompt_model", "learning", "review", "limits", "standing", "anomalies", "notices", "complaints"):
+    for later in _LATER:
         if getattr(document, later) == PolicyDocument.model_fields[later].default:
-            del plain[later]  # so that policies from before it existed keep their id
+            del plain[later]
     plain["rules"] = sorted(plain["rules"], key=lambda rule: str(rule["name"]))
     for rule in plain["rules"]:
         rule["stages"] = sorted(set(rule["stages"]))

@@ -17,6 +17,7 @@ from pydantic import (
 from services.core.policy.anomaly_rules import AnomalyRules
 from services.core.policy.categories import Stage
 from services.core.policy.complaint_rules import ComplaintRules
+from services.core.policy.diversity_rules import DiversityRules
 from services.core.policy.fields import CategoryName, Section
 from services.core.policy.floors import MAX_THRESHOLD
 from services.core.policy.limit_rules import LimitRules
@@ -143,3 +144,4 @@ class PolicyDocument(Section):
     anomalies: AnomalyRules = AnomalyRules()
     notices: NoticeRules = NoticeRules()
     complaints: ComplaintRules = ComplaintRules()
+    diversity: DiversityRules | None = None

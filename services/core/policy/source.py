@@ -9,7 +9,7 @@ import structlog
 
 from services.core import telemetry
 from services.core.errors import ConfigurationError, Unavailable
-from services.core.policy.document import Policy, PolicyError, load_policy
+from services.core.policy.document import Policy, PolicyError
 from services.core.store import policies
 from services.core.store.database import Database
 
@@ -45,7 +45,7 @@ class ActivePolicy:
                 "no policy is in force: run `portcullis policy activate policies/default.yaml`", reason="NO_POLICY"
             )
         try:
-            policy = load_policy(activation.source, activation.policy_id)
+            policy = await policies.compiled(activation)
         except PolicyError as error:
             raise ConfigurationError(f"the policy in force is not valid: {error}", reason="POLICY_INVALID") from error
         return cls(database, activation.policy_id, policy, stale_seconds)
@@ -81,7 +81,7 @@ class ActivePolicy:
         if activation is None:
             raise Unavailable("the record of activations is gone", reason="NO_POLICY")
         if activation.policy_id != self._activated:
-            self._current = load_policy(activation.source, activation.policy_id)
+            self._current = await policies.compiled(activation)
             self._activated = activation.policy_id
             log.info("policy activated", policy=self._current.id, name=self._current.document.name)
             _show(self._current)

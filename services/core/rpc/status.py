@@ -85,7 +85,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError, room: str) -> PortcullisError:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Exhausted(status.message or f"{room} is full", reason=info.reason, retry_after=retry or 1.0)
     if code in _PASSED_ON:
-        return _PASSED_ON[code](status.message, reason=info.reason)
+        return _PASSED_ON[code](status.message, reason=info.reason, retry_after=retry)
     return Unavailable(
         f"the {room} is not available, so nothing was let through; try again",
         reason="_".join([*room.upper().split(), "UNAVAILABLE"]),

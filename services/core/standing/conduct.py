@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 from services.core import telemetry
 from services.core.errors import InvalidInput
 from services.core.policy.standing_rules import StandingRules
+from services.core.standing.holding import enforced, hardest, imposed, outweighed, pardoned, settled, unchanged
 from services.core.standing.ladder import (
     RUNGS,
-    STANDINGS,
     Jitter,
     Sanction,
     Standing,
@@ -25,7 +25,7 @@ from services.core.standing.ladder import (
     threshold,
 )
 from services.core.standing.trust import demote
-from services.core.store import accounts, audit, events, review_items, strikes
+from services.core.store import accounts, audit, events, review_items, strikes, suspensions
 from services.core.store.accounts import Account
 from services.core.store.database import Connection
 from services.core.store.review_items import NewReviewItem
@@ -58,7 +58,7 @@ async def strike(
     known = await accounts.lock(conn, tenant, account)
     if known.tier == "red_team" or not await strikes.give(conn, tenant, account, new, now):
         return
-    telemetry.STRIKES.labels(new.category, new.source).inc()
+    telemetry.STRIKES.labels("conduct" if new.sealed else new.category, new.source).inc()
     await _reckon(conn, known, rules, now)
 
 
@@ -97,10 +97,10 @@ async def impose(
     if until is not None and until <= now:
         raise InvalidInput("until", "lies in the past")
     known = await accounts.lock(conn, tenant, account)
-    if not confirmed and (known.tier == "red_team" or _outweighed(known, step, until, now)):
+    if not confirmed and (known.tier == "red_team" or outweighed(known, step, until, now)):
         return False
-    imposed = replace(known, imposed=step, imposed_until=until, imposed_reason=reason)
-    changed = await _reckon(conn, imposed, rules, now, who=who, note=note, confirmed=confirmed)
+    moved = imposed(known, step, until, reason)
+    changed = await _reckon(conn, moved, rules, now, who=who, note=note, confirmed=confirmed)
     if confirmed and not changed:  # a person's word is on record whether it changed the standing or not
         ends = until.astimezone(UTC).isoformat() if until else None
         await audit.append(conn, who, "account.imposed", f"{tenant}/{account}", step=step, until=ends, note=note)
@@ -115,8 +115,7 @@ async def restore(
     Raises NotFound for an account that is not known.
     """
     known = await accounts.lock(conn, tenant, account)
-    pardoned = replace(known, pardoned_at=now, imposed=None, imposed_until=None, imposed_reason="")
-    changed = await _reckon(conn, pardoned, rules, now, who=who, note=note)
+    changed = await _reckon(conn, pardoned(known, now), rules, now, who=who, note=note)
     if not changed:
         await audit.append(conn, who, "account.pardoned", f"{tenant}/{account}", note=note)
     return changed
@@ -163,7 +162,7 @@ async def confirm_suspension(
         return
     await audit.append(conn, who, "account.suspension_upheld", f"{tenant}/{account}")
     found = await _ladder(conn, known, rules, now)
-    if rules.ladder.banned.mode == "enforce" and any(each.repeated for each in found if each.step == "suspended"):
+    if enforced("banned", rules) and any(each.repeated for each in found if each.step == "suspended"):
         reason = known.standing_reason
         await impose(conn, tenant, account, "banned", reason, None, who=who, rules=rules, now=now, confirmed=True)
 
@@ -209,45 +208,33 @@ async def _reckon(
     history = await strikes.history(conn, known.tenant, known.account, now - horizon(rules))
     jitter = await _jitter(conn, known)
     found = sanctions(history, rules, now, jitter, known.pardoned_at)
-    enforced = [each for each in found if _mode(each.step, rules) == "enforce"]
-    holding = max([*enforced, *_imposed(known, now)], key=_rank, default=Sanction("good", now, None))
-    change = await _move(conn, known, holding, now, who, note)
+    holds = hardest(known, found, rules, now)
+    change = await _move(conn, known, holds, now, who, note)
     for each in found:
-        if _mode(each.step, rules) == "shadow" and harder(each.step, holding.step):
+        if not enforced(each.step, rules) and harder(each.step, holds.step):
             await _record_shadow(conn, known, each, now)
-    if change and holding.step == "suspended" and not confirmed:
-        await _call_person(conn, known, change, holding, history, rules)
+    if change and holds.step == "suspended" and not confirmed:
+        await _call_person(conn, known, change, holds, history, rules)
     await demote(conn, known, score(history, rules, now), rules, jitter)
     return change is not None
 
 
-async def _move(
-    conn: Connection, known: Account, holding: Sanction, now: datetime, who: str, note: str
-) -> Change | None:
+async def _move(conn: Connection, known: Account, holds: Sanction, now: datetime, who: str, note: str) -> Change | None:
     """Writes the standing; with its history, its event and the audit where it is another than before."""
-    same = holding.step == known.standing and not known.ended(now)
-    moved = replace(
-        known,
-        standing=holding.step,
-        standing_until=holding.until,
-        standing_since=known.standing_since if same else now,
-        standing_reason=holding.category,
-        imposed=known.imposed if _imposed(known, now) else None,
-    )
-    await accounts.set_standing(conn, moved)
-    if same:
+    await accounts.set_standing(conn, settled(known, holds, now))
+    if unchanged(known, holds, now):
         return None
-    change = Change(uuid4(), known.standing, holding.step, "enforce", holding.until, holding.category, who, note, now)
+    change = Change(uuid4(), known.standing, holds.step, "enforce", holds.until, holds.category, who, note, now)
     await strikes.record_change(conn, known.tenant, known.account, change)
-    what = "account.restored" if harder(known.standing, holding.step) else f"account.{holding.step}"
+    what = "account.restored" if harder(known.standing, holds.step) else f"account.{holds.step}"
     told: dict[str, Any] = {
-        "standing": holding.step,
-        "until": holding.until.astimezone(UTC).isoformat() if holding.until else None,
-        "reason": holding.category,
+        "standing": holds.step,
+        "until": holds.until.astimezone(UTC).isoformat() if holds.until else None,
+        "reason": holds.category,
     }
     await events.append(conn, what, known.account, tenant=known.tenant, **told)
     await audit.append(conn, who, what, f"{known.tenant}/{known.account}", before=known.standing, note=note, **told)
-    telemetry.STANDING_CHANGES.labels(holding.step, "enforce").inc()
+    telemetry.STANDING_CHANGES.labels(holds.step, "enforce").inc()
     return change
 
 
@@ -260,16 +247,16 @@ async def _record_shadow(conn: Connection, known: Account, would: Sanction, now:
 
 
 async def _call_person(
-    conn: Connection, known: Account, change: Change, holding: Sanction, history: list[Strike], rules: StandingRules
+    conn: Connection, known: Account, change: Change, holds: Sanction, history: list[Strike], rules: StandingRules
 ) -> None:
     """Opens the case of a suspension that no person stands behind; one that is open already is enough.
 
     It is a case of its own, under the change's id: it belongs to no request that could be resumed.
     """
-    if await review_items.suspension_open(conn, known.tenant, known.account):
+    if await suspensions.is_open(conn, known.tenant, known.account):
         return
     message = f"Suspended for {change.reason}: strikes that count weigh {score(history, rules, change.at):.1f}."
-    if holding.repeated and rules.ladder.banned.mode == "enforce":
+    if holds.repeated and enforced("banned", rules):
         message += " That is enough for a ban: to uphold it bans the account."
     reason = Reason(change.reason, message, 1.0, 0.0, Verdict.REVIEW, rule="suspension")
     item = NewReviewItem(
@@ -284,24 +271,3 @@ async def _call_person(
         tier=known.tier,
     )
     await review_items.open_items(conn, change.change_id, known.tenant, known.account, [item])
-
-
-def _imposed(known: Account, now: datetime) -> list[Sanction]:
-    """What a person or a rule put it to, while it holds."""
-    if known.imposed is None or (known.imposed_until is not None and known.imposed_until <= now):
-        return []
-    return [Sanction(known.imposed, now, known.imposed_until, known.imposed_reason)]
-
-
-def _outweighed(known: Account, step: Standing, until: datetime | None, now: datetime) -> bool:
-    """Whether what is imposed already is as hard for as long."""
-    return any(_rank(each) >= _rank(Sanction(step, now, until)) for each in _imposed(known, now))
-
-
-def _rank(sanction: Sanction) -> tuple[int, float]:
-    end = sanction.until.timestamp() if sanction.until else float("inf")
-    return STANDINGS.index(sanction.step), end
-
-
-def _mode(step: Standing, rules: StandingRules) -> str:
-    return str(getattr(rules.ladder, step).mode)

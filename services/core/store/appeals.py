@@ -55,6 +55,7 @@ class Suspension:
 async def add(conn: Connection, appeal: Appeal, about: UUID) -> None:
     """Writes an appeal whose item is there; whoever judged a case of the decision `about` before may not take it.
 
+    Nor may, where it is of a suspension, who put the account there without a case.
     Raises FailedPrecondition where the decision was appealed before.
     """
     cursor = await conn.execute(
@@ -79,6 +80,14 @@ async def add(conn: Connection, appeal: Appeal, about: UUID) -> None:
         " WHERE decision_id = %(about)s AND judged) AS judges ON CONFLICT DO NOTHING",
         {"item": appeal.item_id, "about": about},
     )
+    if appeal.decision_id is None:
+        await conn.execute(
+            "INSERT INTO review_barred (item_id, analyst, judged)"
+            " SELECT DISTINCT %s::uuid, who, true FROM standing_changes JOIN accounts USING (tenant, account)"
+            " WHERE tenant = %s AND account = %s AND mode = 'enforce' AND at >= standing_since"
+            " AND starts_with(who, 'analyst/') ON CONFLICT DO NOTHING",
+            [appeal.item_id, appeal.tenant, appeal.account],
+        )
 
 
 async def of_decision(conn: Connection, tenant: str, decision_id: UUID) -> Appeal | None:

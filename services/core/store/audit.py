@@ -20,8 +20,13 @@ from psycopg.types.json import Jsonb
 from services.core.store.database import Connection
 
 START = bytes(32)
-REACH = 100_000
+REACH = 50_000
 COLUMNS = "event_id, at, actor, action, subject, detail, seq, prev_hash, hash"
+# Asked event by event: of an EXISTS Postgres may make a list of all strikes first.
+_TELLS_OF_SEALED = (
+    "(starts_with(action, 'sealed.') OR action = 'account.strikes_reversed' AND coalesce("
+    "(SELECT bool_or(strikes.sealed) FROM strikes WHERE decision_id = (event.detail ->> 'decision')::uuid), false))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +90,18 @@ def event_hash(
 
 
 async def latest(
-    conn: Connection, limit: int, *, action: str = "", subject: str = "", before: int | None = None
+    conn: Connection, limit: int, *, action: str = "", subject: str = "", sealed: bool = True
 ) -> list[AuditEvent]:
-    """The last `limit` events, newest first; those whose action and subject begin so, of ids below `before`."""
+    """The last `limit` events, newest first; those whose action and subject begin so.
+
+    Without `sealed`, those that tell of sealed cases are left out.
+    """
     async with conn.cursor(row_factory=class_row(AuditEvent)) as cursor:
         await cursor.execute(
-            f"SELECT {COLUMNS} FROM audit_events WHERE starts_with(action, %(action)s)"  # noqa: S608 a constant
-            " AND starts_with(subject, %(subject)s) AND (%(before)s::bigint IS NULL OR event_id < %(before)s)"
+            f"SELECT {COLUMNS} FROM audit_events event WHERE starts_with(action, %(action)s)"  # noqa: S608 constants
+            f" AND starts_with(subject, %(subject)s) AND (%(sealed)s OR NOT {_TELLS_OF_SEALED})"
             " ORDER BY event_id DESC LIMIT %(limit)s",
-            {"action": action, "subject": subject, "before": before, "limit": limit},
+            {"action": action, "subject": subject, "sealed": sealed, "limit": limit},
         )
         return await cursor.fetchall()
 
@@ -111,7 +119,7 @@ class Look:
 async def page(conn: Connection, look: Look, before: int | None, limit: int) -> tuple[list[AuditEvent], int | None]:
     """Up to `limit` events, newest first, of ids below `before`, and the id before which the next page begins.
 
-    One page looks back over 100,000 ids at most, so that a rare event takes pages to find instead of one long wait;
+    One page looks back over 50,000 ids at most, so that a rare event takes pages to find instead of one long wait;
     a page may be empty and not the last. None after the last.
     """
     top = before if before is not None else await _top(conn)
@@ -120,9 +128,7 @@ async def page(conn: Connection, look: Look, before: int | None, limit: int) -> 
         await cursor.execute(
             f"SELECT {COLUMNS} FROM audit_events event WHERE event_id < %(top)s AND event_id >= %(floor)s"  # noqa: S608
             " AND starts_with(actor, %(actor)s) AND starts_with(action, %(action)s)"
-            " AND starts_with(subject, %(subject)s) AND (%(sealed)s OR NOT (starts_with(action, 'sealed.')"
-            "  OR action = 'account.strikes_reversed' AND EXISTS ("
-            "   SELECT FROM strikes WHERE decision_id = (event.detail ->> 'decision')::uuid AND strikes.sealed)))"
+            f" AND starts_with(subject, %(subject)s) AND (%(sealed)s OR NOT {_TELLS_OF_SEALED})"
             " ORDER BY event_id DESC LIMIT %(limit)s",
             {**asdict(look), "top": top, "floor": floor, "limit": limit + 1},
         )

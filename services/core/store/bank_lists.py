@@ -18,11 +18,18 @@ BankKind = Literal["words", "people", "images"]
 # Nobody reads further; what is more is told as "more than".
 MOST_COUNTED = 10_000
 MOST_BANKS = 500
+# How many entries one page of a search looks through.
+LOOKED = 50_000
 
 _COUNTED = "(SELECT count(*) FROM (SELECT FROM {} LIMIT %(most)s + 1) AS counted)"
 _WORDS = _COUNTED.format("terms t WHERE (t.tenant, t.bank) = (b.tenant, b.bank)")
 _PEOPLE = _COUNTED.format("people p WHERE p.bank = b.bank")
 _IMAGES = _COUNTED.format("bank_entries e WHERE e.bank_id = b.bank_id")
+_ENTRIES = {
+    "people": "people WHERE bank = %(bank)s",
+    "images": "bank_entries WHERE bank_id = (SELECT bank_id FROM banks"
+    " WHERE tenant IS NOT DISTINCT FROM %(tenant)s AND bank = %(bank)s)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +77,34 @@ async def words(conn: Connection, tenant: str, bank: str, like: str, after: tupl
     ]
 
 
-async def people(conn: Connection, bank: str, like: str, after: str, limit: int) -> list[PersonRow]:
-    """Up to `limit` people of a bank whose names or id contain `like` (any case), by id, from `after` one on."""
+async def look_ends(conn: Connection, kind: BankKind, tenant: str | None, bank: str, after: str) -> str | None:
+    """The entry with which a page of a search that begins `after` one ends, None where it comes to the bank's end.
+
+    50,000 entries further, so that what is rare takes pages to find instead of one long wait; a bank of words never
+    has so many more.
+    """
+    if kind == "words":
+        return None
+    cursor = await conn.execute(
+        f"SELECT entry FROM {_ENTRIES[kind]} AND entry > %(after)s ORDER BY entry OFFSET %(looked)s - 1 LIMIT 1",  # noqa: S608
+        {"tenant": tenant, "bank": bank, "after": after, "looked": LOOKED},
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def people(
+    conn: Connection, bank: str, like: str, after: str, limit: int, until: str | None = None
+) -> list[PersonRow]:
+    """Up to `limit` people of a bank whose names or id contain `like` (any case), by id, from `after` one on.
+
+    Nobody is looked at after `until`, where that is named.
+    """
     cursor = await conn.execute(
         "SELECT entry, name, aliases, died, score FROM people WHERE bank = %s"
         " AND strpos(lower(entry || ' ' || name || ' ' || array_to_string(aliases, ' ')), lower(%s)) > 0"
-        " AND entry > %s ORDER BY entry LIMIT %s",
-        [bank, like, after, limit],
+        " AND entry > %s AND entry <= coalesce(%s, entry) ORDER BY entry LIMIT %s",
+        [bank, like, after, until, limit],
     )
     return [
         PersonRow(entry, name, tuple(aliases), died, score)

@@ -138,19 +138,25 @@ async def banks(conn: Connection) -> list[Bank]:
 
 
 async def entries(
-    conn: Connection, tenant: str | None, bank: str, like: str = "", limit: int | None = None, after: str = ""
+    conn: Connection,
+    tenant: str | None,
+    bank: str,
+    like: str = "",
+    limit: int | None = None,
+    after: str = "",
+    until: str | None = None,
 ) -> list[EntryRow]:
     """Up to `limit` entries of a bank whose id or labels contain `like`, by id, those `after` one where it is named.
 
-    NotFound where there is no bank.
+    None is looked at after `until`, where that is named. NotFound where there is no bank.
     """
-    await find_bank(conn, tenant, bank)
+    # By its number, so that they come in the order of its index and only those of the page are read.
+    bank_id = await find_bank(conn, tenant, bank)
     return await _rows(
         conn,
-        "b.tenant IS NOT DISTINCT FROM %s AND b.bank = %s"
-        " AND strpos(lower(e.entry || ' ' || array_to_string(e.labels, ' ')), lower(%s)) > 0"
-        " AND e.entry > %s ORDER BY e.entry LIMIT %s",
-        [tenant, bank, like, after, limit],
+        "b.bank_id = %s AND strpos(lower(e.entry || ' ' || array_to_string(e.labels, ' ')), lower(%s)) > 0"
+        " AND e.entry > %s AND e.entry <= coalesce(%s, e.entry) ORDER BY e.entry LIMIT %s",
+        [bank_id, like, after, until, limit],
     )
 
 

@@ -16,7 +16,7 @@ from services.core.errors import FailedPrecondition, NotFound
 from services.core.staff import Analyst
 from services.core.store import audit, review_events, review_items
 from services.core.store.database import Connection
-from services.core.store.review_items import Resolution
+from services.core.store.review_items import Resolution, ReviewItem
 
 SYSTEM = "review"
 
@@ -59,6 +59,16 @@ async def add(conn: Connection, item_id: UUID, note: str, who: str) -> UUID:
     await audit.append(conn, who, "golden.add", str(item_id), resolution=item.resolution)
     golden: UUID = row[0]
     return golden
+
+
+async def origin(conn: Connection, item: ReviewItem) -> ReviewItem:
+    """The case that a copy was made of, so that a copy is shown with what goes before it; any other case itself."""
+    if item.golden is None:
+        return item
+    row = await (await conn.execute("SELECT item_id FROM golden_cases WHERE golden = %s", [item.golden])).fetchone()
+    found = await review_items.get(conn, row[0]) if row else None
+    assert found is not None, "what is golden is never deleted"
+    return found
 
 
 async def retire(conn: Connection, golden: UUID, who: str) -> None:

@@ -71,12 +71,12 @@ async def decisions_of(
 async def cases_of(
     conn: Connection, tenant: str, account: str, sealed: Sequence[bool], without: UUID | None, limit: int
 ) -> list[ReviewItem]:
-    """An account's last cases, but one where it is named, newest first."""
+    """An account's last cases, but one where it is named, newest first; copies of known cases are none of its own."""
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
             sql.SQL(
                 "SELECT {} FROM review_items WHERE tenant = %s AND account = %s AND sealed = ANY(%s)"
-                " AND item_id IS DISTINCT FROM %s ORDER BY created_at DESC LIMIT %s"
+                " AND golden IS NULL AND item_id IS DISTINCT FROM %s ORDER BY created_at DESC LIMIT %s"
             ).format(COLUMNS),
             [tenant, account, list(sealed), without, limit],
         )

@@ -8,7 +8,7 @@ from datetime import datetime
 from psycopg import sql
 from psycopg.rows import class_row
 
-from services.core.policy.review_rules import ReviewRules
+from services.core.policy.review_rules import SEALED_QUEUE, ReviewRules
 from services.core.staff import Analyst
 from services.core.store.database import Connection
 from services.core.store.review_items import COLUMNS, ReviewItem
@@ -74,6 +74,14 @@ async def held_by(conn: Connection, analyst: Analyst) -> list[ReviewItem]:
 async def by_turn(conn: Connection, analyst: Analyst, rules: ReviewRules) -> list[str]:
     """The queues that this analyst may take from and where something waits, by the turn of their first items."""
     return [name for name in await not_empty(conn) if analyst.roles.intersection(rules.queue(name).roles)]
+
+
+async def known(conn: Connection, analyst: Analyst, rules: ReviewRules) -> list[str]:
+    """The policy's queues by name, and those that it lost and where something waits still; the sealed one for its own
+    people alone.
+    """
+    lost = set(await not_empty(conn)) - set(rules.queues)
+    return [name for name in (*sorted(rules.queues), *sorted(lost)) if name != SEALED_QUEUE or analyst.may("sealed")]
 
 
 async def not_empty(conn: Connection) -> list[str]:

@@ -1,11 +1,11 @@
-"""Review items: the cases for people. Their steps from a claim on are in `claims`."""
+"""Review items: the cases for people. Where they wait is in `routings`, their steps from a claim on in `claims`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from psycopg import sql
@@ -105,42 +105,34 @@ class ReviewItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Routing:
-    """Where an item waits: queue, priority 0 (first) … 9, when a decision is due, and when its turn comes.
-
-    `reroute_at` is when its age may move it, None for never.
-    """
-
-    queue: str
-    priority: int
-    due_at: datetime
-    turn_at: datetime
-    reroute_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the order of items: where a page ended."""
+    """A place in an order of items, that of their turns or of their due times: where a page ended."""
 
-    turn_at: datetime
+    at: datetime
     item_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """How many items wait in a queue, and how long the oldest has, in seconds."""
+    """How many items wait in a queue, how long the oldest has, in seconds, and how many are `overdue`."""
 
     queue: str
     depth: int
     oldest_seconds: float
+    overdue: int
 
 
 COLUMNS = sql.SQL(", ").join(sql.Identifier(column.name) for column in fields(ReviewItem))
 
 
 def place_of(item: ReviewItem) -> Place:
-    """Where an item stands in the order."""
+    """Where an item stands in the order of turns."""
     return Place(item.turn_at, item.item_id)
+
+
+def due_place_of(item: ReviewItem) -> Place:
+    """Where an item stands in the order of due times; one that is pending, by when it was recorded."""
+    return Place(item.due_at or item.created_at, item.item_id)
 
 
 async def open_items(
@@ -216,39 +208,6 @@ async def of_decisions(conn: Connection, tenant: str, decisions: Sequence[UUID])
         return await cursor.fetchall()
 
 
-async def suspension_open(conn: Connection, tenant: str, account: str) -> bool:
-    """Whether a person is still to look at a suspension of this account."""
-    cursor = await conn.execute(
-        "SELECT FROM review_items WHERE tenant = %s AND account = %s AND kind = 'suspension' AND state <> 'decided'",
-        [tenant, account],
-    )
-    return await cursor.fetchone() is not None
-
-
-async def overdue_suspensions(conn: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """Up to `limit` accounts (tenant, account) that are suspended still, though nobody looked at it in due time.
-
-    A case in hand is being looked at.
-    """
-    cursor = await conn.execute(
-        "SELECT DISTINCT tenant, account FROM review_items JOIN accounts USING (tenant, account)"
-        " WHERE kind = 'suspension' AND state = 'queued' AND due_at < %s"
-        " AND standing = 'suspended' AND EXISTS (SELECT FROM standing_changes WHERE change_id = subject"
-        " AND at = standing_since) LIMIT %s",
-        [now, limit],
-    )
-    return [(tenant, account) for tenant, account in await cursor.fetchall()]
-
-
-async def count_overdue_suspensions(conn: Connection, now: datetime) -> int:
-    """How many suspensions wait for a person beyond their due time."""
-    cursor = await conn.execute(
-        "SELECT count(*) FROM review_items WHERE kind = 'suspension' AND state <> 'decided' AND due_at < %s", [now]
-    )
-    row = await cursor.fetchone()
-    return int(row[0]) if row else 0
-
-
 async def list_items(
     conn: Connection,
     *,
@@ -259,111 +218,58 @@ async def list_items(
     limit: int,
     kind: Kind | None = None,
 ) -> list[ReviewItem]:
-    """A page of items in the order of their turn; `sealed` says which of both to show."""
+    """A page of items in the order of their turn; `sealed` says which of both to show.
+
+    Read state by state, each from an index of its own order: what is of one may lie behind a million of another.
+    """
+    conditions = [sql.SQL("state || '' = one AND sealed = ANY(%(sealed)s)")]
+    if queue is not None:
+        conditions.append(sql.SQL("queue = %(queue)s"))
+    if kind is not None:
+        conditions.append(sql.SQL("kind = %(kind)s"))
+    if after is not None:
+        conditions.append(sql.SQL("(turn_at, item_id) > (%(turn)s, %(id)s)"))
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
             sql.SQL(
-                "SELECT {} FROM review_items WHERE sealed = ANY(%(sealed)s)"
-                " AND (%(queue)s::text IS NULL OR queue = %(queue)s) AND (%(state)s::text IS NULL OR state = %(state)s)"
-                " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
-                " AND (%(id)s::uuid IS NULL OR (turn_at, item_id) > (%(turn)s, %(id)s))"
-                " ORDER BY turn_at, item_id LIMIT %(limit)s"
-            ).format(COLUMNS),
+                "SELECT {} FROM unnest(%(states)s::text[]) AS one, LATERAL ("
+                "SELECT * FROM review_items WHERE {} ORDER BY turn_at, item_id LIMIT %(limit)s"
+                ") AS found ORDER BY turn_at, item_id LIMIT %(limit)s"
+            ).format(COLUMNS, sql.SQL(" AND ").join(conditions)),
             {
+                "states": [state] if state else list(get_args(State)),
                 "sealed": list(sealed),
                 "queue": queue,
-                "state": state,
                 "kind": kind,
                 "id": after and after.item_id,
-                "turn": after and after.turn_at,
+                "turn": after and after.at,
                 "limit": limit,
             },
         )
         return await cursor.fetchall()
 
 
-async def open_by_due(conn: Connection, kind: Kind, sealed: Collection[bool], limit: int) -> list[ReviewItem]:
-    """The first `limit` undecided items of a kind by when they are due; `sealed` says which of both to show."""
+async def open_by_due(
+    conn: Connection, kind: Kind, sealed: Collection[bool], after: Place | None, limit: int
+) -> list[ReviewItem]:
+    """A page of undecided items of a kind, but content, those due first before; `sealed` says which to show."""
     async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
         await cursor.execute(
-            sql.SQL(
-                "SELECT {} FROM review_items WHERE kind = %s AND state <> 'decided' AND sealed = ANY(%s)"
-                " ORDER BY due_at, item_id LIMIT %s"
+            sql.SQL(  # that it is not content is said for the index, which leaves that out
+                "SELECT {} FROM review_items WHERE kind = %(kind)s AND kind <> 'content' AND state <> 'decided'"
+                " AND sealed = ANY(%(sealed)s)"
+                " AND (%(id)s::uuid IS NULL OR (coalesce(due_at, created_at), item_id) > (%(due)s, %(id)s))"
+                " ORDER BY coalesce(due_at, created_at), item_id LIMIT %(limit)s"
             ).format(COLUMNS),
-            [kind, list(sealed), limit],
+            {
+                "kind": kind,
+                "sealed": list(sealed),
+                "id": after and after.item_id,
+                "due": after and after.at,
+                "limit": limit,
+            },
         )
         return await cursor.fetchall()
-
-
-async def route(conn: Connection, item_id: UUID, routing: Routing, actor: str, leader: UUID | None = None) -> bool:
-    """Puts a pending item into its queue, into the case of `leader` if there is one.
-
-    False, and nothing done, where it is not pending (any more).
-    """
-    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
-        await cursor.execute(
-            sql.SQL(
-                "UPDATE review_items SET state = 'queued', queue = %s, priority = %s, due_at = %s, turn_at = %s,"
-                " reroute_at = %s, leader = %s WHERE item_id = %s AND state = 'pending' RETURNING {}"
-            ).format(COLUMNS),
-            [
-                routing.queue,
-                routing.priority,
-                routing.due_at,
-                routing.turn_at,
-                routing.reroute_at,
-                leader,
-                item_id,
-            ],
-        )
-        item = await cursor.fetchone()
-    if item is None:
-        return False
-    await review_events.append(conn, item_id, "queued", actor, queue=routing.queue, priority=str(routing.priority))
-    await tell(conn, "queued", item)
-    return True
-
-
-async def due_for_rerouting(conn: Connection, limit: int) -> list[ReviewItem]:
-    """Up to `limit` items that wait, lead their case and may be moved by their age now, locked."""
-    async with conn.cursor(row_factory=class_row(ReviewItem)) as cursor:
-        await cursor.execute(
-            sql.SQL(
-                "SELECT {} FROM review_items WHERE state = 'queued' AND leader IS NULL AND reroute_at <= now()"
-                " ORDER BY reroute_at LIMIT %s FOR UPDATE SKIP LOCKED"
-            ).format(COLUMNS),
-            [limit],
-        )
-        return await cursor.fetchall()
-
-
-async def reroute(conn: Connection, item: ReviewItem, routing: Routing, actor: str) -> bool:
-    """Gives a waiting item, locked by `due_for_rerouting`, and those of its case another place.
-
-    Each keeps its own age: dates are as far from its own record as the item's are. False where it stays where it is.
-    """
-    cursor = await conn.execute(
-        "UPDATE review_items SET queue = %(queue)s, priority = %(priority)s, due_at = created_at + %(due)s,"
-        " turn_at = created_at + %(turn)s, reroute_at = created_at + %(reroute)s"
-        " WHERE state = 'queued' AND (item_id = %(item)s OR leader = %(item)s) RETURNING item_id",
-        {
-            "queue": routing.queue,
-            "priority": routing.priority,
-            "due": routing.due_at - item.created_at,
-            "turn": routing.turn_at - item.created_at,
-            "reroute": routing.reroute_at and routing.reroute_at - item.created_at,
-            "item": item.item_id,
-        },
-    )
-    moved = await cursor.fetchall()
-    if (item.queue, item.priority) == (routing.queue, routing.priority):
-        return False
-    for (item_id,) in moved:
-        await review_events.append(
-            conn, item_id, "rerouted", actor, queue=routing.queue, priority=str(routing.priority)
-        )
-    await tell(conn, "queued", replace(item, queue=routing.queue))
-    return True
 
 
 async def tell(conn: Connection, what: str, item: ReviewItem, **data: object) -> None:
@@ -382,11 +288,12 @@ async def now(conn: Connection) -> datetime:
 
 
 async def figures(conn: Connection) -> list[QueueFigures]:
-    """What waits, by queue; items that are not routed yet count as the queue "pending"."""
+    """What waits, by queue, the sealed one too; items that are not routed yet count as the queue "pending"."""
     async with conn.cursor(row_factory=class_row(QueueFigures)) as cursor:
         await cursor.execute(
             "SELECT CASE state WHEN 'pending' THEN 'pending' ELSE queue END AS queue, count(*) AS depth,"
-            " extract(epoch FROM now() - min(created_at))::float8 AS oldest_seconds"
+            " extract(epoch FROM now() - min(created_at))::float8 AS oldest_seconds,"
+            " count(*) FILTER (WHERE due_at < now()) AS overdue"
             " FROM review_items WHERE state IN ('pending', 'queued') AND golden IS NULL GROUP BY 1"
         )
         return await cursor.fetchall()

@@ -38,8 +38,11 @@ async def begin(conn: Connection, name: str) -> str:
     return token
 
 
-async def resume(conn: Connection, token: str, lifetime: Lifetime) -> Analyst | None:
-    """Whose session this is, with the roles that they have now; None where it ended, or they were shut out."""
+async def resume(conn: Connection, token: str, lifetime: Lifetime, *, seen: bool = True) -> Analyst | None:
+    """Whose session this is, with the roles that they have now; None where it ended, or they were shut out.
+
+    Without `seen` its clock runs on: a browser asked by itself.
+    """
     async with conn.cursor(row_factory=class_row(_Row)) as cursor:
         await cursor.execute(
             "SELECT name, roles, seen_at < now() - make_interval(secs => %s) AS stale"
@@ -52,7 +55,7 @@ async def resume(conn: Connection, token: str, lifetime: Lifetime) -> Analyst | 
         row = await cursor.fetchone()
     if row is None:
         return None
-    if row.stale:
+    if seen and row.stale:
         await conn.execute("UPDATE staff_sessions SET seen_at = now() WHERE token_sha256 = %s", [_sha256(token)])
     return Analyst(row.name, frozenset(row.roles))
 

@@ -208,11 +208,6 @@ async def use_recovery_code(conn: Connection, name: str, code: str) -> bool:
     return cursor.rowcount == 1
 
 
-async def set_password_hash(conn: Connection, name: str, password_hash: str) -> None:
-    """Keeps the same password under today's parameters."""
-    await conn.execute("UPDATE staff SET password_hash = %s WHERE name = %s", [password_hash, name])
-
-
 async def bind_subject(conn: Connection, name: str, subject: str) -> None:
     """Ties a person to an identity provider's account from now on."""
     await conn.execute("UPDATE staff SET subject = %s WHERE name = %s AND subject IS NULL", [subject, name])

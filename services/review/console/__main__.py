@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 
 import structlog
@@ -42,8 +43,11 @@ async def serve(house: HouseSettings, settings: ConsoleSettings) -> None:
                 house.bind, house.port_base + METRICS_OFFSET if chosen is None else chosen
             )
             log.info("listening", url=console.origin, metrics=metrics)
+            server = uvicorn.Server(_config(console, house))
+            gc.collect()
+            gc.freeze()  # what is there now stays: no page waits while it is searched for garbage
             upkeep = [asyncio.create_task(work) for work in (_sweep(console), console.policy.keep_fresh())]
-            await uvicorn.Server(_config(console, house)).serve([listener])
+            await server.serve([listener])
             for task in upkeep:
                 task.cancel()
     finally:
@@ -75,7 +79,8 @@ def _config(console: Console, house: HouseSettings) -> uvicorn.Config:
 
 def _listening(interface: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in interface else socket.AF_INET
-    listener = socket.socket(family)
+    # Named TCP, or asyncio leaves Nagle's algorithm on, and the end of each answer waits 40 ms for the browser's ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((interface, port))

@@ -35,7 +35,7 @@ from services.review.console import (
 )
 from services.review.console.console import Console
 from services.review.console.door import Call, Page, routes
-from services.review.console.rendering import asset, render
+from services.review.console.rendering import asset, load, render
 
 STATUSES: Mapping[str, int] = {
     "INVALID_ARGUMENT": 400,
@@ -114,6 +114,7 @@ PAGES: Sequence[Page] = (
 
 def make_app(console: Console) -> ASGIApp:
     """The whole console."""
+    load()
     handlers = {PortcullisError: _told, HTTPException: _http, Exception: _fault}
     return Armour(Starlette(routes=routes(console, PAGES), exception_handlers=handlers), console)
 

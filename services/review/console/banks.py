@@ -58,7 +58,8 @@ async def show_bank(call: Call) -> Response:
         raise InvalidInput("after", "must be as the page before gave it")
     async with call.console.database.transaction() as conn:
         bank = await bank_lists.bank(conn, which.kind, which.tenant, which.name)
-        found, places = await _entries(conn, which, like, after)
+        until = await bank_lists.look_ends(conn, which.kind, which.tenant, which.name, _first(after)) if like else None
+        found, places = await _entries(conn, which, like, after, until)
     return call.page(
         "bank.html.j2",
         which=which,
@@ -66,7 +67,7 @@ async def show_bank(call: Call) -> Response:
         most=bank_lists.MOST_COUNTED,
         entries=found[:PAGE_SIZE],
         like=like,
-        more=_more(like, places),
+        more=_more(like, places, until),
         opinions=OPINIONS,
         counts=_may_count(call),
     )
@@ -97,26 +98,30 @@ async def change_entry(call: Call) -> Response:
 
 
 async def _entries(
-    conn: Connection, which: Which, like: str, after: list[str]
+    conn: Connection, which: Which, like: str, after: list[str], until: str | None
 ) -> tuple[list[Any], list[tuple[str, ...]]]:
-    """One entry more than a page has, and the place of each."""
-    first = after[0] if after else ""
+    """One entry more than a page has, and the place of each; none after `until`, where that is named."""
+    first = _first(after)
     if which.kind == "words" and which.tenant is not None:
         place = (first, after[1]) if len(after) == 2 else ("", "")
         terms = await bank_lists.words(conn, which.tenant, which.name, like, place, PAGE_SIZE + 1)
         return terms, [term.key for term in terms]
     if which.kind == "people":
-        people = await bank_lists.people(conn, which.name, like, first, PAGE_SIZE + 1)
+        people = await bank_lists.people(conn, which.name, like, first, PAGE_SIZE + 1, until)
         return people, [(person.entry,) for person in people]
-    rows = await banks.entries(conn, which.tenant, which.name, like, PAGE_SIZE + 1, first)
+    rows = await banks.entries(conn, which.tenant, which.name, like, PAGE_SIZE + 1, first, until)
     return rows, [(row.entry,) for row in rows]
 
 
-def _more(like: str, places: list[tuple[str, ...]]) -> str:
-    """The query of the next page, empty on the last."""
-    if len(places) <= PAGE_SIZE:
-        return ""
-    return urlencode([("like", like), *(("after", part) for part in places[PAGE_SIZE - 1])])
+def _first(after: list[str]) -> str:
+    return after[0] if after else ""
+
+
+def _more(like: str, places: list[tuple[str, ...]], until: str | None) -> str:
+    """The query of the next page, empty on the last; a search goes on where it ended."""
+    full = len(places) > PAGE_SIZE
+    place = places[PAGE_SIZE - 1] if full else () if until is None else (until,)
+    return urlencode([("like", like), *(("after", part) for part in place)]) if place else ""
 
 
 def _may_count(call: Call) -> bool:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from services.core.errors import Aborted, InvalidInput, NotFound, PortcullisError
 from services.core.policy.limits import Limit
 from services.core.signals import Box, Lineage
-from services.core.store import histories, wellness
+from services.core.store import golden, histories, wellness
 from services.core.store.review_items import ReviewItem
 from services.core.verdicts import Reason
 from services.review.console import about, claimed, pictures
@@ -65,16 +65,18 @@ async def show_case(call: Call) -> Response:
     async with call.console.database.transaction() as conn:
         if exhibit is not None:
             await wellness.at_work(conn, call.person.name, rest)
+        origin = await golden.origin(conn, item)
         past = await histories.decisions_of(
             conn, item.tenant, item.account, policy.document.review.seals, sees, HISTORY
         )
-        beside = await histories.cases_of(conn, item.tenant, item.account, sees, item_id, BESIDE)
-        family = await histories.family_of(conn, item.tenant, item.decision_id, ancestors, FAMILY)
+        beside = await histories.cases_of(conn, item.tenant, item.account, sees, origin.item_id, BESIDE)
+        family = await histories.family_of(conn, item.tenant, origin.decision_id, ancestors, FAMILY)
         seen = await wellness.exposure(conn, call.person.name)
         beyond = await about.about(conn, call, item)
     return call.page(
         "case.html.j2",
         item=item,
+        decision_id=origin.decision_id,
         exhibit=exhibit,
         comments=sight.comments,
         others=sight.others,
@@ -87,7 +89,7 @@ async def show_case(call: Call) -> Response:
         rest=needs_rest(call, seen),
         queue=call.query("queue", 64),
         done=call.query("done", 36),
-        what=call.query("what", 20),
+        what=call.query("what", 40),
         undo_seconds=call.console.review.undo_seconds,
         claim_seconds=call.console.review.claim_seconds,
         reveal_seconds=call.console.settings.reveal_seconds,

@@ -35,7 +35,7 @@ PAGE_SECONDS = Histogram(
 
 COOKIE = "__Host-portcullis"
 LARGEST_BODY = 64 * 1024
-MOST_FIELDS = 64
+MOST_FIELDS = 256  # a decision names up to 200 near-duplicates
 LONGEST_TEXT = 2000
 
 
@@ -105,7 +105,8 @@ Handler = Callable[[Call], Awaitable[Response]]
 class Page:
     """A way into the console: `needs` is the permission, or "person" for all who signed in, or "anyone".
 
-    A page with a `title` is in the menu of those who may see it.
+    A page with a `title` is in the menu of those who may see it. `unattended`: a page of ours asks for it by itself,
+    which is no sign that anybody sits there.
     """
 
     method: Literal["GET", "POST"]
@@ -113,6 +114,7 @@ class Page:
     needs: Needs
     handler: Handler
     title: str = ""
+    unattended: bool = False
 
     def open_to(self, analyst: Analyst | None) -> bool:
         """Whether this person, or nobody (None), may come in."""
@@ -147,7 +149,7 @@ def _guarded(console: Console, page: Page, menu: Sequence[Page]) -> Callable[[Re
         if page.method == "POST":
             _check_source(request, console.origin)
         token = request.cookies.get(COOKIE, "")
-        analyst = await _who(console, token) if token else None
+        analyst = await _who(console, token, seen=not page.unattended) if token else None
         if analyst is None and page.needs != "anyone":
             return _to_login(request)
         if not page.open_to(analyst):
@@ -163,9 +165,9 @@ def _guarded(console: Console, page: Page, menu: Sequence[Page]) -> Callable[[Re
     return endpoint
 
 
-async def _who(console: Console, token: str) -> Analyst | None:
+async def _who(console: Console, token: str, *, seen: bool) -> Analyst | None:
     async with console.database.transaction() as conn:
-        return await sessions.resume(conn, token, console.settings.lifetime)
+        return await sessions.resume(conn, token, console.settings.lifetime, seen=seen)
 
 
 def _to_login(request: Request) -> Response:

@@ -30,6 +30,7 @@ from services.core.store.staff import Member
 from services.review.console.door import Call, Page
 from services.review.console.login import enter, local
 from services.review.console.rendering import render
+from services.review.console.settings import is_private
 
 COOKIE = "__Host-portcullis-oidc"
 LOGIN_SECONDS = 600
@@ -179,7 +180,7 @@ async def _provider(call: Call) -> Mapping[str, str]:
         raise NotFound("there is no such page", reason="PAGE_UNKNOWN")
     document = await _read(call, issuer.rstrip("/") + "/.well-known/openid-configuration")
     wanted = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-    if document.get("issuer") != issuer or not all(isinstance(document.get(name), str) for name in wanted):
+    if document.get("issuer") != issuer or not all(is_private(str(document.get(name))) for name in wanted):
         raise Unavailable("the identity provider's description of itself is not right", reason="OIDC_PROVIDER")
     return {name: str(document[name]) for name in wanted}
 

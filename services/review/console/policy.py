@@ -37,7 +37,7 @@ async def show_policy(call: Call) -> Response:
     if activation is None:
         raise Unavailable("no policy is in force", reason="NO_POLICY")
     document, tier = policy.document, _tier(call.query("tier"))
-    parts = {name: getattr(document, name) for name in ("review", "limits", "standing", "anomalies")}
+    parts = {name: getattr(document, name) for name in ("review", "limits", "standing", "anomalies", "diversity")}
     return call.page(
         "policy.html.j2",
         policy=policy,
@@ -45,7 +45,7 @@ async def show_policy(call: Call) -> Response:
         thresholds=thresholds(policy, tier),
         tier=tier,
         tiers=TIERS,
-        parts={name: tables_of(section, name) for name, section in parts.items()},
+        parts={name: tables_of(section, name) if section else [] for name, section in parts.items()},
     )
 
 
@@ -72,16 +72,18 @@ async def show_shadow(call: Call) -> Response:
     document = call.console.policy.current.document
     async with call.console.database.transaction() as conn:
         models, trial = await prompt_models.known(conn), await prompt_models.on_trial(conn)
-    counted = await call.console.kept.last(HISTOGRAM)
+    kept = call.console.kept
+    watched = "anomalies in shadow, all" if call.person.may("sealed") else "anomalies in shadow"
+    steps, found, counted = await asyncio.gather(
+        kept.fresh("steps in shadow", lambda: _steps(call), FRESH),
+        kept.fresh(watched, lambda: _anomalies(call), FRESH),
+        kept.last(HISTOGRAM),
+    )
     return call.page(
         "policy_shadow.html.j2",
         shadowed=list(shadowed(document)),
-        steps=await call.console.kept.fresh("steps in shadow", lambda: _steps(call), FRESH),
-        found=await call.console.kept.fresh(
-            "anomalies in shadow, all" if call.person.may("sealed") else "anomalies in shadow",
-            lambda: _anomalies(call),
-            FRESH,
-        ),
+        steps=steps,
+        found=found,
         days=SHADOW_DAYS,
         models=models,
         trial=trial,

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from services.core.policy.categories import CATEGORIES
 from services.core.store.review_items import ReviewItem
-from services.review.console.words import WORDS
+from services.review.console.words import TOASTS, WORDS
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -24,6 +24,12 @@ STATIC = HERE / "static"
 def render(template: str, **values: Any) -> str:
     """A template as HTML."""
     return _environment().get_template(template).render(values)
+
+
+def load() -> None:
+    """Compiles all templates: later, the first view of each page would wait for it."""
+    for name in _environment().list_templates():
+        _environment().get_template(name)
 
 
 @cache
@@ -66,10 +72,12 @@ def covers(category: str) -> str:
 
 def outcome(item: ReviewItem) -> str:
     """What became of a case, in the words of its kind; how it stands where nothing was decided yet."""
-    if item.resolution is None:
-        return item.state
-    said = WORDS[item.kind]
-    return (said.released if item.resolution == "release" else said.upheld).lower()
+    return item.state if item.resolution is None else WORDS[item.kind].said(item.resolution).lower()
+
+
+def toast(what: str) -> str:
+    """What the page before says was done, empty where no page of ours says so."""
+    return what if what in TOASTS else ""
 
 
 def account_path(tenant: str, account: str) -> str:
@@ -89,6 +97,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(moment=moment, age=age, span=span, covers=covers, outcome=outcome)
+    environment.filters.update(moment=moment, age=age, span=span, covers=covers, outcome=outcome, toast=toast)
     environment.globals.update(asset=asset_url, account_path=account_path, words=WORDS)
     return environment

@@ -93,6 +93,14 @@ class ConsoleSettings(Settings):
             )
         if self.oidc_issuer and not self.oidc_client_id:
             raise ConfigurationError("set PORTCULLIS_CONSOLE_OIDC_CLIENT_ID as well")
+        if self.oidc_issuer and not is_private(self.oidc_issuer):
+            raise ConfigurationError("PORTCULLIS_CONSOLE_OIDC_ISSUER must begin with https://")
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way reads or changes what goes to an address: by TLS, or not beyond this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
 
 
 def _is_loopback(interface: str) -> bool:

@@ -10,9 +10,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from services.core.errors import InvalidInput
-from services.core.policy.review_rules import SEALED_QUEUE
 from services.core.store import backlog, golden, quality, queues
-from services.core.store.database import Connection
 from services.core.store.quality import Day
 from services.review import weekly
 from services.review.agreement import TeamFigures
@@ -51,7 +49,8 @@ async def show_desk(call: Call) -> Response:
     """The queues, and the team's figures."""
     rules = call.console.policy.current.document.review
     async with call.console.database.transaction() as conn:
-        waiting = await backlog.of_queues(conn, await _known_queues(call, conn), call.person.sees())
+        names = await queues.known(conn, call.person, rules)
+        waiting = await backlog.of_queues(conn, names, call.person.sees())
         unrouted = await backlog.unrouted(conn, call.person.sees())
     return call.page(
         "desk.html.j2",
@@ -91,13 +90,6 @@ async def show_thresholds(call: Call) -> Response:
         report = await weekly.latest(conn)
     week, rows = report or (None, [])
     return call.page("thresholds.html.j2", week=week, rows=rows, fewest=FEWEST, fault=FAULT)
-
-
-async def _known_queues(call: Call, conn: Connection) -> list[str]:
-    """The policy's queues and those it does not have any more; the sealed one for its own people alone."""
-    lost = set(await queues.not_empty(conn)) - set(call.console.policy.current.document.review.queues)
-    names = [*sorted(call.console.policy.current.document.review.queues), *sorted(lost)]
-    return [name for name in names if name != SEALED_QUEUE or call.person.may("sealed")]
 
 
 def _uuid(name: str, text: str) -> UUID:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
+from typing import get_args
 
+from services.core.policy.categories import Stage
 from services.core.policy.review_rules import Kind
+from services.core.store.review_items import Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,10 @@ class Words:
     released: str
     upheld: str
     means: str
+
+    def said(self, resolution: Resolution) -> str:
+        """What was decided."""
+        return self.released if resolution == "release" else self.upheld
 
 
 WORDS: Mapping[Kind, Words] = {
@@ -52,4 +60,20 @@ WORDS: Mapping[Kind, Words] = {
         "Lift: it ends now, strikes keep their weight. Confirm: it stands until its end, and the account may appeal;"
         " where its strikes weigh enough for a ban, this bans it.",
     ),
+}
+
+# What a case of kind "content" is about, by the stage where it was stopped.
+CONTENT: Mapping[Stage, str] = {"prompt": "Prompt", "upload": "Picture", "pair": "Edit", "output": "Picture"}
+SKIPPED, ESCALATED = "Case skipped", "Case escalated"
+
+
+def decided(kind: Kind, stage: Stage, resolution: Resolution) -> str:
+    """What was just decided: "Suspension lifted", "Prompt upheld"."""
+    said = WORDS[kind].said(resolution)
+    return f"{CONTENT[stage]} {said.lower()}" if kind == "content" else said
+
+
+# All that the page after a step may say of it: an address that says anything else says nothing.
+TOASTS = frozenset((SKIPPED, ESCALATED)) | {
+    decided(*case) for case in product(get_args(Kind), get_args(Stage), get_args(Resolution))
 }

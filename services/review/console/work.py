@@ -15,7 +15,7 @@ from services.core.errors import InvalidInput, PortcullisError
 from services.core.store import queues, wellness
 from services.core.store.review_items import Resolution
 from services.core.store.wellness import Exposure
-from services.review.console import claimed
+from services.review.console import claimed, words
 from services.review.console.door import Call, Page
 
 RESOLUTIONS: dict[str, Resolution] = {"release": "release", "uphold": "uphold"}
@@ -36,7 +36,7 @@ async def show_work(call: Call) -> Response:
         exposure=seen,
         rest=needs_rest(call, seen),
         done=call.query("done", 36),
-        what=call.query("what", 20),
+        what=call.query("what", 40),
         empty=bool(call.query("empty")),
         undo_seconds=call.console.review.undo_seconds,
     )
@@ -63,15 +63,15 @@ async def decide(call: Call) -> Response:
     item = await call.console.desk.decide(
         call.person, item_id, claimed.token_of(call, item_id), resolution, call.text("comment"), _also(call)
     )
-    done = "released" if resolution == "release" else "upheld"
-    return claimed.drop(await _on(call, {"done": str(item.batch), "what": done}), item_id)
+    said = {"done": str(item.batch), "what": words.decided(item.kind, item.stage, resolution)}
+    return claimed.drop(await _on(call, said), item_id)
 
 
 async def skip(call: Call) -> Response:
     """The case back, for somebody else, and the next one."""
     item_id = call.uuid("item")
     await call.console.desk.skip(call.person, item_id, claimed.token_of(call, item_id), _reason(call))
-    return claimed.drop(await _on(call, {"what": "skipped"}), item_id)
+    return claimed.drop(await _on(call, {"what": words.SKIPPED}), item_id)
 
 
 async def escalate(call: Call) -> Response:
@@ -80,7 +80,7 @@ async def escalate(call: Call) -> Response:
     token = claimed.token_of(call, item_id)
     await call.console.desk.escalate(call.person, item_id, token, reason)
     await call.console.desk.comment(call.person, item_id, reason)
-    return claimed.drop(await _on(call, {"what": "escalated"}), item_id)
+    return claimed.drop(await _on(call, {"what": words.ESCALATED}), item_id)
 
 
 async def comment(call: Call) -> Response:
@@ -108,11 +108,7 @@ async def renew(call: Call) -> Response:
 
 async def undo(call: Call) -> Response:
     """One's own decision back, and its case again; the one that came after it is given back."""
-    try:
-        batch = UUID(call.text("batch"))
-    except ValueError as error:
-        raise InvalidInput("batch", "must be a UUID") from error
-    items = await call.console.desk.undo(call.person, batch)
+    items = await call.console.desk.undo(call.person, _uuid(call, "batch"))
     first = min(items, key=lambda item: item.leader is not None).item_id
     claim = await call.console.desk.take(call.person, first)
     response = claimed.keep(call, call.to(f"/cases/{first}"), first, claim.token)
@@ -124,7 +120,7 @@ async def take_break(call: Call) -> Response:
     async with call.console.database.transaction() as conn:
         await wellness.take_break(conn, call.person.name)
     if call.text("when") == "later":
-        return call.to(f"/cases/{UUID(call.text('item'))}" if call.text("item") else "/work")
+        return call.to(f"/cases/{_uuid(call, 'item')}" if call.text("item") else "/work")
     return await _without(call, call.to("/break"))
 
 
@@ -172,6 +168,13 @@ def _reason(call: Call) -> str:
     return text
 
 
+def _uuid(call: Call, name: str) -> UUID:
+    try:
+        return UUID(call.text(name))
+    except ValueError as error:
+        raise InvalidInput(name, "must be a UUID") from error
+
+
 def _also(call: Call) -> Sequence[UUID]:
     """The other items of the case that the decision is for too."""
     try:
@@ -192,5 +195,5 @@ PAGES = (
     Page("POST", "/cases/{item}/escalate", "review", escalate),
     Page("POST", "/cases/{item}/comment", "review", comment),
     Page("POST", "/cases/{item}/give-back", "review", give_back),
-    Page("POST", "/cases/{item}/renew", "review", renew),
+    Page("POST", "/cases/{item}/renew", "review", renew, unattended=True),
 )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -34,7 +35,17 @@ from services.core.imaging_png import write_png
 from services.core.policy.review_rules import ReviewRules
 from services.core.signals import Box, TextSpan
 from services.core.staff import Analyst
-from services.core.store import claims, decisions, embedded, evidence_rows, policies, review_items, staff, tenants
+from services.core.store import (
+    claims,
+    decisions,
+    embedded,
+    evidence_rows,
+    policies,
+    review_items,
+    routings,
+    staff,
+    tenants,
+)
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem, Resolution
@@ -310,7 +321,7 @@ def open_case(running: Running) -> OpenCase:
         async with running.database.transaction() as conn:
             row = await review_items.get(conn, item.item_id)
             assert row is not None
-            await review_items.route(conn, item.item_id, route(row, ReviewRules(), row.created_at), "review")
+            await routings.route(conn, item.item_id, route(row, ReviewRules(), row.created_at), "review")
         return item.item_id
 
     return opened
@@ -345,7 +356,7 @@ class Visitor:
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self._send("GET", path, None, headers)
 
-    async def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> httpx.Response:
+    async def post(self, path: str, form: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
         """A form of this session, unless the headers (with _ for -) say otherwise."""
         token = self.cookies.get(COOKIE, "")
         fields = {"csrf": csrf_of(token), **(form or {})} if token else (form or {})
@@ -356,7 +367,7 @@ class Visitor:
         return await self.post("/login", form)
 
     async def _send(
-        self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]
+        self, method: str, path: str, form: dict[str, Any] | None, headers: dict[str, str]
     ) -> httpx.Response:
         said = {name.replace("_", "-"): value for name, value in headers.items()}
         said["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())

@@ -20,6 +20,7 @@ from services.core.store import (
     people,
     reports,
     review_items,
+    routings,
     terms,
 )
 from services.core.store.anomalies import Anomaly
@@ -175,7 +176,7 @@ async def _routed(running: Running, item_id: UUID) -> UUID:
         row = await review_items.get(conn, item_id)
         assert row is not None
         rules = running.console.policy.current.document.review
-        await review_items.route(conn, item_id, route(row, rules, row.created_at), "review")
+        await routings.route(conn, item_id, route(row, rules, row.created_at), "review")
     return item_id
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from services.core.store import banks
+from services.core.store import bank_lists, banks
 from tests.integration.console import scenes
 from tests.integration.console.conftest import sign_in
 
@@ -57,6 +57,17 @@ async def test_what_is_not_there_is_not_found_by_search(keeper):
     for path in ("/banks/words/acme/brand", "/banks/people/*/politicians", LEAKED):
         assert "acme bomb" in (await keeper.get(f"{path}?like=ACME")).text
         assert "Nothing here" in (await keeper.get(f"{path}?like=zzz")).text
+
+
+async def test_a_search_looks_only_so_far_at_once(running, page, monkeypatch):
+    monkeypatch.setattr(bank_lists, "LOOKED", 25)
+    await scenes.fill_banks(running)
+    await sign_in(page, running.url, await running.person("alice", "policy"), f"{LEAKED}?like=bomb+55")
+    assert "there may be something further on" in await page.inner_text("main")
+    for _ in range(2):
+        await page.click("text=More")
+    assert await page.locator("tbody tr").count() == 1
+    assert await page.locator("text=More").count() == 0
 
 
 async def test_an_entry_is_judged_and_disabled(running, keeper):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from services.core.store import reports, review_items, rounds
 from services.core.store.review_items import ReviewItem
+from services.review.console import complaints
 from services.review.tasks import settle_decided
 from tests.integration.console import scenes
 from tests.integration.console.conftest import sign_in
@@ -110,6 +113,17 @@ async def test_a_suspension_shows_what_led_to_it_and_is_lifted_or_confirmed(runn
     assert "Suspension confirmed by analyst/alice" in await page.inner_text("main")
 
 
+@pytest.mark.parametrize(
+    ("resolution", "said"), [("release", "Suspension lifted."), ("uphold", "Suspension confirmed.")]
+)
+async def test_the_next_page_says_what_was_decided_in_the_words_of_the_case(running, visitor, resolution, said):
+    item_id = await scenes.suspended(running)
+    await visitor.sign_in(await running.person("alice", "senior"))
+    await visitor.post(f"/cases/{item_id}/take")
+    decided = await visitor.post(f"/cases/{item_id}/decide", {"resolution": resolution})
+    assert said in (await visitor.get(decided.headers["location"])).text
+
+
 async def test_the_appeal_of_a_suspension_shows_it_as_well(running, visitor):
     await scenes.suspended(running)
     item_id = await scenes.appealed(running, None, suspension=True)
@@ -131,6 +145,19 @@ async def test_what_is_due_first_is_above(running, visitor):
     shown = (await visitor.get("/reports")).text
     places = [shown.index(f"/cases/{item_id}") for item_id in items]
     assert places == sorted(places, reverse=True)
+
+
+async def test_lists_go_on_where_a_page_ends(running, visitor, monkeypatch):
+    monkeypatch.setattr(complaints, "PAGE_SIZE", 2)
+    items = [str(await scenes.reported(running, account=f"user-{number}")) for number in range(5)]
+    await visitor.sign_in(await running.person("alice"))
+    found, path = [], "/reports"
+    while path:
+        shown = (await visitor.get(path)).text
+        found += re.findall(r"/cases/([0-9a-f-]{36})", shown)
+        more = re.search(r'href="(\?after=[^"]+)">More', shown)
+        path = "/reports" + more[1] if more else ""
+    assert sorted(found) == sorted(items)
 
 
 async def test_an_analyst_sees_an_accounts_strikes_beside_its_case(running, visitor, open_case):

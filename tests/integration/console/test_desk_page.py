@@ -105,6 +105,16 @@ async def test_nothing_of_a_sealed_case_is_counted_for_others(running, lead, ope
     assert 'value="1"' not in text
 
 
+async def test_what_waits_in_a_queue_that_the_policy_lost_is_listed(running, lead, open_case):
+    item_id = await open_case()
+    async with running.database.transaction() as conn:
+        await conn.execute("UPDATE review_items SET queue = 'posters' WHERE item_id = %s", [item_id])
+    visitor = await lead()
+
+    assert "/cases?queue=posters" in (await visitor.get("/desk")).text
+    assert str(item_id) in (await visitor.get("/cases?queue=posters")).text
+
+
 async def test_its_own_people_see_it_counted(running, lead, open_case):
     await judged(running, open_case, "analyst/sam", "sexual.minors")
     await open_case("sexual.minors")
@@ -142,6 +152,21 @@ async def test_a_case_is_made_golden_and_retired(running, lead, open_case):
     assert (row.item_id, row.note, row.added_by, row.resolution) == (item_id, SCRIPT, "analyst/lea", "uphold")
     assert "<script>window.hacked" not in shown
     assert "retired" in (await visitor.get("/desk/golden")).text
+
+
+async def test_a_known_case_is_shown_without_its_answer(running, visitor, open_case):
+    item_id = await open_case()
+    await judge(running, item_id, "ben", "uphold")
+    alice = Analyst("alice", frozenset({"analyst"}))
+    async with running.database.transaction() as conn:
+        await golden.add(conn, item_id, "", "lea")
+        copy = await golden.copy_for(conn, "default", alice)
+    await visitor.sign_in(await running.person("alice"))
+
+    text = (await visitor.get(f"/cases/{copy}")).text
+
+    assert ", this one" in text
+    assert str(item_id) not in text
 
 
 async def test_a_sealed_case_and_none_cannot_become_golden_alike(running, lead, open_case):

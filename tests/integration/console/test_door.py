@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 
 from services.core.errors import ConfigurationError
+from services.review.console import __main__ as process
 from services.review.console.app import PAGES
 from services.review.console.door import Page, routes
 from services.review.console.login import show_login
@@ -93,7 +96,7 @@ def test_a_page_that_nobody_may_see_cannot_be_made():
     ("content", "kind"),
     [
         ("a=" + "b" * 70_000, "application/x-www-form-urlencoded"),
-        ("&".join(f"f{i}=1" for i in range(100)), "application/x-www-form-urlencoded"),
+        ("&".join(f"f{i}=1" for i in range(300)), "application/x-www-form-urlencoded"),
         ("a=%ff", "application/x-www-form-urlencoded"),
         ("{}", "application/json"),
         ("--x\r\n\r\n--x--", "multipart/form-data; boundary=x"),
@@ -129,3 +132,19 @@ async def test_a_script_is_told_in_json(visitor):
 
 async def test_health_is_known_to_whoever_asks(visitor):
     assert (await visitor.get("/health", host="10.1.2.3")).text == "serving\n"
+
+
+async def test_no_answer_waits_for_the_browsers_acknowledgement():
+    sent_at_once = asyncio.get_running_loop().create_future()
+
+    class Seen(asyncio.Protocol):
+        def connection_made(self, transport):
+            connection = transport.get_extra_info("socket")
+            sent_at_once.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    with process._listening("127.0.0.1", 0) as listener:
+        async with await asyncio.get_running_loop().create_server(Seen, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await sent_at_once
+            writer.close()

@@ -10,6 +10,7 @@ import pytest
 from services.core.store import audit, staff
 from services.review.console.door import COOKIE
 from tests.integration.console.conftest import PASSWORD, Visitor
+from tests.integration.console.test_look import picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,6 +25,7 @@ async def test_an_invitation_makes_an_account_and_opens_the_door(running, page):
         await staff.add(conn, "alice", ["analyst"], None, "root")
         token = await staff.invite(conn, "alice", 600, "root")
     await page.goto(f"{running.url}/join/{token}")
+    await picture(page, "join")
     secret = (await page.inner_text(".key")).replace(" ", "")
     await page.keyboard.type(PASSWORD)
     await page.keyboard.press("Tab")
@@ -33,6 +35,7 @@ async def test_an_invitation_makes_an_account_and_opens_the_door(running, page):
     async with page.expect_navigation():
         await page.keyboard.press("Enter")
     assert await page.locator(".codes li").count() == 10
+    await picture(page, "joined")
     code = await page.locator(".codes li").first.inner_text()
     await page.goto(f"{running.url}/cases")
     await page.fill("#name", "alice")
@@ -131,6 +134,17 @@ async def test_a_session_ends_by_itself(running, visitor, ending):
     await visitor.sign_in(await running.person("alice"))
     await execute(running, ending)
     assert (await visitor.get("/work")).headers["location"] == "/login?next=%2Fwork"
+
+
+async def test_a_case_that_lies_open_does_not_keep_a_session_alive(running, visitor, open_case):
+    item_id = await open_case()
+    await visitor.sign_in(await running.person("alice"))
+    await visitor.post(f"/cases/{item_id}/take")
+    await execute(running, "UPDATE staff_sessions SET seen_at = now() - interval '20 minutes'")
+    await visitor.post(f"/cases/{item_id}/renew")
+    async with running.database.transaction() as conn:
+        cursor = await conn.execute("SELECT FROM staff_sessions WHERE seen_at > now() - interval '19 minutes'")
+        assert await cursor.fetchall() == []
 
 
 async def test_other_roles_take_another_session(running, visitor):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from uuid import uuid4
 
 import pytest
 
 from services.core.signals import TextSpan
-from services.core.store import review_events, review_items
+from services.core.staff import Analyst
+from services.core.store import claims, review_events, review_items
 from services.core.verdicts import Reason, Verdict
 from tests.integration.console.conftest import sign_in
 
@@ -251,3 +254,27 @@ async def test_no_step_without_the_claim(running, visitor, open_case, step):
     form = {"comment": "why", "resolution": "release", "part": "image"}
     assert (await visitor.post(f"/cases/{item_id}/{step}", form)).status_code == 409
     assert (await item_of(running, item_id)).state == "queued"
+
+
+async def test_a_decision_may_name_all_near_duplicates_that_are_shown(visitor, running):
+    await visitor.sign_in(await running.person("alice"))
+    form = {"resolution": "uphold", "comment": "one spam wave", "also": [str(uuid4()) for _ in range(200)]}
+    answer = await visitor.post(f"/cases/{uuid4()}/decide", form)
+    assert answer.status_code == 409, "the form is read, and the case is not held"
+
+
+async def test_a_break_beside_no_case_is_told(running, visitor):
+    await visitor.sign_in(await running.person("alice"))
+    assert (await visitor.post("/break", {"when": "later", "item": "x"})).status_code == 400
+
+
+async def test_nothing_on_the_page_tells_that_it_is_a_second_look(running, visitor, open_case):
+    judged, fresh = await open_case(), await open_case()
+    ann = Analyst("ann", frozenset({"analyst"}))
+    claim = await running.console.desk.take(ann, judged)
+    async with running.database.transaction() as conn:
+        await claims.decide(conn, judged, ann, claim.token, "uphold", "", 0, [], {"default": 1.0})
+    await visitor.sign_in(await running.person("bob"))
+    pages = [(await visitor.get(f"/cases/{each}")).text for each in (judged, fresh)]
+    tags = [re.findall(r'class="tag[^>]*>([^<]*)', text) for text in pages]
+    assert tags[0] == tags[1]

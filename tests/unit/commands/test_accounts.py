@@ -113,6 +113,19 @@ def test_who_has_waited_longest_is_invited_first(dsn: str) -> None:
     assert "first" not in waiting
 
 
+def test_another_tier_is_told_with_who_gave_it_and_why(dsn: str) -> None:
+    async def told() -> list[tuple[str, object]]:
+        async with single_transaction(dsn) as conn:
+            cursor = await conn.execute("SELECT type, data FROM events WHERE subject = 'user-1'")
+            return await cursor.fetchall()
+
+    run("tier", "acme", "user-1", "trusted", "--why", "a partner")
+
+    (event, *_) = asyncio.run(read(dsn, "user-1"))[1]
+    assert (event.action, event.detail) == ("account.tier", {"before": "new", "after": "trusted", "why": "a partner"})
+    assert asyncio.run(told()) == [("account.tier", {"before": "new", "tier": "trusted"})]
+
+
 def test_trusted_accounts_are_invited_to_the_next_tier(dsn: str) -> None:
     run("tier", "acme", "user-1", "trusted")
 

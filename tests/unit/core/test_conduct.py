@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -227,6 +228,15 @@ async def test_the_case_of_a_suspension_with_a_sealed_strike_is_sealed(house: Ho
     async with house.transaction() as conn:
         assert await strikes.of_account(conn, *house.user, sealed=[False]) == []
     assert (await read(house)).standing_reason == "conduct"
+
+
+async def test_the_figures_count_a_sealed_strike_under_no_category(house: House) -> None:
+    def counted(category: str) -> float:
+        return REGISTRY.get_sample_value("portcullis_strikes_total", {"category": category, "source": "blocked"}) or 0
+
+    before = counted("violence"), counted("conduct")
+    await strike(house, 1.0, sealed=True)
+    assert (counted("violence"), counted("conduct")) == (before[0], before[1] + 1)
 
 
 async def test_a_suspension_by_a_person_calls_nobody(house: House) -> None:

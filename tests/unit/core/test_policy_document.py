@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.policy.anomaly_rules import AnomalyRules
 from services.core.policy.document import PolicyError, load_policy
 
 POLICIES = sorted((Path(__file__).parents[3] / "policies").glob("*.yaml"))
@@ -195,3 +196,12 @@ def test_the_examples_of_the_documentation_are_valid() -> None:
     assert load_policy(whole, "docs/policy.md").document.name == "gallery"
     for section in sections:
         assert load_policy(HEAD + section, "docs/policy.md").document.name == "test"
+
+
+def test_the_documentation_has_a_row_for_every_bound_of_every_anomaly() -> None:
+    text = (POLICIES[0].parents[1] / "docs/policy.md").read_text()
+    _, _, after = text.partition("\n## Anomalies\n")
+    table = "".join(re.findall(r"^\| (.*?) \|", after.partition("\n## ")[0], re.MULTILINE))
+    for name, rule in AnomalyRules():
+        for bound in type(rule).model_fields:
+            assert f"`{name}.{bound}`" in table or f"`….{bound}`" in table, f"{name}.{bound}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -73,13 +73,13 @@ def case(about: Stop, resolution: Resolution | None = "release", *, settled: boo
 
 def reason_of(stops: list[Stop], items: list[ReviewItem]) -> str:
     with pytest.raises(FailedPrecondition) as caught:
-        released(stops, items)
+        released(stops, items, NOW)
     return caught.value.reason
 
 
 def test_what_was_released_and_settled_goes_on() -> None:
     held = stop()
-    assert [one.stop for one in released([held], [case(held)])] == [held]
+    assert [one.stop for one in released([held], [case(held)], NOW)] == [held]
 
 
 def test_nothing_goes_on_before_a_person_decided() -> None:
@@ -100,6 +100,20 @@ def test_nothing_goes_on_while_it_may_be_taken_back() -> None:
     assert reason_of([held], [case(held, settled=False)]) == "NOT_SETTLED"
 
 
+@pytest.mark.parametrize(("left", "told"), [(25.0, 25.0), (0.0, 1.0), (-5.0, 1.0)])
+def test_how_long_it_may_still_be_taken_back_is_told(left: float, told: float) -> None:
+    sooner, later = stop("prompt"), stop("upload")
+    cases = [
+        replace(case(about, settled=False), effective_at=NOW + timedelta(seconds=seconds))
+        for about, seconds in ((sooner, left - 10), (later, left))
+    ]
+
+    with pytest.raises(FailedPrecondition) as caught:
+        released([sooner, later], cases, NOW)
+
+    assert caught.value.retry_after == told
+
+
 def test_what_was_upheld_stays_refused() -> None:
     held = stop()
     assert reason_of([held], [case(held, "uphold")]) == "UPHELD"
@@ -117,7 +131,7 @@ def test_an_undecided_half_keeps_the_other_back() -> None:
 
 def test_an_upheld_output_stays_behind_alone() -> None:
     first, second = stop("output", 0), stop("output", 1)
-    assert [one.stop for one in released([first, second], [case(first, "uphold"), case(second)])] == [second]
+    assert [one.stop for one in released([first, second], [case(first, "uphold"), case(second)], NOW)] == [second]
 
 
 def test_outputs_wait_for_each_other() -> None:
@@ -148,7 +162,7 @@ def test_sexual_minors_is_never_released_whatever_the_row_says() -> None:
 def test_a_sealed_output_neither_goes_on_nor_keeps_the_others_back() -> None:
     sealed, plain = stop("output", 0), stop("output", 1)
     cases = [replace(case(sealed, None), sealed=True), case(plain)]
-    assert [one.stop for one in released([sealed, plain], cases)] == [plain]
+    assert [one.stop for one in released([sealed, plain], cases, NOW)] == [plain]
 
 
 @pytest.mark.parametrize("change", [{"kind": "report"}, {"golden": uuid4()}])

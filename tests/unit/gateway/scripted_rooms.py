@@ -39,9 +39,13 @@ class ScriptedRooms:
         self.outputs: dict[int, pb.Check] = {}
         self.rendered = 4
         self.withdrawn = False
+        self.any_words = True
 
     async def own_size(self) -> int:
         return 64
+
+    async def takes_any_words(self) -> bool:
+        return self.any_words
 
     async def check_prompt(self, subject: pb.Subject, prompt: str, negative_prompt: str) -> pb.Check:
         self.asked.append("prompt")

@@ -23,7 +23,8 @@ from services.core.verdicts import Verdict
 from services.gateway import answer
 from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.appeals import AppealDesk
-from services.gateway.desk import Case, Desk, Outcome
+from services.gateway.case import Case, Outcome
+from services.gateway.desk import Desk
 from services.gateway.journey import check_both
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
@@ -201,6 +202,7 @@ class Books:
     """Writes nothing down; the edge of a unit test."""
 
     seals = frozenset[str]()
+    policy = None
 
     def __init__(self, lost: bool = False) -> None:
         self.lost = lost

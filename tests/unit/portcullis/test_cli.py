@@ -35,6 +35,12 @@ def test_an_allowed_prompt_ends_with_0(gateway):
     assert (result.exit_code, "ALLOW" in result.output) == (0, True)
 
 
+def test_what_would_steer_the_terminal_is_named(gateway):
+    gateway.check = blocked("a \x1b]0;thr\u202eeat", "\x1b]0;thr\u202eeat")
+    result = run("check", "prompt", "a \x1b]0;thr\u202eeat")
+    assert "“<U+001B>]0;thr<U+202E>eat”" in result.output
+
+
 def test_a_blocked_prompt_ends_with_3_and_shows_the_words(gateway):
     gateway.check = blocked("çok a threat", "threat")
     result = run("check", "prompt", "çok a threat")

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.core.policy.review_rules import ReviewRules
-from services.core.store import decisions, review_items, tenants
+from services.core.store import decisions, review_items, routings, tenants
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import Kind, NewReviewItem
@@ -68,7 +68,7 @@ def open_case(house: Database) -> OpenCase:
             async with house.transaction() as conn:
                 found = await review_items.get(conn, item.item_id)
                 assert found is not None
-                await review_items.route(conn, item.item_id, route(found, rules, found.created_at), "review")
+                await routings.route(conn, item.item_id, route(found, rules, found.created_at), "review")
         return item.item_id
 
     return opened

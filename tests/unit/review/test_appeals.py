@@ -11,11 +11,24 @@ import pytest
 
 from services.core.errors import FailedPrecondition
 from services.core.evidence import Blob
+from services.core.policy.standing_rules import StandingRules
 from services.core.staff import Analyst
-from services.core.store import accounts, appeals, claims, evidence_rows, lessons, policies, review_items, stops
+from services.core.standing import conduct
+from services.core.store import (
+    accounts,
+    appeals,
+    claims,
+    evidence_rows,
+    lessons,
+    policies,
+    review_items,
+    routings,
+    stops,
+)
 from services.core.store.appeals import Appeal
 from services.core.store.database import Connection, Database
-from services.core.store.review_items import NewReviewItem, Resolution, Routing
+from services.core.store.review_items import NewReviewItem, Resolution
+from services.core.store.routings import Routing
 from services.core.store.stops import Stop
 from services.core.verdicts import Reason, Verdict
 from services.review.complaints import settle_appeal
@@ -50,7 +63,7 @@ async def appeal(
     await review_items.open_items(conn, about, "acme", "user-1", [item])
     made = Appeal(uuid4(), "acme", "user-1", decision_id, item.item_id, None, datetime.now(UTC) + timedelta(days=3))
     await appeals.add(conn, made, about)
-    await review_items.route(conn, item.item_id, Routing("appeals", 5, made.due_at, datetime.now(UTC)), "review")
+    await routings.route(conn, item.item_id, Routing("appeals", 5, made.due_at, datetime.now(UTC)), "review")
     return made
 
 
@@ -99,6 +112,19 @@ async def test_whoever_decided_before_may_not_look_again(house: Database, open_c
         with pytest.raises(FailedPrecondition) as caught:
             await claims.claim(conn, made.item_id, ALICE, 60)
         assert caught.value.reason == "ITEM_JUDGED"
+        assert await claims.claim_next(conn, None, ALICE, 60) is None
+        assert (await claims.claim(conn, made.item_id, BOB, 60)).item.item_id == made.item_id
+
+
+async def test_whoever_suspended_an_account_does_not_decide_its_appeal(house: Database) -> None:
+    now = datetime.now(UTC)
+    async with house.transaction() as conn:
+        await accounts.get_or_create(conn, "acme", "user-1")
+        until = now + timedelta(days=30)
+        how = {"who": ALICE.identity, "rules": StandingRules(), "now": now, "confirmed": True}
+        await conduct.impose(conn, "acme", "user-1", "suspended", "person", until, **how)
+        made = await appeal(conn, None)
+
         assert await claims.claim_next(conn, None, ALICE, 60) is None
         assert (await claims.claim(conn, made.item_id, BOB, 60)).item.item_id == made.item_id
 

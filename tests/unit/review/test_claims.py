@@ -8,9 +8,10 @@ import pytest
 
 from services.core.errors import Aborted, FailedPrecondition, NotFound, PortcullisError
 from services.core.staff import Analyst, Role
-from services.core.store import claims, review_events, review_items
+from services.core.store import claims, review_events, review_items, routings
 from services.core.store.claims import Claim
 from services.core.store.database import Database
+from services.core.store.routings import Routing
 
 OpenCase = Callable[..., Awaitable[UUID]]
 ANALYST = frozenset[Role]({"analyst"})
@@ -212,15 +213,31 @@ async def test_pages_join_without_gap_or_overlap(house: Database, open_case: Ope
     assert set(seen) == set(opened)
 
 
+async def test_a_list_of_every_state_is_in_the_order_of_turns(house: Database, open_case: OpenCase) -> None:
+    opened = [await open_case() for _ in range(4)]
+    await take(house, opened[1], ALICE)
+    async with house.transaction() as conn:
+        page = await review_items.list_items(conn, queue=None, state=None, sealed=[False], after=None, limit=3)
+    assert [item.item_id for item in page] == opened[:3]
+
+
+async def test_a_list_of_one_state_of_a_queue_has_no_other(house: Database, open_case: OpenCase) -> None:
+    opened = [await open_case() for _ in range(3)]
+    await take(house, opened[1], ALICE)
+    async with house.transaction() as conn:
+        waiting = await review_items.list_items(
+            conn, queue="default", state="queued", sealed=[False], after=None, limit=3, kind="content"
+        )
+    assert [item.item_id for item in waiting] == [opened[0], opened[2]]
+
+
 async def test_routing_again_changes_nothing(house: Database, open_case: OpenCase) -> None:
     item_id = await open_case()
     async with house.transaction() as conn:
         item = await review_items.get(conn, item_id)
         assert item is not None
         assert item.due_at is not None
-        again = await review_items.route(
-            conn, item_id, review_items.Routing("default", 1, item.due_at, item.due_at), "review"
-        )
+        again = await routings.route(conn, item_id, Routing("default", 1, item.due_at, item.due_at), "review")
         assert not again
         assert await review_items.get(conn, item_id) == item
 

@@ -12,12 +12,13 @@ import pytest
 from services.core.evidence import Blob
 from services.core.policy.document import Policy
 from services.core.signals import ModelVersion
-from services.core.store import decisions, evidence_rows, images, outbox, policies, reports, review_items
+from services.core.store import decisions, evidence_rows, images, outbox, policies, reports, review_items, routings
 from services.core.store.database import Connection, Database
 from services.core.store.decisions import Decision
 from services.core.store.images import RegisteredImage
 from services.core.store.reports import NewReport
-from services.core.store.review_items import NewReviewItem, Resolution, ReviewItem, Routing
+from services.core.store.review_items import NewReviewItem, Resolution, ReviewItem
+from services.core.store.routings import Routing
 from services.core.verdicts import Reason, Verdict
 from services.review.complaints import settle_report
 from services.review.routing import route
@@ -178,7 +179,7 @@ async def test_a_case_goes_ahead_with_each_reporter_who_is_believed(house: Datab
     now = datetime.now(UTC)
     async with house.transaction() as conn:
         item_id = await open_case(conn, picture)
-        await review_items.route(conn, item_id, Routing("reports", 5, now, now), "review")
+        await routings.route(conn, item_id, Routing("reports", 5, now, now), "review")
         plain = await review_items.get(conn, item_id)
 
         for urgency in (2, 1):  # the second comes late and takes nothing back
@@ -189,6 +190,21 @@ async def test_a_case_goes_ahead_with_each_reporter_who_is_believed(house: Datab
     assert hastened is not None
     assert plain.priority - hastened.priority == 2
     assert plain.turn_at - hastened.turn_at == timedelta(hours=8)
+
+
+async def test_pages_of_open_cases_join_by_when_they_are_due(house: Database, picture: RegisteredImage) -> None:
+    now = datetime.now(UTC)
+    async with house.transaction() as conn:
+        opened = [await open_case(conn, picture) for _ in range(5)]
+        for hours, item_id in enumerate(opened[1:]):  # the first is pending
+            await routings.route(conn, item_id, Routing("reports", 5, now + timedelta(hours=hours + 1), now), "review")
+        seen: list[UUID] = []
+        after = None
+        while page := await review_items.open_by_due(conn, "report", [False], after, 2):
+            seen += [item.item_id for item in page]
+            after = review_items.due_place_of(page[-1])
+
+    assert seen == opened
 
 
 async def test_a_case_that_was_urgent_from_the_first_is_routed_ahead(house: Database, picture: RegisteredImage) -> None:

@@ -13,7 +13,7 @@ from services.commands.default_policy import DEFAULT_POLICY
 from services.core.policy.document import load_policy
 from services.core.policy.standing_rules import StandingRules
 from services.core.standing import conduct
-from services.core.store import accounts, decisions, policies, review_items, strikes
+from services.core.store import accounts, decisions, policies, review_items, routings, strikes
 from services.core.store.accounts import Account
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
@@ -59,7 +59,7 @@ async def suspension(db: Database) -> UUID:
         item = await review_items.get(conn, row[0])
         assert item is not None
         policy = await policies.load_active(conn)
-        await review_items.route(conn, item.item_id, route(item, policy.document.review, datetime.now(UTC)), "review")
+        await routings.route(conn, item.item_id, route(item, policy.document.review, datetime.now(UTC)), "review")
         return item.item_id
 
 

@@ -64,6 +64,17 @@ async def test_the_figures_show_depth_and_age(house: Database, open_case: OpenCa
     assert REGISTRY.get_sample_value("portcullis_queue_depth", {"queue": "pending"}) == 1
 
 
+async def test_the_sealed_queue_is_in_no_figure_but_the_sum_of_what_is_overdue(
+    house: Database, open_case: OpenCase
+) -> None:
+    await open_case("sexual.minors", hours=5)
+
+    await upkeep.show_figures(house)
+
+    assert REGISTRY.get_sample_value("portcullis_queue_depth", {"queue": "sealed"}) is None
+    assert REGISTRY.get_sample_value("portcullis_queue_overdue") == 1
+
+
 async def test_a_queue_that_ran_empty_is_not_shown_as_full(house: Database, open_case: OpenCase) -> None:
     item_id = await open_case()
     await upkeep.show_figures(house)

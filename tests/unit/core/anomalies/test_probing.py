@@ -53,6 +53,15 @@ def test_changing_the_topic_does_not_start_anew() -> None:
     assert alarms
 
 
+def test_tries_told_by_a_clock_far_ahead_fade_like_others() -> None:
+    topics, _, _ = step((), topic(1), 1e9, RULE)
+    topics, _, _ = step(topics, other(topic(1), 20, 1), 0.0, RULE)
+
+    topics, near, _ = step(topics, other(topic(1), 20, 2), 30 * DAY, RULE)
+
+    assert sum(each.tries for each in topics) < 2, (near, topics)
+
+
 def test_a_program_that_sends_the_same_again_is_not_probing() -> None:
     topics, alarms = play([topic(1)] * 50)
 

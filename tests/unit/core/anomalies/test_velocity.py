@@ -69,6 +69,14 @@ def test_an_hour_alarms_once() -> None:
     assert len(alarms) == 1
 
 
+def test_a_clock_set_back_does_not_make_a_day_of_one_hour() -> None:
+    ahead, _ = hours(Velocity(), [20] * 30 + [1], first=1000)
+
+    _, alarms = hours(ahead, [20] * 24, first=900)
+
+    assert alarms == []
+
+
 @given(st.lists(st.floats(0, 1e10, allow_nan=False), max_size=60))
 def test_a_clock_that_jumps_breaks_nothing(times: list[float]) -> None:
     state = Velocity()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from pydantic import TypeAdapter
 
@@ -45,6 +46,14 @@ def test_tries_at_one_prompt_are_probing_and_not_a_ratio() -> None:
     _, fired = play(Watched(), tries)
 
     assert fired == ["probing"]
+
+
+def test_what_fired_by_a_clock_far_ahead_keeps_no_rule_quiet() -> None:
+    state, fired = play(Watched(), [replace(seen, at=seen.at + 1e9) for seen in refused(40)])
+
+    _, later = play(state, refused(40))
+
+    assert fired + later == ["block_ratio", "block_ratio"]
 
 
 def test_what_was_sealed_once_stays_sealed() -> None:

@@ -27,6 +27,8 @@ def test_on_this_machine_alone_it_needs_nothing():
         {"url": "https://review.example.com"},
         {"url": "http://review.example.com/console"},
         {"oidc_issuer": "https://id.example.com"},
+        {"oidc_issuer": "http://id.example.com", "oidc_client_id": "console"},
+        {"oidc_issuer": "id.example.com", "oidc_client_id": "console"},
     ],
 )
 def test_what_would_not_be_safe_is_refused(values):
