@@ -69,14 +69,16 @@ class Rendering:
 
     @property
     def complete(self) -> bool:
-        """Whether all its pictures are decoded, or failed to be."""
-        return len(self.made) == len(self.pictures) and all(future.done() for future in self.made.values())
+        """Whether all its pictures are decoded, or one failed to be."""
+        done = [future for future in self.made.values() if future.done()]
+        return len(done) == len(self.pictures) or any(future.exception() for future in done)
 
     def rendered(self) -> Rendered:
         """What its caller gets; raises what went wrong with one of its pictures."""
         first = self.pictures[0]
+        made = {picture: future.result() for picture, future in self.made.items()}
         return Rendered(
-            pictures=[self.made[picture].result() for picture in self.pictures],
+            pictures=[made[picture] for picture in self.pictures],
             steps=self.ticket.job.steps,
             guidance=first.guidance if first.guided else 1.0,
             scheduler=type(first.scheduler).__name__,
