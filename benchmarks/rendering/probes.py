@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,8 @@ def _pipeline(folder: Path) -> Any:
     import diffusers
     import transformers
 
+    diffusers.utils.logging.set_verbosity_error()
+    warnings.simplefilter("ignore", FutureWarning)  # it prints all of a scheduler's numbers
     index = diffusers.DiffusionPipeline.load_config(folder)
     parts = {}
     for name in ("vae", "text_encoder", "tokenizer", "unet", "scheduler"):
