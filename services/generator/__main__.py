@@ -65,8 +65,9 @@ def _front(settings: GeneratorSettings, remote: RemoteSettings) -> Parts:
 
 def _load(settings: GeneratorSettings) -> Parts:
     torch.set_num_threads(settings.threads)
-    checkpoint = load_checkpoint(settings.model, settings.model_sha256, _device(settings.device))
-    engine = Engine(build_family(checkpoint))
+    device = _device(settings.device)
+    checkpoint = load_checkpoint(settings.model, settings.model_sha256, device, _dtype(settings.dtype, device))
+    engine = Engine(build_family(checkpoint, compiled=settings.compile))
     paces = warm_up(engine, checkpoint.card.all_sizes)
     queue = RenderQueue(engine, paces, settings.queue_limit, _pixel_limit(settings))
     return checkpoint.offer(), build_vocabulary(checkpoint), queue
@@ -90,6 +91,13 @@ def _device(name: str) -> torch.device:
     if name != "auto":
         return torch.device(name)
     return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        name = "float32" if device.type == "cpu" else "bfloat16"
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 if __name__ == "__main__":

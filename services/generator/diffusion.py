@@ -15,12 +15,20 @@ from services.generator.family import Condition, Conditions
 from services.generator.job import Job
 from services.generator.pixels import PackedPixels, VaeLatents
 
+# The blocks that networks repeat and spend most of their time in.
+_REPEATED = {"BasicTransformerBlock", "FluxSingleTransformerBlock", "FluxTransformerBlock"}
+# Shapes of a block: its places in the network, times batch buckets, times sizes of pictures; torch gives up after 8.
+_MOST_SHAPES = 256
+
 
 class Diffusion(ABC):
     """A `Family`; its kinds say how words are read and how their network is called."""
 
-    def __init__(self, checkpoint: Checkpoint, net: Any, *, compiled: bool = False) -> None:
-        """With `compiled` the repeated blocks of `net` are compiled, anew for each batch of 1, 2, 4, 8 … pictures."""
+    def __init__(self, checkpoint: Checkpoint, net: Any, *, patch: int = 1, compiled: bool = False) -> None:
+        """`patch` latents of a side are one to `net`. Raises ConfigurationError for sizes that do not fit.
+
+        With `compiled` the repeated blocks of `net` are compiled, anew for each batch of 1, 2, 4, 8 … pictures.
+        """
         self.card = checkpoint.card
         self._parts = checkpoint.parts
         self.device = checkpoint.device
@@ -28,10 +36,11 @@ class Diffusion(ABC):
         self._compiled = compiled
         vae = checkpoint.parts.get("vae")
         self._pixels = VaeLatents(vae) if vae is not None else PackedPixels(int(net.config.in_channels))
-        if self.side(self.card.size) % self._pixels.factor:
-            raise ConfigurationError(f"model: its size {self.card.size} is no multiple of {self._pixels.factor} pixels")
+        unit = patch * self._pixels.factor
+        if odd := [size for size in self.card.all_sizes if self.side(size) % unit]:
+            raise ConfigurationError(f"model: its size {odd[0]} is no multiple of {unit} pixels")
         if compiled:
-            net.compile_repeated_blocks(dynamic=False)
+            _compile_blocks(net)
 
     @abstractmethod
     def read(self, text: str, size: int, /) -> tuple[Conditions, tuple[str, ...]]:
@@ -41,19 +50,22 @@ class Diffusion(ABC):
     def forward(self, inputs: Tensor, times: Tensor, condition: Conditions) -> Tensor:
         """One pass through the network, in its own type."""
 
+    def guided(self, job: Job, /) -> bool:
+        """What is made of words, at any scale but 1."""
+        return bool(job.words) and (job.guidance or self.card.guidance) != 1
+
     def condition(self, job: Job, /) -> Condition:
-        """Encodes prompt and negative prompt; what is made without words is not guided."""
-        guided = bool(job.words) and (job.guidance or self.card.guidance) != 1
-        self.refuse_unwanted(job, guided=guided)
+        """Encodes prompt and negative prompt."""
         wanted, cut = self.read(job.words, job.size)
-        if not guided:
+        if not self.guided(job):
+            self.refuse_unwanted(job)
             return Condition(wanted, None, cut)
         unwanted, cut_too = self.read(job.unwanted, job.size)
         return Condition(wanted, unwanted, cut + cut_too)
 
-    def refuse_unwanted(self, job: Job, *, guided: bool) -> None:
-        """Raises InvalidInput for a negative prompt that nothing would come of."""
-        if job.unwanted and not guided:
+    def refuse_unwanted(self, job: Job) -> None:
+        """Raises InvalidInput for a negative prompt, of which nothing comes without guidance."""
+        if job.unwanted:
             raise InvalidInput("negative_prompt", "has no effect on this model without guidance; leave it empty")
 
     def scheduler(self, steps: int, _size: int, /) -> Any:
@@ -105,3 +117,11 @@ class Diffusion(ABC):
         """Channels of the latents."""
         vae = self._parts.get("vae")
         return int(self._net.config.in_channels if vae is None else vae.config.latent_channels)
+
+
+def _compile_blocks(net: Any) -> None:
+    """Regional compilation: far quicker than compiling the whole network, and nearly as fast afterwards."""
+    torch.compiler.config.recompile_limit = _MOST_SHAPES
+    for block in net.modules():
+        if type(block).__name__ in _REPEATED:
+            block.compile(dynamic=False)

@@ -55,8 +55,7 @@ class Engine:
     def size_up(self, job: Job) -> tuple[int, int]:
         """Steps of each of its pictures, and rows that they all need in a pass, before it is begun."""
         share = self.family.card.variation_strength if job.operation == "variation" else 1.0
-        guided = bool(job.words) and self.guidance(job) != 1.0
-        return max(1, round(job.steps * share)), job.count * (2 if guided else 1)
+        return max(1, round(job.steps * share)), job.count * (2 if self.family.guided(job) else 1)
 
     def begin(self, job: Job) -> list[Picture]:
         """The job's pictures before their first step; picture i's noise comes from `seed` + i alone."""

@@ -42,10 +42,13 @@ class Family(Protocol):
     def device(self) -> torch.device:
         """Where it computes."""
 
+    def guided(self, job: Job, /) -> bool:
+        """Whether the job's pictures are guided, and so take two rows of a forward pass each."""
+
     def condition(self, job: Job, /) -> Condition:
         """The job's conditions, encoded alone, so that they are the same whatever else is rendered.
 
-        Not guided where `job.guidance`, or the card's where that is 0, is 1.
+        Raises InvalidInput for a negative prompt that nothing would come of.
         """
 
     def scheduler(self, steps: int, size: int, /) -> Any:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from services.core.errors import ConfigurationError
 from services.generator.checkpoint import Checkpoint
 from services.generator.diffusion import Diffusion
 from services.generator.family import Condition, Conditions
@@ -17,25 +16,25 @@ from services.generator.job import Job
 from services.generator.texts import tokenize
 
 _TRAINED_STEPS = 1000
-_PATCH = 2  # latents of a side that make up one position
+_PATCH = 2
 
 
 class Flux(Diffusion):
     """CLIP's pooled words and T5's states; the scale of guidance is an input (dev) or distilled away (schnell)."""
 
     def __init__(self, checkpoint: Checkpoint, *, compiled: bool = False) -> None:
-        """Raises ConfigurationError for sizes that are no whole number of patches."""
-        super().__init__(checkpoint, checkpoint.parts["transformer"], compiled=compiled)
+        super().__init__(checkpoint, checkpoint.parts["transformer"], patch=_PATCH, compiled=compiled)
         self._reads_guidance = bool(self._net.config.guidance_embeds)
         self._flow = _under_common_names(type(checkpoint.parts["scheduler"]))
         self._limit = 512 if self._reads_guidance else 256  # T5 tokens, as each was trained
-        unit = _PATCH * self._pixels.factor
-        if odd := [size for size in (self.card.size, *self.card.sizes) if size % unit]:
-            raise ConfigurationError(f"model: its size {odd[0]} is no multiple of {unit} pixels")
+
+    def guided(self, _job: Job, /) -> bool:
+        """Never from outside: what would be guidance without a classifier is in the network."""
+        return False
 
     def condition(self, job: Job, /) -> Condition:
-        """One end alone: what would be guidance without a classifier is in the network."""
-        self.refuse_unwanted(job, guided=False)
+        """The words, and for the kind that reads it the scale of guidance."""
+        self.refuse_unwanted(job)
         wanted, cut = self.read(job.words, job.size)
         if not self._reads_guidance:
             return Condition(wanted, None, cut)

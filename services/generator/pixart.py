@@ -18,7 +18,8 @@ class PixArt(Diffusion):
     """A T5 text encoder; the kind trained at several sides is told the picture's."""
 
     def __init__(self, checkpoint: Checkpoint, *, compiled: bool = False) -> None:
-        super().__init__(checkpoint, checkpoint.parts["transformer"], compiled=compiled)
+        transformer = checkpoint.parts["transformer"]
+        super().__init__(checkpoint, transformer, patch=int(transformer.config.patch_size), compiled=compiled)
         self._limit = _LIMITS.get(checkpoint.options["_class_name"], min(_LIMITS.values()))
 
     def read(self, text: str, size: int, /) -> tuple[Conditions, tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -18,6 +20,12 @@ class GeneratorSettings(RoomSettings):
         "", description="Digest of a model that does not ship with the house, as the generator prints it when unset."
     )
     device: str = Field("auto", description='"cpu", "cuda:0" …; "auto" takes the first GPU, else the CPU.')
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description='Type of the weights; "auto" is float32 on a CPU, bfloat16 on a GPU.'
+    )
+    compile: bool = Field(
+        False, description="Compile the network's repeated blocks, for each batch size anew: minutes once, then faster."
+    )
     threads: int = Field(
         1, ge=1, le=256, description="CPU threads of the rendering; more than there are idle cores make it much slower."
     )

@@ -42,8 +42,8 @@ def stable_diffusion(folder: Path, *, unet_channels: int = 4) -> None:
         folder,
         kind(
             vae=_vae(),
-            text_encoder=_clip(_clip_tokenizer()),
-            tokenizer=_clip_tokenizer(),
+            text_encoder=_clip(clip_tokenizer()),
+            tokenizer=clip_tokenizer(),
             unet=_unet(in_channels=unet_channels, cross_attention_dim=WIDTH),
             scheduler=PNDMScheduler(skip_prk_steps=True, steps_offset=1, beta_schedule="scaled_linear"),
             safety_checker=None,
@@ -58,7 +58,7 @@ def stable_diffusion_xl(folder: Path) -> None:
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 
     torch.manual_seed(0)
-    tokenizer = _clip_tokenizer()
+    tokenizer = clip_tokenizer()
     unet = _unet(
         cross_attention_dim=2 * WIDTH,
         addition_embed_type="text_time",
@@ -108,7 +108,7 @@ def pixart(folder: Path, *, told_resolution: bool = False) -> None:
     _write(
         folder,
         kind(
-            tokenizer=_t5_tokenizer(),
+            tokenizer=t5_tokenizer(),
             text_encoder=_t5(),
             vae=_vae(levels=1 if told_resolution else 2),
             transformer=transformer,
@@ -123,7 +123,7 @@ def flux(folder: Path, *, reads_guidance: bool) -> None:
     from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 
     torch.manual_seed(0)
-    tokenizer = _clip_tokenizer()
+    tokenizer = clip_tokenizer()
     transformer = FluxTransformer2DModel(
         in_channels=16,
         num_layers=1,
@@ -145,7 +145,7 @@ def flux(folder: Path, *, reads_guidance: bool) -> None:
             text_encoder=_clip(tokenizer),
             tokenizer=tokenizer,
             text_encoder_2=_t5(),
-            tokenizer_2=_t5_tokenizer(),
+            tokenizer_2=t5_tokenizer(),
             transformer=transformer,
         ),
         card(guidance=3.5),
@@ -161,7 +161,7 @@ def _write(folder: Path, pipeline: Any, its_card: Card) -> None:
     (folder / "portcullis.json").write_text(its_card.model_dump_json())
 
 
-def _clip_tokenizer() -> Any:
+def clip_tokenizer() -> Any:
     """Every letter is a token."""
     from transformers import CLIPTokenizer
 
@@ -172,7 +172,7 @@ def _clip_tokenizer() -> Any:
     )
 
 
-def _t5_tokenizer() -> Any:
+def t5_tokenizer() -> Any:
     """Every letter is a token."""
     from transformers import T5Tokenizer
 
