@@ -80,7 +80,9 @@ def beside(peer: probes.Peer | None) -> list[Figure]:
     return [
         Figure("one request alone, seconds", 5, peer.ours, form="{:.2f}"),
         Figure("… in diffusers' own pipeline, seconds", 5, peer.theirs, form="{:.2f}"),
-        Figure("… and grey levels by which any pixel differs", 5, peer.difference, 1, at_most=True, form="{:.0f}"),
+        Figure(
+            "… and the most by which a value differs (0 … 1)", 5, peer.difference, 1e-4, at_most=True, form="{:.0e}"
+        ),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,47 +98,53 @@ def steps_after_cancel(engine: Engine, paces: Mapping[Shape, Pace], runs: int) -
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Seconds of one request, ours and diffusers' own, and by how many grey levels the pictures differ."""
+    """Seconds of one request, ours and diffusers' own; the most by which any value of a picture differs, of 0 … 1."""
 
     ours: float
     theirs: float
-    difference: int
+    difference: float
 
 
 def beside_diffusers(engine: Engine, folder: Path, runs: int) -> Peer | None:
     """The same requests through `StableDiffusionPipeline`; None where the model is of another make."""
     if not (folder / "unet").is_dir() or not (folder / "vae").is_dir():
         return None
-    pipe, ours, theirs, most = _pipeline(folder), [], [], 0
+    pipe, ours, theirs, most = _pipeline(folder), [], [], 0.0
     for number in range(runs):
         wanted = job(engine, number)
         begun = time.perf_counter()
-        (mine,) = engine.render(wanted, UNWATCHED)
+        engine.render(wanted, UNWATCHED)
         ours.append(time.perf_counter() - begun)
-        side = engine.family.side(wanted.size)
-        noise = torch.randn(
-            (1, *engine.family.latent_shape(wanted.size)), generator=torch.Generator().manual_seed(wanted.seed)
-        )
         begun = time.perf_counter()
         picture = pipe(
             wanted.words,
-            height=side,
-            width=side,
+            height=engine.family.side(wanted.size),
+            width=engine.family.side(wanted.size),
             num_inference_steps=wanted.steps,
             guidance_scale=engine.guidance(wanted),
-            latents=noise,
-            output_type="np",
-        ).images[0]
+            latents=engine.begin(wanted)[0].noise,
+            output_type="pt",
+        ).images
         theirs.append(time.perf_counter() - begun)
-        if picture.shape == mine.shape:  # a small model's pictures are enlarged by the engine alone
-            most = max(most, int(np.abs((picture * 255).round().astype(int) - mine).max()))
+        most = max(most, float((_drawn(engine, wanted) - picture).abs().max()))
     return Peer(statistics.median(ours), statistics.median(theirs), most)
+
+
+def _drawn(engine: Engine, wanted: Job) -> Tensor:
+    """(1, 3, S, S) in 0 … 1, before a small model's pictures are enlarged."""
+    (picture,) = engine.begin(wanted)
+    while not picture.finished:
+        engine.step([picture])
+    with torch.inference_mode():
+        return (engine.family.decode(picture.latents) / 2 + 0.5).clamp(0, 1)
 
 
 def _pipeline(folder: Path) -> Any:
     import diffusers
     import transformers
 
+    diffusers.utils.logging.set_verbosity_error()
+    warnings.simplefilter("ignore", FutureWarning)  # it prints all of a scheduler's numbers
     index = diffusers.DiffusionPipeline.load_config(folder)
     parts = {}
     for name in ("vae", "text_encoder", "tokenizer", "unet", "scheduler"):

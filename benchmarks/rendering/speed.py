@@ -30,9 +30,9 @@ def step_level_speedup(engine: Engine) -> float:
 
 
 def staggered(engine: Engine, paces: Mapping[Shape, Pace]) -> Speedup:
-    """12 requests of one picture, each a step of a lone request after the last."""
+    """12 requests of one picture, each half a step of a lone request after the last."""
     (pace,) = paces.values()
-    apart = pace.seconds(engine.size_up(job(engine, 0))[1])
+    apart = pace.seconds(engine.size_up(job(engine, 0))[1]) / 2
     arrivals = [Arrival(job(engine, number), number * apart) for number in range(REQUESTS)]
     ratios, differences = [], []
     for _ in range(ROUNDS):

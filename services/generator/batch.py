@@ -1,8 +1,10 @@
 """What is being rendered now: pictures of several requests, a step at a time. For one thread.
 
 Pictures of one shape share a forward pass, whatever their timesteps, and join and leave between steps. Each takes a
-share of the machine: its rows over the cap of its shape. While the shares leave room, the next picture joins; so on a
-machine that one picture fills, requests are served one after the other.
+share of the machine, its rows over the cap of its shape, until it is decoded. While the shares leave room, the next
+picture joins; so on a machine that one picture fills, requests are served one after the other.
+
+Pictures are decoded in a thread of their own, so that the steps of others need not wait.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,18 +28,19 @@ from services.generator.picture import Picture
 from services.generator.ticket import Cancelled, Progress, Ticket, TooLate
 
 _RETRY_SECONDS = 5.0
+_REST_SECONDS = 0.02  # between two looks at what came in while all that is left to do is decoding
 
 log = structlog.get_logger()
 
 
 @dataclass(eq=False, slots=True)
 class Rendering:
-    """A request that was begun: its pictures, and the pixels of those that are done."""
+    """A request that was begun: its pictures, and what becomes the pixels of those whose steps are done."""
 
     ticket: Ticket
     pace: Pace
     pictures: list[Picture] = field(default_factory=list[Picture])
-    made: dict[Picture, Rgb] = field(default_factory=dict[Picture, Rgb])
+    made: dict[Picture, Future[Rgb]] = field(default_factory=dict[Picture, "Future[Rgb]"])
     _told: int = 0
 
     @property
@@ -63,11 +67,18 @@ class Rendering:
         if done == self.steps:
             self.ticket.tell(Progress(0, done, done, decoding=True))
 
+    @property
+    def complete(self) -> bool:
+        """Whether all its pictures are decoded, or one failed to be."""
+        done = [future for future in self.made.values() if future.done()]
+        return len(done) == len(self.pictures) or any(future.exception() for future in done)
+
     def rendered(self) -> Rendered:
-        """What its caller gets."""
+        """What its caller gets; raises what went wrong with one of its pictures."""
         first = self.pictures[0]
+        made = {picture: future.result() for picture, future in self.made.items()}
         return Rendered(
-            pictures=[self.made[picture] for picture in self.pictures],
+            pictures=[made[picture] for picture in self.pictures],
             steps=self.ticket.job.steps,
             guidance=first.guidance if first.guided else 1.0,
             scheduler=type(first.scheduler).__name__,
@@ -86,6 +97,7 @@ class Batch:
         self._active: dict[Picture, Rendering] = {}
         self._joining: deque[tuple[Picture, Rendering]] = deque()
         self._renderings: list[Rendering] = []
+        self._decoder = ThreadPoolExecutor(1, "decode")
         # For other threads to read: requests, seconds that they will still take, and how many failed in a row.
         self.running = 0
         self.seconds_left = 0.0
@@ -111,10 +123,12 @@ class Batch:
         self._sum_up()
 
     def step(self) -> None:
-        """Ends requests that were given up; then one step of the pictures of one shape, which take turns."""
+        """Ends requests that were given up or are complete; then one step of the pictures of one shape, in turn."""
         for rendering in list(self._renderings):
             with self._answering(rendering):
                 rendering.ticket.check()
+                if rendering.complete:
+                    self._answer(rendering)
         self._join()
         if pictures := self._whose_turn():
             begun, pace = time.perf_counter(), self._active[pictures[0]].pace
@@ -123,6 +137,8 @@ class Batch:
             self._engine.settle()
             self._follow(pictures)
             pace.passed(rows, time.perf_counter() - begun)
+        elif decoding := [future for rendering in self._renderings for future in rendering.made.values()]:
+            wait([future for future in decoding if not future.done()], _REST_SECONDS, FIRST_COMPLETED)
         self._sum_up()
 
     def end_all(self, error: Exception) -> None:
@@ -131,20 +147,32 @@ class Batch:
             self._end(rendering, error)
         self._sum_up()
 
+    def close(self) -> None:
+        """Ends the decoding thread; nothing can be begun any more."""
+        self._decoder.shutdown(cancel_futures=True)
+
     def _sum_up(self) -> None:
         self.running = len(self._renderings)
         self.seconds_left = sum(rendering.seconds_left for rendering in self._renderings)
 
     def _shares(self) -> Fraction:
-        return sum((rendering.share(picture) for picture, rendering in self._active.items()), Fraction(0))
+        """Of the machine, which pictures take that joined and are not decoded."""
+        active = (rendering.share(picture) for picture, rendering in self._active.items())
+        decoding = (
+            rendering.share(picture)
+            for rendering in self._renderings
+            for picture, future in rendering.made.items()
+            if not future.done()
+        )
+        return sum((*active, *decoding), Fraction(0))
 
     def _join(self) -> None:
         """Lets pictures take part, in order, while there is room; the first always, however much it needs."""
         shares = self._shares()
         while self._joining:
             picture, rendering = self._joining[0]
-            shares += rendering.share(picture)
-            if self._active and shares > 1:
+            before, shares = shares, shares + rendering.share(picture)
+            if before and shares > 1:
                 return
             self._joining.popleft()
             self._active[picture] = rendering
@@ -185,23 +213,23 @@ class Batch:
             self._end(rendering, error)
 
     def _follow(self, pictures: Sequence[Picture]) -> None:
-        """After a step: tells how far each is, makes pixels of what is finished, answers what is complete."""
+        """After a step: tells how far each is, and has pixels made of what is finished."""
         for rendering in list(self._renderings):
             mine = [picture for picture in pictures if self._active.get(picture) is rendering]
             if mine:
                 with self._answering(rendering):
                     rendering.tell()
-                    self._finish(rendering, [picture for picture in mine if picture.finished])
+                    for picture in mine:
+                        if picture.finished:
+                            del self._active[picture]
+                            finish = self._engine.finish
+                            rendering.made[picture] = self._decoder.submit(finish, rendering.ticket.job, picture)
 
-    def _finish(self, rendering: Rendering, pictures: Sequence[Picture]) -> None:
-        for picture in pictures:
-            del self._active[picture]
-            rendering.made[picture] = self._engine.finish(rendering.ticket.job, picture)
-            rendering.ticket.check()
-        if len(rendering.made) == len(rendering.pictures):
-            self._forget(rendering)
-            rendering.ticket.result.set_result(rendering.rendered())
-            self.failures = 0
+    def _answer(self, rendering: Rendering) -> None:
+        rendered = rendering.rendered()
+        self._forget(rendering)
+        rendering.ticket.result.set_result(rendered)
+        self.failures = 0
 
     @contextmanager
     def _answering(self, rendering: Rendering) -> Iterator[None]:
@@ -229,4 +257,6 @@ class Batch:
         self._renderings.remove(rendering)
         for picture in rendering.pictures:
             self._active.pop(picture, None)
+        for future in rendering.made.values():
+            future.cancel()
         self._joining = deque(pair for pair in self._joining if pair[1] is not rendering)

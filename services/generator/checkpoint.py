@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,11 @@ class _Source:
     def load(self, name: str, library: str, kind: str) -> Any:
         """One component through its own class's `from_pretrained`, from these files alone."""
         part = _class(library, kind)
+        if _needs_sentencepiece(self.folder / name):
+            raise ConfigurationError(
+                f"model: its {name} is a SentencePiece file; install the package sentencepiece, "
+                "or save the tokenizer once as tokenizer.json"
+            )
         try:
             if not issubclass(part, torch.nn.Module):
                 return part.from_pretrained(self.folder / name, local_files_only=True)
@@ -232,6 +238,12 @@ class _Source:
         if name == "vae" and not loaded.config.get("force_upcast"):
             loaded = loaded.to(self.dtype)
         return loaded.to(self.device).eval().requires_grad_(False)
+
+
+def _needs_sentencepiece(folder: Path) -> bool:
+    """Whether the tokenizer there can only be read with a package that is not installed."""
+    alone = any(folder.glob("*.model")) and not (folder / "tokenizer.json").is_file()
+    return alone and find_spec("sentencepiece") is None
 
 
 # What each library calls the type of the weights.

@@ -41,7 +41,9 @@ UNWATCHED = Watch(step=lambda _done, _steps: None, cancelled=lambda: False)
 
 
 class Engine:
-    """One loaded model, for one thread at a time; nothing of a request outlives its pictures."""
+    """One loaded model; nothing of a request is in it, and nothing of it changes: threads may work with it, each on
+    pictures of its own.
+    """
 
     def __init__(self, family: Family) -> None:
         self.family = family

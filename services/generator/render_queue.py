@@ -154,6 +154,7 @@ class RenderQueue:
         finally:
             self._closed = True
             self._end_all(Cancelled("the generator is stopping"))
+            self._batch.close()
 
     def _next(self) -> Ticket | None:
         """The request that may begin now; waits only while there is nothing else to do."""

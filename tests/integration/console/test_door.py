@@ -87,7 +87,7 @@ async def test_nothing_but_the_way_in_is_open_to_nobody():
     }
 
 
-def test_a_page_that_nobody_may_see_cannot_be_made():
+async def test_a_page_that_nobody_may_see_cannot_be_made():
     with pytest.raises(ConfigurationError, match="needs ''"):
         routes(None, [Page("GET", "/x", "", show_login)])  # type: ignore[arg-type]
 

@@ -27,6 +27,7 @@ HOLD = pb.Check(verdict=pb.VERDICT_REVIEW, reasons=[pb.Reason(category="politica
 LOOK_LATER = pb.Check(verdict=pb.VERDICT_REVIEW, clearance="token")
 ALLOW_WITHOUT_TOKEN = pb.Check(verdict=pb.VERDICT_ALLOW)
 UNDECIDED = pb.Check(clearance="token")
+PARAMETERS = pb.Parameters(steps=8, guidance=2.0, size=256, scheduler="DDIMScheduler")
 
 
 class ScriptedRooms:
@@ -36,6 +37,7 @@ class ScriptedRooms:
         self.answers = answers
         self.asked: list[str] = []
         self.rendering: generator_pb2.GenerateRequest | None = None
+        self.marked: list[provenance_pb2.MarkImageRequest] = []
         self.outputs: dict[int, pb.Check] = {}
         self.rendered = 4
         self.withdrawn = False
@@ -72,13 +74,18 @@ class ScriptedRooms:
     async def generate(self, request: generator_pb2.GenerateRequest) -> AsyncIterator[generator_pb2.GenerateResponse]:
         self.asked.append("generate")
         self.rendering = request
+        yield generator_pb2.GenerateResponse(progress=generator_pb2.RenderProgress(queue_position=1))
         yield generator_pb2.GenerateResponse(progress=generator_pb2.RenderProgress(step=1, steps=2))
+        yield generator_pb2.GenerateResponse(progress=generator_pb2.RenderProgress(step=2, steps=2, decoding=True))
         for index in range(min(request.count, self.rendered)):
-            image = generator_pb2.RenderedImage(index=index, image=bytes([index]), request_digest="d")
+            image = generator_pb2.RenderedImage(
+                index=index, image=bytes([index]), seed=7 + index, request_digest="d", parameters=PARAMETERS
+            )
             yield generator_pb2.GenerateResponse(image=image)
 
     async def mark(self, request: provenance_pb2.MarkImageRequest) -> provenance_pb2.MarkImageResponse:
         self.asked.append("mark")
+        self.marked.append(request)
         return provenance_pb2.MarkImageResponse(image=b"marked" + request.image)
 
     async def inspect(self, subject: pb.Subject, image: bytes) -> provenance_pb2.Inspection:

@@ -35,6 +35,7 @@ from tests.unit.gateway.scripted_rooms import (
     BLOCK,
     HOLD,
     LOOK_LATER,
+    PARAMETERS,
     UNDECIDED,
     ScriptedRooms,
     journey,
@@ -130,6 +131,19 @@ async def test_a_generator_that_returns_too_few_pictures_is_not_believed() -> No
     rooms.rendered = 3
     with pytest.raises(Unavailable):
         await travelled(journey(rooms))
+
+
+async def test_the_answer_and_the_manifest_say_how_a_picture_was_made() -> None:
+    rooms = ScriptedRooms()
+    events = await travelled(journey(rooms))
+    for index, marked in enumerate(rooms.marked):
+        assert (marked.seed, marked.parameters) == (7 + index, PARAMETERS)
+        assert (events[index].image.seed, events[index].image.parameters) == (7 + index, PARAMETERS)
+
+
+async def test_progress_is_told_from_the_checks_to_the_mark() -> None:
+    stages = [progress.stage async for progress in journey(ScriptedRooms()).travel()]
+    assert stages == ["check", "queue", "render", "decode", "screen", "mark"]
 
 
 async def test_a_variation_of_our_own_picture_names_its_parent() -> None:

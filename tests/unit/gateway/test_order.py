@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from uuid import UUID
 
 import pytest
@@ -22,6 +23,10 @@ from services.gateway import order
         (api.CreateImagesRequest(prompt="x" * 4_001), "prompt"),
         (api.CreateImagesRequest(prompt="a cat", count=5), "count"),
         (api.CreateImagesRequest(prompt="a cat", steps=10_000), "steps"),
+        (api.CreateImagesRequest(prompt="a cat", guidance=math.nan), "guidance"),
+        (api.CreateImagesRequest(prompt="a cat", guidance=math.inf), "guidance"),
+        (api.CreateImagesRequest(prompt="a cat", guidance=0.9), "guidance"),
+        (api.CreateImagesRequest(prompt="a cat", guidance=30.5), "guidance"),
         (api.CreateImagesRequest(prompt="a cat", seed=2**53), "seed"),
         (api.CreateImagesRequest(prompt="a cat", format=99), "format"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,14 @@ def test_a_card_that_is_missing_is_named(own_folder: Path) -> None:
     (own_folder / "portcullis.json").unlink()
     with pytest.raises(ConfigurationError, match=r"portcullis\.json is missing"):
         tiny_models.load(own_folder)
+
+
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="the package is installed")
+def test_a_tokenizer_that_needs_a_package_names_it(tmp_path: Path) -> None:
+    tiny_models.pixart(tmp_path)
+    (tmp_path / "tokenizer" / "tokenizer.json").rename(tmp_path / "tokenizer" / "spiece.model")
+    with pytest.raises(ConfigurationError, match="install the package sentencepiece"):
+        tiny_models.load(tmp_path)
 
 
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.generator.fair_queue import HEAD_START, QUANTUM, FairQueue
@@ -29,17 +29,20 @@ def drained(queue: FairQueue[int]) -> list[int]:
     return [queue.pop() for _ in range(len(queue))]
 
 
+@settings(deadline=None)
 @given(requests)
 def test_everything_is_served_once(asked: list[tuple[str, str, int]]) -> None:
     assert sorted(drained(filled(asked))) == list(range(len(asked)))
 
 
+@settings(deadline=None)
 @given(requests)
 def test_the_order_that_is_told_is_the_order_of_serving(asked: list[tuple[str, str, int]]) -> None:
     queue = filled(asked)
     assert list(queue) == drained(queue)
 
 
+@settings(deadline=None)
 @given(requests)
 def test_tenants_that_wait_get_equal_work_within_a_request_or_two(asked: list[tuple[str, str, int]]) -> None:
     queue = filled(asked)
@@ -53,6 +56,7 @@ def test_tenants_that_wait_get_equal_work_within_a_request_or_two(asked: list[tu
         assert max(got) - min(got) <= MOST_WORK + 2 * QUANTUM
 
 
+@settings(deadline=None)
 @given(requests)
 def test_within_a_tenant_and_a_tier_the_order_is_that_of_arrival(asked: list[tuple[str, str, int]]) -> None:
     places = defaultdict(list)
@@ -61,6 +65,7 @@ def test_within_a_tenant_and_a_tier_the_order_is_that_of_arrival(asked: list[tup
     assert all(one == sorted(one) for one in places.values())
 
 
+@settings(deadline=None)
 @given(requests, st.data())
 def test_what_gave_up_its_place_is_not_served(asked: list[tuple[str, str, int]], data: st.DataObject) -> None:
     queue = filled(asked)

@@ -14,6 +14,7 @@ from services.core.errors import Exhausted, Unavailable
 from services.generator.checkpoint import Checkpoint
 from services.generator.engine import UNWATCHED, Engine
 from services.generator.families import build_family
+from services.generator.job import Job, Rgb
 from services.generator.picture import Picture
 from services.generator.render_queue import RenderQueue
 from services.generator.ticket import Cancelled, Progress, TooLate
@@ -273,3 +274,19 @@ def until(condition: object) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < ends
         time.sleep(0.01)
+
+
+def test_a_picture_that_cannot_be_decoded_ends_its_request_alone(gated: GatedEngine) -> None:
+    finish = gated.finish
+
+    def failing(job: Job, picture: Picture) -> Rgb:
+        if job.seed == 99:
+            raise torch.OutOfMemoryError("no room")
+        return finish(job, picture)
+
+    gated.finish = failing
+    with opened(gated) as queue:
+        tickets = [started(queue, gated), ask(queue, replace(JOB, seed=99)), ask(queue)]
+        gated.go.set()
+        assert getattr(tickets[1].result.exception(60), "reason", "") == "OUT_OF_MEMORY"
+        assert all(tickets[place].result.result(60).pictures for place in (0, 2))

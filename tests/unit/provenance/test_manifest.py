@@ -145,6 +145,8 @@ def test_the_manifest_says_what_it_must_and_shows_nothing(signed: Signed) -> Non
     assert created["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
     assert assertions["c2pa.soft-binding"]["blocks"][0]["value"] == RELEASE.payload_id
     assert assertions["org.portcullis.release"]["policy"] == RELEASE.policy
+    assert assertions["org.portcullis.release"]["seed"] == RELEASE.seed
+    assert assertions["org.portcullis.release"]["parameters"] == RELEASE.parameters
     assert "thumbnail" not in json.dumps(manifest)
     assert len(signed.sidecar) < 15_000
 
