@@ -16,11 +16,11 @@ class Upsampler(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has
     """(N, 3, S, S), about −1 … 1 → (N, 3, S·factor, S·factor)."""
 
     @register_to_config  # type: ignore[untyped-decorator]  # diffusers has no types
-    def __init__(self, width: int = 32, blocks: int = 4, factor: int = 4) -> None:
-        """`width` channels in `blocks` residual blocks, all at the small size."""
+    def __init__(self, width: int = 32, depth: int = 4, factor: int = 4) -> None:
+        """`width` channels in `depth` residual blocks, all at the small size."""
         super().__init__()
         self.first = nn.Conv2d(3, width, 3, padding=1)
-        self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
         self.last = nn.Conv2d(width, 3 * factor**2, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)

@@ -1,12 +1,9 @@
-"""Trains the autoencoder between pictures and latents: absolute and squared error, objects before background.
-
-Noise on the latents keeps near latents near in pictures, which the diffusion model, never exact, depends on.
-"""
+"""Trains the autoencoder between pictures and latents, then its decoder alone on slightly noisy latents."""
 
 from __future__ import annotations
 
-import copy
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,63 +12,88 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.generator.components import build_autoencoder
-from training.generator.optimiser import MuonAdamW
-from training.generator.pool import SHARES
-from training.generator.render import render
-from training.generator.scenes import draw_known
+from training.generator.scenes import draw_known, render
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderDC
+    from diffusers import AutoencoderKL
 
-BATCH = 32
-OBJECT_WEIGHT = 4.0
-LATENT_NOISE = 0.15  # of the latents' spread
-SIZE_WEIGHT = 1e-3  # keeps the latents from growing away from the noise
-EMA = 0.998
+BATCH = 24
+SINGLE = 0.4
+KL_WEIGHT = 2e-3
+OBJECT_WEIGHT, REFINED_OBJECT_WEIGHT = 6.0, 4.0
+LATENT_NOISE = 0.12  # of the latents' spread: what a few denoising steps leave
 
 
-def train_autoencoder(rng: np.random.Generator, steps: int) -> AutoencoderDC:
-    """A trained autoencoder, in evaluation mode, whose `scaling_factor` brings its latents to unit variance."""
-    live = build_autoencoder().train()
-    mean = copy.deepcopy(live).eval().requires_grad_(False)
-    optimiser = MuonAdamW([live], muon_rate=0.01, adam_rate=1.5e-3)
+def train_autoencoder(rng: np.random.Generator, steps: int, refine_steps: int) -> AutoencoderKL:
+    """A trained autoencoder whose `scaling_factor` brings its latents to unit variance."""
+    autoencoder = build_autoencoder()
+    begun = time.monotonic()
+    optimiser = torch.optim.AdamW(autoencoder.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0)
+    for step in range(1, steps + 1):
+        pictures, near = _batch(rng)
+        posterior = autoencoder.encode(pictures).latent_dist
+        error = _error(autoencoder.decode(posterior.sample()).sample, pictures, near, OBJECT_WEIGHT)
+        loss = error + KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel()
+        _step(optimiser, autoencoder.parameters(), loss, 2e-3 * _rate(step, steps, slope=2.0))
+        _tell("autoencoder", step, error, begun)
+    with torch.no_grad():
+        spread = torch.cat([_latents(autoencoder, _batch(rng)[0]) for _ in range(20)]).std()
+    autoencoder.register_to_config(scaling_factor=1 / float(spread))
+    _refine(autoencoder, rng, refine_steps)
+    return autoencoder
+
+
+def _refine(autoencoder: AutoencoderKL, rng: np.random.Generator, steps: int) -> None:
+    """Trains the decoder on; the encoder, and so what latents mean, stays as it is."""
+    parameters = [*autoencoder.decoder.parameters(), *autoencoder.post_quant_conv.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.0)
+    spread = 1 / autoencoder.config.scaling_factor
     begun = time.monotonic()
     for step in range(1, steps + 1):
         pictures, near = _batch(rng)
-        latents = live.encode(pictures).latent
-        spread = latents.detach().std()
-        noise = LATENT_NOISE * spread * torch.rand(len(latents), 1, 1, 1) * torch.randn_like(latents)
-        error = _error(live.decode(latents + noise).sample, pictures, near)
-        (error + SIZE_WEIGHT * latents.square().mean()).backward()
-        optimiser.step(_rate(step, steps))
-        _follow(mean, live, min(EMA, 1 - 10 / (10 + step)))
-        if step % 50 == 0:
-            seconds = time.monotonic() - begun
-            print(f"autoencoder: step {step} error {error.item():.4f} seconds {seconds:.0f}", flush=True)
-    with torch.no_grad():
-        spread = torch.cat([mean.encode(_batch(rng)[0]).latent for _ in range(20)]).std()
-    mean.register_to_config(scaling_factor=1 / float(spread))
-    return mean
+        latents = _latents(autoencoder, pictures)
+        strength = LATENT_NOISE * spread * torch.rand(len(latents), 1, 1, 1)
+        decoded = autoencoder.decode(latents + strength * torch.randn_like(latents)).sample
+        error = _error(decoded, pictures, near, REFINED_OBJECT_WEIGHT)
+        _step(optimiser, parameters, error, 1.5e-3 * _rate(step, steps, slope=1.7))
+        _tell("decoder", step, error, begun)
 
 
 def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Pictures (N, 3, S, S) in −1 … 1, and where objects or their edges are (N, 1, S, S), 0 or 1."""
-    pictures, covered = render([draw_known(rng, SHARES) for _ in range(BATCH)])
+    pictures, covered = render([draw_known(rng, SINGLE) for _ in range(BATCH)])
     return pictures, functional.max_pool2d((covered > 0).float(), 5, stride=1, padding=2)
 
 
-def _error(decoded: Tensor, pictures: Tensor, near: Tensor) -> Tensor:
-    """Absolute plus squared error, objects and their edges more than the rest."""
-    weights = 1 + (OBJECT_WEIGHT - 1) * near
+@torch.no_grad()
+def _latents(autoencoder: AutoencoderKL, pictures: Tensor) -> Tensor:
+    latents: Tensor = autoencoder.encode(pictures).latent_dist.mean
+    return latents
+
+
+def _error(decoded: Tensor, pictures: Tensor, near: Tensor, weight: float) -> Tensor:
+    """Absolute plus squared error, objects and their edges `weight` times the background."""
+    weights = 1 + (weight - 1) * near
     difference = decoded - pictures
     return (weights * (difference.abs() + difference.square())).sum() / weights.sum() / 3
 
 
-def _rate(step: int, steps: int) -> float:
-    """The learning rate's scale: 50 steps of warm-up, flat, then down to 2% over the second half."""
-    return min(1.0, step / 50) * max(0.02, min(1.0, 2 * (1 - step / steps)))
+def _step(
+    optimiser: torch.optim.Optimizer, parameters: Iterable[torch.nn.Parameter], loss: Tensor, rate: float
+) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimiser.step()
 
 
-@torch.no_grad()
-def _follow(mean: torch.nn.Module, live: torch.nn.Module, decay: float) -> None:
-    torch._foreach_lerp_(list(mean.parameters()), list(live.parameters()), 1 - decay)
+def _rate(step: int, steps: int, slope: float) -> float:
+    """The learning rate's scale: 50 steps of warm-up, flat, then down to 2%, the steeper the later."""
+    return min(1.0, step / 50) * max(0.02, min(1.0, slope * (1 - step / steps)))
+
+
+def _tell(what: str, step: int, error: Tensor, begun: float) -> None:
+    if step % 50 == 0:
+        print(f"{what}: step {step} error {error.item():.4f} seconds {time.monotonic() - begun:.0f}", flush=True)

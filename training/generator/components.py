@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from services.core.torch_compat import guard_torchvision
-from training.generator.captions import MAX_TOKENS, words
-from training.generator.render import SIDE
+from training.generator.scenes import COLOURS, MAX_TOKENS, RELATIONS, SHAPES, SIDE
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderDC, DDIMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 guard_torchvision()
 
 FACTOR = 8  # pixels of a side to one latent position
-IMAGE_EMBEDDING = 192  # of scenes-clip
-LATENTS = 16  # channels of a latent position
+LATENTS = 8  # channels of a latent position
 _SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
+_GLUE = ("a", "an", "the", "and", "on", "to", "background")
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token a word, lower-cased, punctuation apart; `<start> … <end>` around."""
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {word: index for index, word in enumerate((*_SPECIAL, *words()))}
+    words = [*_SPECIAL, *_GLUE, *(word for relation in RELATIONS for word in relation.split()), *COLOURS, *SHAPES]
+    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(words))}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unknown>"))
     core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     core.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -66,43 +66,24 @@ def build_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
     )
 
 
-def build_autoencoder() -> AutoencoderDC:
-    """64×64 pixels to 8×8 positions of 16 channels and back, by shuffled pixels rather than at full size.
+def build_autoencoder() -> AutoencoderKL:
+    """48×48 pixels to 6×6 positions of 8 channels and back; the decoder draws the edges, so that they are crisp."""
+    from diffusers import AutoencoderKL
 
-    Chen et al., "Deep Compression Autoencoder for Efficient High-Resolution Diffusion Models", 2024.
-    """
-    from diffusers import AutoencoderDC
-
-    widths = (16, 32, 64, 128)
-    return AutoencoderDC(
+    return AutoencoderKL(
+        block_out_channels=(16, 32, 64, 64),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
         latent_channels=LATENTS,
-        attention_head_dim=16,
-        encoder_block_out_channels=widths,
-        decoder_block_out_channels=widths,
-        encoder_layers_per_block=(0, 1, 2, 2),
-        decoder_layers_per_block=(0, 1, 2, 2),
-        encoder_block_types="ResBlock",
-        decoder_block_types="ResBlock",
-        encoder_qkv_multiscales=((),) * 4,
-        decoder_qkv_multiscales=((),) * 4,
-        downsample_block_type="pixel_unshuffle",
-        upsample_block_type="pixel_shuffle",
-        scaling_factor=1.0,
+        norm_num_groups=8,
+        sample_size=SIDE,
+        mid_block_add_attention=False,
     )
 
 
-def load_autoencoder(folder: Path) -> AutoencoderDC:
-    """One that was trained before."""
-    from diffusers import AutoencoderDC
-
-    return AutoencoderDC.from_pretrained(folder, use_safetensors=True)
-
-
 def build_unet() -> UNet2DConditionModel:
-    """8×8 positions of 12 channels; attends to the words and to ten tokens made of a picture's CLIP embedding.
-
-    Such a pair of conditions is Kandinsky 2.1's (`text_image_proj`); the pooled words go beside the time embedding.
-    """
+    """6×6 positions of 8 channels; cross-attention at 6×6 and 3×3, and the pooled text beside the time embedding."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -113,9 +94,7 @@ def build_unet() -> UNet2DConditionModel:
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 2,
         up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=IMAGE_EMBEDDING,
-        encoder_hid_dim=96,
-        encoder_hid_dim_type="text_image_proj",
+        cross_attention_dim=96,
         attention_head_dim=4,
         norm_num_groups=16,
         addition_embed_type="text",
@@ -147,7 +126,7 @@ def build_scheduler() -> DDIMScheduler:
 CLASSES = {
     "tokenizer": ("transformers", "PreTrainedTokenizerFast"),
     "text_encoder": ("transformers", "CLIPTextModel"),
-    "vae": ("diffusers", "AutoencoderDC"),
+    "vae": ("diffusers", "AutoencoderKL"),
     "unet": ("diffusers", "UNet2DConditionModel"),
     "scheduler": ("diffusers", "DDIMScheduler"),
 }

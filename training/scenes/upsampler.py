@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from services.generator.upsampler import Upsampler
-from training.generator.pool import SHARES, unit
-from training.generator.pool import pictures as drawn
-from training.generator.render import SIDE
-from training.generator.scenes import draw_known
+from training.scenes.pool import SHARES, unit
+from training.scenes.pool import pictures as drawn
+from training.scenes.render import SIDE
+from training.scenes.scenes import draw_known
 
 POOL, FRESH = 512, 100  # scenes decoded at a time; steps until the next are
 BATCH, CROP = 16, 32

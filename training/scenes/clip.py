@@ -1,4 +1,4 @@
-"""Trains a tiny CLIP on the scenes and their captions: `python -m training.generator.clip`.
+"""Trains a tiny CLIP on the scenes and their captions: `python -m training.scenes.clip`.
 
 Radford et al. (2021), on open_clip's own classes, in families of scenes that differ in one thing, so that colours must
 be bound to shapes. Beside the weights it writes open_clip's configuration and a word tokenizer: the folder opens with
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from services.core.torch_compat import guard_torchvision
-from training.generator.captions import MAX_TOKENS, caption
-from training.generator.components import IMAGE_EMBEDDING, build_tokenizer
-from training.generator.pool import FAMILY, draw_pool, pictures, unit
-from training.generator.render import SIDE
-from training.generator.scenes import Scene
+from training.scenes.captions import MAX_TOKENS, caption
+from training.scenes.components import IMAGE_EMBEDDING, build_tokenizer
+from training.scenes.pool import FAMILY, draw_pool, pictures, unit
+from training.scenes.render import SIDE
+from training.scenes.scenes import Scene
 
 BATCH = 192
 VISION = {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": 20, "patch_size": None}

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.generator.grounds import COLOURS, TINTS, Rgb, ground
-from training.generator.scenes import Item, Scene
-from training.generator.shapes import REACH, SHAPES, TEMPLATES
+from training.scenes.grounds import COLOURS, TINTS, Rgb, ground
+from training.scenes.scenes import Item, Scene
+from training.scenes.shapes import REACH, SHAPES, TEMPLATES
 
 SIDE = 64
 _PERIOD = 0.125  # of the side: from stripe to stripe, from dot to dot

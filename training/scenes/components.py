@@ -1,0 +1,162 @@
+"""The embedded model's parts before training: word tokenizer, small CLIP text encoder, autoencoder, UNet, scheduler."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from services.core.torch_compat import guard_torchvision
+from training.scenes.captions import MAX_TOKENS, words
+from training.scenes.render import SIDE
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderDC, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel, PreTrainedTokenizerFast
+
+guard_torchvision()
+
+FACTOR = 8  # pixels of a side to one latent position
+IMAGE_EMBEDDING = 192  # of scenes-clip
+LATENTS = 16  # channels of a latent position
+_SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a word, lower-cased, punctuation apart; `<start> … <end>` around."""
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: index for index, word in enumerate((*_SPECIAL, *words()))}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unknown>"))
+    core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    core.post_processor = processors.TemplateProcessing(
+        single="<start> $A <end>",
+        special_tokens=[("<start>", vocabulary["<start>"]), ("<end>", vocabulary["<end>"])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        bos_token="<start>",
+        eos_token="<end>",
+        unk_token="<unknown>",
+        model_max_length=MAX_TOKENS,
+    )
+
+
+def build_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
+    """Three layers of 96, trained together with the UNet."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=96,
+            intermediate_size=384,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_TOKENS,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+
+
+def build_autoencoder() -> AutoencoderDC:
+    """64×64 pixels to 8×8 positions of 16 channels and back, by shuffled pixels rather than at full size.
+
+    Chen et al., "Deep Compression Autoencoder for Efficient High-Resolution Diffusion Models", 2024.
+    """
+    from diffusers import AutoencoderDC
+
+    widths = (16, 32, 64, 128)
+    return AutoencoderDC(
+        latent_channels=LATENTS,
+        attention_head_dim=16,
+        encoder_block_out_channels=widths,
+        decoder_block_out_channels=widths,
+        encoder_layers_per_block=(0, 1, 2, 2),
+        decoder_layers_per_block=(0, 1, 2, 2),
+        encoder_block_types="ResBlock",
+        decoder_block_types="ResBlock",
+        encoder_qkv_multiscales=((),) * 4,
+        decoder_qkv_multiscales=((),) * 4,
+        downsample_block_type="pixel_unshuffle",
+        upsample_block_type="pixel_shuffle",
+        scaling_factor=1.0,
+    )
+
+
+def load_autoencoder(folder: Path) -> AutoencoderDC:
+    """One that was trained before."""
+    from diffusers import AutoencoderDC
+
+    return AutoencoderDC.from_pretrained(folder, use_safetensors=True)
+
+
+def build_unet() -> UNet2DConditionModel:
+    """8×8 positions of 12 channels; attends to the words and to ten tokens made of a picture's CLIP embedding.
+
+    Such a pair of conditions is Kandinsky 2.1's (`text_image_proj`); the pooled words go beside the time embedding.
+    """
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=SIDE // FACTOR,
+        in_channels=LATENTS,
+        out_channels=LATENTS,
+        block_out_channels=(80, 128),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        cross_attention_dim=IMAGE_EMBEDDING,
+        encoder_hid_dim=96,
+        encoder_hid_dim_type="text_image_proj",
+        attention_head_dim=4,
+        norm_num_groups=16,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+    )
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Predicts the clean latents; a cosine schedule moved by 1.5 towards noise (Hoogeboom et al., 2023).
+
+    Where things stand is visible long before the cosine's middle; the shift spends steps where that is decided.
+    """
+    from diffusers import DDIMScheduler
+
+    steps, shift = 1000, 1.5
+    times = [(index + 1) / (steps + 1) for index in range(steps)]
+    kept = [1 / (1 + (shift * math.tan(math.pi * time / 2)) ** 2) for time in times]
+    betas = [1 - now / before for before, now in zip([1.0, *kept], kept, strict=False)]
+    return DDIMScheduler(
+        num_train_timesteps=steps,
+        trained_betas=betas,
+        prediction_type="sample",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        timestep_spacing="trailing",
+    )
+
+
+CLASSES = {
+    "tokenizer": ("transformers", "PreTrainedTokenizerFast"),
+    "text_encoder": ("transformers", "CLIPTextModel"),
+    "vae": ("diffusers", "AutoencoderDC"),
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "scheduler": ("diffusers", "DDIMScheduler"),
+    "upsampler": ("portcullis", "Upsampler"),
+}
+
+
+def save(folder: Path, **parts: Any) -> None:
+    """Writes diffusers' layout: a folder a part (named as in `CLASSES`), `model_index.json`; weights as safetensors."""
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
+    index = {"_class_name": "DiffusionPipeline", **{name: CLASSES[name] for name in sorted(parts)}}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")

@@ -1,0 +1,196 @@
+"""Trains the embedded generator from nothing but rendered scenes: `python -m training.scenes.train`.
+
+First the autoencoder, then the diffusion model over its latents, on captions and on CLIP's embeddings of other pictures
+of the same things (`training.scenes.clip` comes first). OUT holds a usable model from the first checkpoint on;
+`--resume` goes on from what is in STATE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from services.core.artifacts import MODELS
+from services.generator.kandinsky import embed
+from training.generator.optimiser import MuonAdamW
+from training.manifest import record
+from training.scenes import components
+from training.scenes.autoencoder import train_autoencoder
+from training.scenes.captions import MAX_TOKENS, caption
+from training.scenes.clip import load_clip
+from training.scenes.pool import draw_pool, pictures, unit
+from training.scenes.render import SIDE
+from training.scenes.scenes import Scene, lay_out
+from training.scenes.upsampler import train_upsampler
+
+BATCH = 64
+SINGLE_FIRST = 300  # steps see scenes of one object alone
+SAY, SHOW = 0.65, 0.3  # of the scenes come with their caption alone, with another picture's embedding alone
+EMA = 0.998
+SAVE_EVERY = 250
+
+
+def main() -> None:
+    """Reads the arguments, trains, saves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("models/scenes"), help="where the model goes")
+    parser.add_argument("--clip", type=Path, default=Path("models/scenes-clip"), help="the tiny CLIP")
+    parser.add_argument("--autoencoder", type=Path, help="a trained autoencoder to take instead of training one")
+    parser.add_argument("--state", type=Path, default=Path("out/generator.pt"), help="what --resume needs goes here")
+    parser.add_argument("--resume", action="store_true", help="go on from the state")
+    parser.add_argument("--autoencoder-steps", type=int, default=4000, help="steps of 32 pictures")
+    parser.add_argument("--upsampler-steps", type=int, default=1500, help="steps of 16 pieces of pictures")
+    parser.add_argument("--steps", type=int, default=12_000, help=f"steps of {BATCH} scenes for the diffusion model")
+    parser.add_argument("--scenes", type=int, default=60_000, help="scenes encoded once and seen again and again")
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    rng = np.random.default_rng(arguments.seed)
+    if arguments.autoencoder:
+        autoencoder = components.load_autoencoder(arguments.autoencoder)
+    else:
+        autoencoder = train_autoencoder(rng, arguments.autoencoder_steps)
+    upsampler = train_upsampler(autoencoder.eval(), rng, arguments.upsampler_steps)
+    lessons = prepare(autoencoder, load_clip(arguments.clip), rng, arguments.scenes)
+    fixed = {"vae": autoencoder, "upsampler": upsampler}
+    train(arguments.out, fixed, lessons, rng, arguments.steps, arguments.state, resume=arguments.resume)
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """Scenes, their latents (N, 16, 8, 8) of unit variance, and embeddings (N, 192) of the same things elsewhere."""
+
+    scenes: list[Scene]
+    latents: Tensor
+    shown: Tensor
+
+
+@torch.no_grad()
+def prepare(autoencoder: Any, clip: Any, rng: np.random.Generator, count: int) -> Lessons:
+    """Draws, encodes and embeds `count` scenes."""
+    scenes = draw_pool(rng, count)
+    latents, shown = [], []
+    begun = time.monotonic()
+    for at in range(0, count, 500):
+        part = scenes[at : at + 500]
+        latents.append(autoencoder.encode(unit(pictures(part, SIDE))).latent)
+        elsewhere = unit(pictures([lay_out(rng, scene) for scene in part], SIDE))
+        shown.append(embed(clip, elsewhere))
+    print(f"lessons: {count} scenes in {time.monotonic() - begun:.0f} seconds", flush=True)
+    return Lessons(scenes, torch.cat(latents) * autoencoder.config.scaling_factor, torch.cat(shown))
+
+
+def train(
+    out: Path,
+    fixed: Mapping[str, Any],
+    lessons: Lessons,
+    rng: np.random.Generator,
+    steps: int,
+    state: Path,
+    *,
+    resume: bool,
+) -> None:
+    """Trains text encoder and UNet; saves the running mean of their weights beside the `fixed` parts."""
+    tokenizer, scheduler = components.build_tokenizer(), components.build_scheduler()
+    live = torch.nn.ModuleList([components.build_text_encoder(tokenizer), components.build_unet()]).train()
+    mean = copy.deepcopy(live).eval().requires_grad_(False)
+    optimiser = MuonAdamW(list(live), muon_rate=0.012, adam_rate=1.2e-3)
+    first = _restore(state, live, mean, optimiser) if resume else 0
+    single = np.array([index for index, scene in enumerate(lessons.scenes) if len(scene.items) == 1])
+    begun, total = time.monotonic(), 0.0
+    for step in range(first + 1, steps + 1):
+        chosen = rng.choice(single if step <= SINGLE_FIRST else len(lessons.scenes), BATCH)
+        texts, shown = _conditions(lessons, chosen, rng)
+        clean = lessons.latents[torch.from_numpy(chosen)]
+        loss = _loss(live[0], live[1], scheduler.alphas_cumprod, _tokenize(tokenizer, texts), shown, clean)
+        loss.backward()
+        optimiser.step(_rate(step, steps))
+        _follow(mean, live, min(EMA, 1 - 10 / (10 + step)))
+        total += loss.item()
+        if step % 50 == 0:
+            print(f"diffusion: step {step} loss {total / 50:.4f} seconds {time.monotonic() - begun:.0f}", flush=True)
+            total = 0.0
+        if step % SAVE_EVERY == 0 or step == steps:
+            parts = {"tokenizer": tokenizer, "text_encoder": mean[0], "unet": mean[1], "scheduler": scheduler}
+            _save(out, **fixed, **parts)
+            _keep(state, step, live, mean, optimiser)
+
+
+def _conditions(lessons: Lessons, chosen: Any, rng: np.random.Generator) -> tuple[list[str], Tensor]:
+    """Captions and embeddings, one of them or both left out, as unCLIP does (Ramesh et al., 2022)."""
+    kinds = rng.random(len(chosen))
+    texts = [
+        caption(lessons.scenes[index], rng) if kind < SAY else "" for index, kind in zip(chosen, kinds, strict=True)
+    ]
+    seen = torch.from_numpy((kinds >= SAY) & (kinds < SAY + SHOW)).float()[:, None]
+    return texts, lessons.shown[torch.from_numpy(chosen)] * seen
+
+
+def _tokenize(tokenizer: Any, texts: Sequence[str]) -> Tensor:
+    """Token ids (N, 32)."""
+    encoded = tokenizer(list(texts), padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
+    ids: Tensor = encoded.input_ids
+    return ids
+
+
+def _rate(step: int, steps: int) -> float:
+    """The learning rate's scale: 50 steps of warm-up, flat, then down to 1% over the last 45%."""
+    return min(1.0, step / 50) * max(0.01, min(1.0, 2.2 * (1 - step / steps)))
+
+
+def _loss(
+    text_encoder: torch.nn.Module, unet: torch.nn.Module, kept: Tensor, tokens: Tensor, shown: Tensor, clean: Tensor
+) -> Tensor:
+    """Squared error of the predicted clean latents."""
+    # One time in each of as many equal parts: less chance in the mean over the batch.
+    times = ((torch.arange(len(clean)) + torch.rand(len(clean))) * (len(kept) / len(clean))).long()
+    signal = kept[times][:, None, None, None]
+    noisy = signal.sqrt() * clean + (1 - signal).sqrt() * torch.randn_like(clean)
+    said = text_encoder(tokens).last_hidden_state
+    guess = unet(noisy, times, said, added_cond_kwargs={"image_embeds": shown}).sample
+    error: Tensor = (guess - clean).square().mean()
+    return error
+
+
+def _save(out: Path, **parts: Any) -> None:
+    """Writes the model and, where it ships with the house, its digests."""
+    components.save(out, **parts)
+    shutil.copy(Path(__file__).with_name("portcullis.json"), out)
+    if out.resolve().is_relative_to(MODELS):
+        record(*(path for path in out.rglob("*") if path.is_file() and path.suffix != ".md"))
+
+
+def _keep(state: Path, step: int, live: Any, mean: Any, optimiser: MuonAdamW) -> None:
+    state.parent.mkdir(parents=True, exist_ok=True)
+    kept = {"step": step, "live": live.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}
+    torch.save(kept, state.with_suffix(".new"))
+    state.with_suffix(".new").rename(state)
+
+
+def _restore(state: Path, live: Any, mean: Any, optimiser: MuonAdamW) -> int:
+    kept = torch.load(state, weights_only=True)
+    live.load_state_dict(kept["live"])
+    mean.load_state_dict(kept["mean"])
+    optimiser.load_state_dict(kept["optimiser"])
+    return int(kept["step"])
+
+
+@torch.no_grad()
+def _follow(mean: torch.nn.Module, live: torch.nn.Module, decay: float) -> None:
+    torch._foreach_lerp_(list(mean.parameters()), list(live.parameters()), 1 - decay)
+
+
+if __name__ == "__main__":
+    main()
