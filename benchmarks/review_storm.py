@@ -50,6 +50,7 @@ POSTGRES = "services.core.store.embedded"
 RELAY = "services.review.relay"
 WORKERS = ("services.review.worker", "services.review.worker ")  # two of them
 ANALYSTS, RECORDERS = 6, 2
+ACCOUNTS = 20_000  # so many that none comes to a suspension, which would wait for a person who is not there
 AT_ONCE = 20  # items of one recording transaction
 PATIENCE_SECONDS = 600
 
@@ -155,7 +156,7 @@ class Storm:
     async def record(self, database: Database, items: int) -> None:
         """Records so many items; what the commit did not confirm is not promised."""
         while items > 0:
-            batch = [(_a_decision(), _an_item()) for _ in range(AT_ONCE)]
+            batch = [(self._a_decision(), _an_item()) for _ in range(AT_ONCE)]
             try:
                 async with database.transaction() as conn:
                     for decision, item in batch:
@@ -181,13 +182,13 @@ class Storm:
             except PortcullisError:
                 await asyncio.sleep(0.2)
 
+    def _a_decision(self) -> Decision:
+        account = f"user-{self._random.randrange(ACCOUNTS)}"
+        return Decision(uuid4(), uuid4(), "acme", account, "create", Verdict.REVIEW, (REASON,), (), "ab" * 32, (), {})
+
 
 def _an_item() -> NewReviewItem:
     return NewReviewItem(uuid4(), "prompt", Verdict.REVIEW, (REASON,), held=True, sealed=False)
-
-
-def _a_decision() -> Decision:
-    return Decision(uuid4(), uuid4(), "acme", "user-1", "create", Verdict.REVIEW, (REASON,), (), "ab" * 32, (), {})
 
 
 async def storm(broker: brokers.Broker, items: int, kill_every: float, seed: int, console: Console) -> Figures:
