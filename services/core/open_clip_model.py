@@ -27,13 +27,11 @@ def open_clip_model(weights: Path, config: Path, called: str) -> tuple[Any, Any,
         raise ConfigurationError(f"{called} {weights.name}: only .safetensors is read; a pickle could run code")
     try:
         text = json.loads(config.read_text(encoding="utf-8"))["model_cfg"]["text_cfg"]
-        if text.get("hf_tokenizer_name"):
-            raise ConfigurationError(f"{called} {weights.name}: its tokenizer must be CLIP's own, or lie beside it")
+        if "hf_tokenizer_name" in text:
+            raise ConfigurationError(f"{called} {weights.name}: only models with CLIP's own tokenizer are supported")
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / _CONFIG).symlink_to(config.absolute())
             (Path(folder) / _WEIGHTS).symlink_to(weights.absolute())
-            for tokenizer in config.absolute().parent.glob("tokenizer*.json"):
-                (Path(folder) / tokenizer.name).symlink_to(tokenizer)
             network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
             tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:

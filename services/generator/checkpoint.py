@@ -144,11 +144,13 @@ def load_checkpoint(uri: str, sha256: str, device: torch.device, dtype: torch.dt
 
 
 def _image_encoder(uri: str) -> Any:
-    """The open_clip network of a model of the house."""
-    files = {path.name: load_artifact(f"{uri}/{path.name}") for path in _files(MODELS / uri.removeprefix("models/"))}
-    network, _preprocess, _tokenize = open_clip_model(
-        files["open_clip_model.safetensors"], files["open_clip_config.json"], "image encoder"
+    """The open_clip network of a model of the house; raises ConfigurationError for any other."""
+    if not uri.startswith("models/"):
+        raise ConfigurationError(f"model: its image_encoder is {uri}; only models of the house (models/…) are read")
+    weights, config = (
+        load_artifact(f"{uri}/{name}") for name in ("open_clip_model.safetensors", "open_clip_config.json")
     )
+    network, _preprocess, _tokenize = open_clip_model(weights, config, "image encoder")
     return network.requires_grad_(False)
 
 

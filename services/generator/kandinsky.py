@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from services.core.errors import ConfigurationError
 from services.generator.checkpoint import Checkpoint
 from services.generator.family import Condition, Conditions
 from services.generator.job import Job, Rgb
@@ -23,7 +24,9 @@ class Kandinsky(StableDiffusion):
     """The model of this house; `image_encoder` is an open_clip network."""
 
     def __init__(self, checkpoint: Checkpoint, *, compiled: bool = False) -> None:
-        """The embedding's width is that of the UNet's cross-attention."""
+        """The embedding's width is that of the UNet's cross-attention. Raises ConfigurationError without an encoder."""
+        if "image_encoder" not in checkpoint.parts:
+            raise ConfigurationError("model: its unet reads a picture's embedding, but its card names no image_encoder")
         super().__init__(checkpoint, compiled=compiled)
         self._width = int(checkpoint.parts["unet"].config.cross_attention_dim)
 

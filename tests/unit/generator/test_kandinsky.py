@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from services.core.errors import ConfigurationError
 from services.core.signals import ModelVersion
 from services.generator.checkpoint import Checkpoint, folder_digest, load_checkpoint
 from services.generator.engine import UNWATCHED, Engine
@@ -79,5 +80,22 @@ def test_what_was_saved_opens_as_it_was(checkpoint: Checkpoint, engine: Engine, 
 
     opened = load_checkpoint(str(tmp_path), folder_digest(tmp_path), torch.device("cpu"))
 
-    again = Engine(build_family(opened)).render(CREATE, UNWATCHED)
+    whole = replace(opened, parts={**opened.parts, "image_encoder": checkpoint.parts["image_encoder"]})
+    again = Engine(build_family(whole)).render(CREATE, UNWATCHED)
     assert np.array_equal(again[0], engine.render(CREATE, UNWATCHED)[0])
+
+
+def test_without_an_image_encoder_it_does_not_start(checkpoint: Checkpoint) -> None:
+    parts = {name: part for name, part in checkpoint.parts.items() if name != "image_encoder"}
+
+    with pytest.raises(ConfigurationError, match="image_encoder"):
+        build_family(replace(checkpoint, parts=parts))
+
+
+def test_an_image_encoder_from_elsewhere_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    components.save(tmp_path, **{name: part for name, part in checkpoint.parts.items() if name != "image_encoder"})
+    foreign = CARD.model_copy(update={"image_encoder": str(tmp_path)})
+    (tmp_path / "portcullis.json").write_text(foreign.model_dump_json())
+
+    with pytest.raises(ConfigurationError, match="only models of the house"):
+        load_checkpoint(str(tmp_path), folder_digest(tmp_path), torch.device("cpu"))
