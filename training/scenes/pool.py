@@ -74,4 +74,4 @@ def _changed(rng: np.random.Generator, scene: Scene, change: Callable[[Item], It
     return replace(scene, items=tuple(items))
 
 
-_CHANGES = (_recoloured, _reshaped, _elsewhere, _swapped)
+_CHANGES = (_recoloured, _reshaped, _reshaped, _elsewhere, _swapped)  # shapes are the hardest to tell apart

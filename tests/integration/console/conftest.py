@@ -383,6 +383,18 @@ def visitor(http: httpx.AsyncClient) -> Visitor:
     return Visitor(http)
 
 
+async def follow(page: Page, selector: str) -> None:
+    """Clicks what leads to another page and waits for it: a key pressed before then is the old one's."""
+    async with page.expect_navigation():
+        await page.click(selector)
+
+
+async def press(page: Page, key: str) -> None:
+    """A key that leads to another page."""
+    async with page.expect_navigation():
+        await page.keyboard.press(key)
+
+
 async def sign_in(page: Page, url: str, person: Person, path: str = "/work") -> None:
     """Signs in by keyboard alone, and arrives at `path`."""
     await page.goto(url + path)

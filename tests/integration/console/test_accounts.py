@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from services.core.store import accounts, strikes, waitlist
 from tests.integration.console import scenes
-from tests.integration.console.conftest import sign_in
+from tests.integration.console.conftest import follow, press, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -37,8 +37,7 @@ async def test_an_account_is_found_and_shown_by_keyboard_alone(running, page):
     await scenes.strike(running, "warned")
     await sign_in(page, running.url, await running.person("alice", "senior"), "/accounts")
     await page.keyboard.type("user-1")
-    async with page.expect_navigation():
-        await page.keyboard.press("Enter")
+    await press(page, "Enter")
     shown = await page.inner_text("main")
     assert "warned" in shown
     assert f"They weigh {scenes.weight_of(running, 'warned'):.2f} now" in shown
@@ -177,8 +176,7 @@ async def test_an_account_of_any_id_has_a_page(running, page):
         await page.fill("#account-id", account)
         await page.press("#account-id", "Enter")
         await page.fill("#why", "because")
-        async with page.expect_navigation():
-            await page.click("button[value=held]")
+        await follow(page, "button[value=held]")
         assert (await page.inner_text("h1 code")) == account
         assert (await account_of(running, account)).standing == "held"
 

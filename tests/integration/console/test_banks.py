@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from services.core.store import bank_lists, banks
 from tests.integration.console import scenes
-from tests.integration.console.conftest import sign_in
+from tests.integration.console.conftest import follow, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -44,9 +44,9 @@ async def test_every_bank_is_listed_with_how_much_is_in_it(keeper):
 async def test_entries_come_a_page_at_a_time(running, page):
     await scenes.fill_banks(running)
     await sign_in(page, running.url, await running.person("alice", "policy"), "/banks")
-    await page.click("text=leaked")
+    await follow(page, "text=leaked")
     assert await page.locator("tbody tr").count() == 50
-    await page.click("text=More")
+    await follow(page, "text=More")
     assert await page.locator("tbody tr").count() == 10
     await page.fill("#like", "BOMB 07")
     await page.press("#like", "Enter")
@@ -65,7 +65,7 @@ async def test_a_search_looks_only_so_far_at_once(running, page, monkeypatch):
     await sign_in(page, running.url, await running.person("alice", "policy"), f"{LEAKED}?like=bomb+55")
     assert "there may be something further on" in await page.inner_text("main")
     for _ in range(2):
-        await page.click("text=More")
+        await follow(page, "text=More")
     assert await page.locator("tbody tr").count() == 1
     assert await page.locator("text=More").count() == 0
 

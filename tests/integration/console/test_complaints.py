@@ -11,7 +11,7 @@ from services.core.store.review_items import ReviewItem
 from services.review.console import complaints
 from services.review.tasks import settle_decided
 from tests.integration.console import scenes
-from tests.integration.console.conftest import sign_in
+from tests.integration.console.conftest import follow, press, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,11 +27,6 @@ async def settle(running, item_id) -> None:
     async with running.database.transaction() as conn:
         await conn.execute("UPDATE review_items SET effective_at = now() WHERE item_id = %s", [item_id])
     assert await settle_decided(running.database, item_id)
-
-
-async def press(page, key):
-    async with page.expect_navigation():
-        await page.keyboard.press(key)
 
 
 async def buttons(page) -> list[str]:
@@ -89,7 +84,7 @@ async def test_who_judged_it_does_not_get_the_appeal_and_another_grants_it(runni
     refused = await alice.inner_text("main")
     assert "You judged what this appeal is about" in refused
     assert await alice.locator("button[data-key=n]").count() == 0
-    await bob.click(f"a[href='/cases/{appeal}']")
+    await follow(bob, f"a[href='/cases/{appeal}']")
     await press(bob, "n")
     shown = await bob.inner_text("main")
     assert scenes.SAID in shown

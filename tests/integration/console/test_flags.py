@@ -7,7 +7,7 @@ import pytest
 from services.core.pseudonyms import Pseudonyms
 from services.core.store import account_links
 from tests.integration.console import scenes
-from tests.integration.console.conftest import sign_in
+from tests.integration.console.conftest import follow, press, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,11 +24,10 @@ async def test_a_flag_is_there_until_a_person_has_seen_it(running, page):
     await sign_in(page, running.url, await running.person("alice", "senior"), "/flags")
     assert WHY in await page.inner_text("section[aria-labelledby=unseen]")
     await page.focus("button[aria-label^=Seen]")
-    async with page.expect_navigation():
-        await page.keyboard.press("Enter")
+    await press(page, "Enter")
     assert "None" in await page.inner_text("section[aria-labelledby=unseen]")
     assert "seen by analyst/alice" in await page.inner_text("section[aria-labelledby=seen]")
-    await page.click("text=user-1")
+    await follow(page, "text=user-1")
     assert WHY in await page.inner_text("section[aria-labelledby=flags]")
     assert [said["who"] for said in await audited(running, "anomaly.seen")] == ["analyst/alice"]
 

@@ -10,7 +10,7 @@ import pytest
 from services.core.standing import conduct
 from services.core.store import waitlist
 from tests.integration.console import scenes
-from tests.integration.console.conftest import sign_in
+from tests.integration.console.conftest import follow, press, sign_in
 from tests.integration.console.test_hostile import SCRIPTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -39,10 +39,9 @@ async def test_a_script_in_any_field_of_any_page_is_words(running, page):
     await sign_in(page, running.url, await running.person("alice", "senior", "policy"))
     for item_id, said in ((report, 2), (appeal, 2), (suspension, 1)):
         await page.goto(f"{running.url}/cases/{item_id}")
-        async with page.expect_navigation():
-            await page.keyboard.press("n")
+        await press(page, "n")
         await harmless(page, SCRIPT, said)
-        await page.click("text=Give back")
+        await follow(page, "text=Give back")
     for path, said in {
         f"/accounts/acme/{quote(SCRIPT, safe='')}": 5,
         "/waitlist?tenant=acme": 1,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from services.core.store import review_events, staff, wellness
 from services.review.console.pictures import blur
-from tests.integration.console.conftest import photograph, sign_in
+from tests.integration.console.conftest import follow, photograph, press, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -67,8 +67,7 @@ async def test_a_revealed_picture_is_covered_again(start, page, open_case):
     console = await start(console_reveal_seconds="1")
     await open_case(picture=True)
     await sign_in(page, console.url, await console.person("alice"))
-    async with page.expect_navigation():
-        await page.keyboard.press("n")
+    await press(page, "n")
     await page.keyboard.press("v")
     await page.wait_for_selector("canvas:not([hidden])")
     await page.wait_for_selector("canvas[hidden]", state="attached")
@@ -84,15 +83,13 @@ async def test_after_some_reveals_a_break_is_proposed(start, new_page, open_case
     await open_case(picture=True)
     page = await new_page()
     await sign_in(page, console.url, await console.person("alice"))
-    async with page.expect_navigation():
-        await page.keyboard.press("n")
+    await press(page, "n")
     for _ in range(2):
         async with page.expect_response("**/reveal"):
             await page.keyboard.press("v")
     await page.reload()
     assert "2 pictures since your last break" in await page.inner_text(".rest")
-    async with page.expect_navigation():
-        await page.click("button[value=now]")
+    await follow(page, "button[value=now]")
     await page.goto(f"{console.url}/work")
     assert await page.locator(".rest").count() == 0
     assert "In your hands" not in await page.inner_text("main")

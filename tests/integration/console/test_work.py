@@ -12,7 +12,7 @@ from services.core.signals import TextSpan
 from services.core.staff import Analyst
 from services.core.store import claims, review_events, review_items
 from services.core.verdicts import Reason, Verdict
-from tests.integration.console.conftest import sign_in
+from tests.integration.console.conftest import follow, press, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,12 +27,6 @@ async def item_of(running, item_id):
         item = await review_items.get(conn, item_id)
     assert item is not None
     return item
-
-
-async def press(page, key):
-    """A key that leads to another page."""
-    async with page.expect_navigation():
-        await page.keyboard.press(key)
 
 
 async def test_the_whole_flow_by_keyboard_alone(running, page, open_case):
@@ -166,8 +160,7 @@ async def test_a_lost_lease_is_told_and_what_was_typed_is_kept(start, page, open
     assert await page.locator("button[data-key=r]").is_disabled()
     async with console.database.transaction() as conn:
         await conn.execute("UPDATE review_items SET claimed_by = 'analyst/alice' WHERE item_id = %s", [item_id])
-    async with page.expect_navigation():
-        await page.click("#lost button")
+    await follow(page, "#lost button")
     assert await page.input_value("#comment") == "half a thought"
 
 
@@ -208,10 +201,10 @@ async def test_without_scripts_it_works_as_well(running, browser, open_case):
     context.set_default_timeout(10_000)
     page = await context.new_page()
     await sign_in(page, running.url, await running.person("alice"))
-    await page.click("button[data-key=n]")
-    await page.click("button[data-key=u]")
+    await follow(page, "button[data-key=n]")
+    await follow(page, "button[data-key=u]")
     assert str(second) in page.url
-    await page.click("button[data-key=z]")
+    await follow(page, "button[data-key=z]")
     assert str(first) in page.url
     await context.close()
 
