@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
@@ -16,7 +17,7 @@ from services.combo_filter.settings import ComboFilterSettings
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.errors import ConfigurationError
 from services.core.imaging import Rgb
-from services.core.open_clip_model import open_clip_model
+from services.core.open_clip_model import Tokenize, open_clip_model, open_clip_tokenizer
 from services.core.policy.concepts import CONCEPTS
 from services.core.signals import ModelVersion, Signal
 
@@ -75,12 +76,18 @@ def load_encoder(settings: ComboFilterSettings) -> JointEncoder | None:
         return None
     weights = load_artifact(settings.joint_encoder, settings.joint_encoder_sha256)
     config = load_artifact(settings.joint_encoder_config, settings.joint_encoder_config_sha256)
-    network, preprocess, tokenize = open_clip_model(weights, config, "joint encoder")
+    network, preprocess = open_clip_model(weights, config, "joint encoder")
+    tokenize = open_clip_tokenizer(config, _tokenizer(settings), "joint encoder")
     model = ModelVersion("open-clip", config.parent.name, file_sha256(weights))
     return OpenClipEncoder(network, preprocess, _encode_bank(network, tokenize), model)
 
 
-def _encode_bank(network: Any, tokenize: Any) -> _Bank:
+def _tokenizer(settings: ComboFilterSettings) -> Path | None:
+    uri = settings.joint_encoder_tokenizer
+    return load_artifact(uri, settings.joint_encoder_tokenizer_sha256) if uri else None
+
+
+def _encode_bank(network: Any, tokenize: Tokenize) -> _Bank:
     import torch
 
     text = (resources.files("services.combo_filter") / "data" / "concepts.yaml").read_text(encoding="utf-8")

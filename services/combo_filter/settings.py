@@ -19,3 +19,7 @@ class ComboFilterSettings(RoomSettings):
     joint_encoder_sha256: str = Field("", description="Digest of the checkpoint, 64 hex digits.")
     joint_encoder_config: str = Field("", description="URI of the checkpoint's open_clip_config.json.")
     joint_encoder_config_sha256: str = Field("", description="Digest of that file, 64 hex digits.")
+    joint_encoder_tokenizer: str = Field(
+        "", description="URI of its tokenizer.json, where the configuration names another tokenizer than CLIP's own."
+    )
+    joint_encoder_tokenizer_sha256: str = Field("", description="Digest of that file, 64 hex digits.")

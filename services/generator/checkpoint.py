@@ -150,7 +150,7 @@ def _image_encoder(uri: str) -> Any:
     weights, config = (
         load_artifact(f"{uri}/{name}") for name in ("open_clip_model.safetensors", "open_clip_config.json")
     )
-    network, _preprocess, _tokenize = open_clip_model(weights, config, "image encoder")
+    network, _preprocess = open_clip_model(weights, config, "image encoder")
     return network.requires_grad_(False)
 
 

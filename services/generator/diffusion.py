@@ -58,19 +58,18 @@ class Diffusion(ABC):
         """What is made of words, at any scale but 1."""
         return bool(job.words) and (job.guidance or self.card.guidance) != 1
 
+    def check(self, job: Job, /) -> None:
+        """Raises InvalidInput for a negative prompt, of which nothing comes without guidance."""
+        if job.unwanted and not self.guided(job):
+            raise InvalidInput("negative_prompt", "has no effect on this model without guidance; leave it empty")
+
     def condition(self, job: Job, /) -> Condition:
         """Encodes prompt and negative prompt."""
         wanted, cut = self.read(job.words, job.size)
         if not self.guided(job):
-            self.refuse_unwanted(job)
             return Condition(wanted, None, cut)
         unwanted, cut_too = self.read(job.unwanted, job.size)
         return Condition(wanted, unwanted, cut + cut_too)
-
-    def refuse_unwanted(self, job: Job) -> None:
-        """Raises InvalidInput for a negative prompt, of which nothing comes without guidance."""
-        if job.unwanted:
-            raise InvalidInput("negative_prompt", "has no effect on this model without guidance; leave it empty")
 
     def scheduler(self, steps: int, _size: int, /) -> Any:
         """A fresh one of the checkpoint's own kind."""

@@ -45,11 +45,11 @@ class Family(Protocol):
     def guided(self, job: Job, /) -> bool:
         """Whether the job's pictures are guided, and so take two rows of a forward pass each."""
 
-    def condition(self, job: Job, /) -> Condition:
-        """The job's conditions, encoded alone, so that they are the same whatever else is rendered.
+    def check(self, job: Job, /) -> None:
+        """Raises InvalidInput for a negative prompt that nothing would come of; cheap, before anything is queued."""
 
-        Raises InvalidInput for a negative prompt that nothing would come of.
-        """
+    def condition(self, job: Job, /) -> Condition:
+        """The job's conditions, encoded alone, so that they are the same whatever else is rendered."""
 
     def scheduler(self, steps: int, size: int, /) -> Any:
         """A fresh diffusers scheduler, its timesteps set and on the CPU: nothing waits for a GPU to read them."""

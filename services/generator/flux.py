@@ -34,7 +34,6 @@ class Flux(Diffusion):
 
     def condition(self, job: Job, /) -> Condition:
         """The words, and for the kind that reads it the scale of guidance."""
-        self.refuse_unwanted(job)
         wanted, cut = self.read(job.words, job.size)
         if not self._reads_guidance:
             return Condition(wanted, None, cut)

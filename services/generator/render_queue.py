@@ -58,8 +58,10 @@ class RenderQueue:
     def submit(self, job: Job, tenant: str, tier: Tier, seconds: float, tell: Callable[[Progress], None]) -> Ticket:
         """Takes a place in the line.
 
-        Raises Exhausted where it is full or the `seconds` until the deadline are too few, Unavailable as `check` does.
+        Raises Exhausted where it is full or the `seconds` until the deadline are too few, Unavailable as `check` does,
+        InvalidInput for what the model would ignore.
         """
+        self._engine.family.check(job)
         now = time.monotonic()
         ticket = Ticket(job, tell, now + seconds)
         with self._changed:

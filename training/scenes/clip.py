@@ -1,8 +1,9 @@
 """Trains a tiny CLIP on the scenes and their captions: `python -m training.scenes.clip`.
 
 Radford et al. (2021), on open_clip's own classes, in families of scenes that differ in one thing, so that colours must
-be bound to shapes. Beside the weights it writes open_clip's configuration and a word tokenizer: the folder opens with
-open_clip's `local-dir:` as it is.
+be bound to shapes; a linear layer that is thrown away afterwards must read from a picture's embedding which things are
+in it, or shapes come last. Beside the weights it writes open_clip's configuration and a word tokenizer: the folder
+opens with open_clip's `local-dir:` as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import math
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,19 @@ from torch.nn import functional
 from services.core.torch_compat import guard_torchvision
 from training.scenes.captions import MAX_TOKENS, caption
 from training.scenes.components import IMAGE_EMBEDDING, build_tokenizer
+from training.scenes.grounds import COLOURS, GROUNDS
 from training.scenes.pool import FAMILY, draw_pool, pictures, unit
 from training.scenes.render import SIDE
 from training.scenes.scenes import Scene
+from training.scenes.shapes import SHAPES
 
-BATCH = 192
+BATCH = 128
 VISION = {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": 20, "patch_size": None}
 TEXT = {"context_length": MAX_TOKENS, "width": 96, "heads": 4, "layers": 3}
 RATE, DECAY = 2e-3, 0.05
 MAX_SCALE = math.log(100)
+READ_WEIGHT = 0.05
+THINGS = {thing: index for index, thing in enumerate((*product(COLOURS, SHAPES), *GROUNDS))}
 _TELL = 25
 
 
@@ -40,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/scenes-clip"), help="where the model goes")
     parser.add_argument("--scenes", type=int, default=40_000, help="scenes drawn once and seen again and again")
-    parser.add_argument("--steps", type=int, default=2000, help=f"steps of {BATCH} scenes")
+    parser.add_argument("--steps", type=int, default=4500, help=f"steps of {BATCH} scenes")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -65,7 +71,10 @@ def train(scenes: list[Scene], pixels: Tensor, rng: np.random.Generator, steps: 
     """The trained network, in evaluation mode; `pixels` (N, 3, 64, 64) uint8 show the scenes."""
     tokenizer = build_tokenizer()
     network = build(len(tokenizer)).train()
-    optimiser = torch.optim.AdamW(_groups(network), lr=RATE, betas=(0.9, 0.98))
+    network.visual.to(memory_format=torch.channels_last)  # a quarter less time
+    reader = nn.Linear(IMAGE_EMBEDDING, len(THINGS))
+    optimiser = torch.optim.AdamW(_groups(nn.ModuleList([network, reader])), lr=RATE, betas=(0.9, 0.98))
+    shown = torch.stack([_things(scene) for scene in scenes])
     begun, total, right = time.monotonic(), 0.0, 0.0
     for step in range(1, steps + 1):
         families = rng.choice(len(scenes) // FAMILY, BATCH // FAMILY, replace=False)
@@ -74,6 +83,7 @@ def train(scenes: list[Scene], pixels: Tensor, rng: np.random.Generator, steps: 
         image, text, scale = network(moved(unit(pixels[torch.from_numpy(chosen)]), rng), tokens(tokenizer, texts))
         logits = scale * image @ text.T
         loss = (_contrast(logits) + _contrast(logits.T)) / 2
+        loss = loss + READ_WEIGHT * _unread(reader(image * IMAGE_EMBEDDING**0.5), shown[torch.from_numpy(chosen)])
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, step / 100) * max(0.01, 0.5 * (1 + math.cos(math.pi * step / steps)))
         optimiser.zero_grad()
@@ -114,7 +124,7 @@ def save(network: Any, out: Path) -> None:
     tokenizer.save_pretrained(out)
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
     save_file(weights, out / "open_clip_model.safetensors")
-    text = {**TEXT, **_words(len(tokenizer)), "hf_tokenizer_name": ""}
+    text = {**TEXT, **_words(len(tokenizer)), "hf_tokenizer_name": "scenes-clip"}
     config = {
         "model_cfg": {"embed_dim": IMAGE_EMBEDDING, "vision_cfg": VISION, "text_cfg": text},
         "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"},
@@ -150,6 +160,18 @@ def _groups(network: nn.Module) -> list[dict[str, Any]]:
 
 def _contrast(logits: Tensor) -> Tensor:
     return functional.cross_entropy(logits, torch.arange(len(logits)))
+
+
+def _things(scene: Scene) -> Tensor:
+    """1 for the ground and for each thing of its colour and shape in the scene, else 0."""
+    shown = torch.zeros(len(THINGS))
+    shown[[THINGS[scene.ground], *(THINGS[item.colour, item.shape] for item in scene.items)]] = 1
+    return shown
+
+
+def _unread(logits: Tensor, shown: Tensor) -> Tensor:
+    """Cross-entropy of all things of a picture, the mean of the pictures'."""
+    return functional.binary_cross_entropy_with_logits(logits, shown, reduction="none").sum(dim=1).mean()
 
 
 def _right(logits: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Measures the shipped model on held-out captions: `python -m training.scenes.evaluate --seed N --json OUT`.
+"""Measures the shipped models on held-out captions: `python -m training.scenes.evaluate --seed N --json OUT`.
 
 Everything is rendered by the service's own engine; pixels are read back into scenes by `parse`, which reads true
 renderings without a mistake (`true_renders_right`, measured each time).
@@ -22,6 +22,7 @@ from services.generator.engine import UNWATCHED, Engine
 from services.generator.families import build_family
 from services.generator.job import Job, Rgb
 from services.generator.pixels import to_bytes
+from training.scenes import zero_shot
 from training.scenes.captions import caption, plain_caption
 from training.scenes.parse import read, says
 from training.scenes.render import coverage, render
@@ -52,7 +53,7 @@ def main() -> None:
 def measure(engine: Engine, seed: int, count: int) -> dict[str, float]:
     """All figures, shares 0 … 1 and seconds."""
     rng = np.random.default_rng(seed)
-    figures: dict[str, float] = {"true_renders_right": _readable(rng, count)}
+    figures = {"true_renders_right": _readable(rng, count), **zero_shot.measure(rng, count)}
     for objects, name in NAMES.items():
         right = [_created(engine, rng, objects) for _ in track(range(count), name, transient=True)]
         figures |= {f"{name}_{part}": float(np.mean([one[part] for one in right])) for part in right[0]}

@@ -1,8 +1,8 @@
 """Trains the embedded generator from nothing but rendered scenes: `python -m training.scenes.train`.
 
-First the autoencoder, then the diffusion model over its latents, on captions and on CLIP's embeddings of other pictures
-of the same things (`training.scenes.clip` comes first). OUT holds a usable model from the first checkpoint on;
-`--resume` goes on from what is in STATE.
+First the autoencoder, then the upsampler behind it and the diffusion model over its latents, on captions and on CLIP's
+embeddings of other pictures of the same things (`training.scenes.clip` comes first). OUT holds a usable model from the
+first checkpoint on. What lies in STATE is not made again: after a break the same command goes on.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from services.core.artifacts import MODELS
 from services.generator.kandinsky import embed
+from services.generator.upsampler import Upsampler
 from training.generator.optimiser import MuonAdamW
 from training.manifest import record
 from training.scenes import components
@@ -29,13 +31,14 @@ from training.scenes.autoencoder import train_autoencoder
 from training.scenes.captions import MAX_TOKENS, caption
 from training.scenes.clip import load_clip
 from training.scenes.pool import draw_pool, pictures, unit
-from training.scenes.render import SIDE
+from training.scenes.render import SIDE, render
 from training.scenes.scenes import Scene, lay_out
 from training.scenes.upsampler import train_upsampler
 
 BATCH = 64
 SINGLE_FIRST = 300  # steps see scenes of one object alone
 SAY, SHOW = 0.65, 0.3  # of the scenes come with their caption alone, with another picture's embedding alone
+OBJECT_WEIGHT = 3.0  # positions that objects reach into count so much more than the ground
 EMA = 0.998
 SAVE_EVERY = 250
 
@@ -45,9 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/scenes"), help="where the model goes")
     parser.add_argument("--clip", type=Path, default=Path("models/scenes-clip"), help="the tiny CLIP")
-    parser.add_argument("--autoencoder", type=Path, help="a trained autoencoder to take instead of training one")
-    parser.add_argument("--state", type=Path, default=Path("out/generator.pt"), help="what --resume needs goes here")
-    parser.add_argument("--resume", action="store_true", help="go on from the state")
+    parser.add_argument("--state", type=Path, default=Path("out/scenes"), help="folder of what was reached so far")
     parser.add_argument("--autoencoder-steps", type=int, default=4000, help="steps of 32 pictures")
     parser.add_argument("--upsampler-steps", type=int, default=1500, help="steps of 16 pieces of pictures")
     parser.add_argument("--steps", type=int, default=12_000, help=f"steps of {BATCH} scenes for the diffusion model")
@@ -58,22 +59,26 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
-    if arguments.autoencoder:
-        autoencoder = components.load_autoencoder(arguments.autoencoder)
-    else:
-        autoencoder = train_autoencoder(rng, arguments.autoencoder_steps)
-    upsampler = train_upsampler(autoencoder.eval(), rng, arguments.upsampler_steps)
+    vae, enlarger = arguments.state / "vae", arguments.state / "upsampler"
+    if not vae.exists():
+        train_autoencoder(rng, arguments.autoencoder_steps).save_pretrained(vae)
+    autoencoder = components.load_autoencoder(vae).eval()
+    if not enlarger.exists():
+        train_upsampler(autoencoder, rng, arguments.upsampler_steps).save_pretrained(enlarger)
     lessons = prepare(autoencoder, load_clip(arguments.clip), rng, arguments.scenes)
-    fixed = {"vae": autoencoder, "upsampler": upsampler}
-    train(arguments.out, fixed, lessons, rng, arguments.steps, arguments.state, resume=arguments.resume)
+    fixed = {"vae": autoencoder, "upsampler": Upsampler.from_pretrained(enlarger).eval()}
+    train(arguments.out, fixed, lessons, rng, arguments.steps, arguments.state / "diffusion.pt")
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Scenes, their latents (N, 16, 8, 8) of unit variance, and embeddings (N, 192) of the same things elsewhere."""
+    """Scenes, their latents (N, 16, 8, 8) of unit variance, how much each position counts (N, 1, 8, 8), and embeddings
+    (N, 192) of the same things elsewhere.
+    """
 
     scenes: list[Scene]
     latents: Tensor
+    weights: Tensor
     shown: Tensor
 
 
@@ -81,15 +86,18 @@ class Lessons:
 def prepare(autoencoder: Any, clip: Any, rng: np.random.Generator, count: int) -> Lessons:
     """Draws, encodes and embeds `count` scenes."""
     scenes = draw_pool(rng, count)
-    latents, shown = [], []
+    latents, weights, shown = [], [], []
     begun = time.monotonic()
     for at in range(0, count, 500):
         part = scenes[at : at + 500]
-        latents.append(autoencoder.encode(unit(pictures(part, SIDE))).latent)
+        drawn, covered = render(part)
+        latents.append(autoencoder.encode(drawn).latent)
+        objects = functional.adaptive_max_pool2d((covered > 0).float(), latents[0].shape[-1])
+        weights.append(1 + (OBJECT_WEIGHT - 1) * objects)
         elsewhere = unit(pictures([lay_out(rng, scene) for scene in part], SIDE))
         shown.append(embed(clip, elsewhere))
     print(f"lessons: {count} scenes in {time.monotonic() - begun:.0f} seconds", flush=True)
-    return Lessons(scenes, torch.cat(latents) * autoencoder.config.scaling_factor, torch.cat(shown))
+    return Lessons(scenes, torch.cat(latents) * autoencoder.config.scaling_factor, torch.cat(weights), torch.cat(shown))
 
 
 def train(
@@ -99,22 +107,21 @@ def train(
     rng: np.random.Generator,
     steps: int,
     state: Path,
-    *,
-    resume: bool,
 ) -> None:
-    """Trains text encoder and UNet; saves the running mean of their weights beside the `fixed` parts."""
+    """Trains text encoder and UNet, on from `state`; saves the mean of their weights beside the `fixed` parts."""
     tokenizer, scheduler = components.build_tokenizer(), components.build_scheduler()
     live = torch.nn.ModuleList([components.build_text_encoder(tokenizer), components.build_unet()]).train()
     mean = copy.deepcopy(live).eval().requires_grad_(False)
     optimiser = MuonAdamW(list(live), muon_rate=0.012, adam_rate=1.2e-3)
-    first = _restore(state, live, mean, optimiser) if resume else 0
+    first = _restore(state, live, mean, optimiser) if state.exists() else 0
     single = np.array([index for index, scene in enumerate(lessons.scenes) if len(scene.items) == 1])
     begun, total = time.monotonic(), 0.0
     for step in range(first + 1, steps + 1):
         chosen = rng.choice(single if step <= SINGLE_FIRST else len(lessons.scenes), BATCH)
         texts, shown = _conditions(lessons, chosen, rng)
-        clean = lessons.latents[torch.from_numpy(chosen)]
-        loss = _loss(live[0], live[1], scheduler.alphas_cumprod, _tokenize(tokenizer, texts), shown, clean)
+        clean, weights = (each[torch.from_numpy(chosen)] for each in (lessons.latents, lessons.weights))
+        guess = _guess(live[0], live[1], scheduler.alphas_cumprod, _tokenize(tokenizer, texts), shown, clean)
+        loss = (weights * (guess - clean).square()).sum() / weights.sum() / clean.shape[1]
         loss.backward()
         optimiser.step(_rate(step, steps))
         _follow(mean, live, min(EMA, 1 - 10 / (10 + step)))
@@ -150,18 +157,17 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, step / 50) * max(0.01, min(1.0, 2.2 * (1 - step / steps)))
 
 
-def _loss(
+def _guess(
     text_encoder: torch.nn.Module, unet: torch.nn.Module, kept: Tensor, tokens: Tensor, shown: Tensor, clean: Tensor
 ) -> Tensor:
-    """Squared error of the predicted clean latents."""
+    """The clean latents, predicted from noisy ones."""
     # One time in each of as many equal parts: less chance in the mean over the batch.
     times = ((torch.arange(len(clean)) + torch.rand(len(clean))) * (len(kept) / len(clean))).long()
     signal = kept[times][:, None, None, None]
     noisy = signal.sqrt() * clean + (1 - signal).sqrt() * torch.randn_like(clean)
     said = text_encoder(tokens).last_hidden_state
-    guess = unet(noisy, times, said, added_cond_kwargs={"image_embeds": shown}).sample
-    error: Tensor = (guess - clean).square().mean()
-    return error
+    guess: Tensor = unet(noisy, times, said, added_cond_kwargs={"image_embeds": shown}).sample
+    return guess
 
 
 def _save(out: Path, **parts: Any) -> None:

@@ -52,7 +52,7 @@ def _pool(autoencoder: Any, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     spread = 1 / autoencoder.config.scaling_factor
     small = []
     for part in unit(drawn(scenes, SIDE)).split(64):
-        latents = autoencoder.encode(part).latent_dist.mean
+        latents = autoencoder.encode(part).latent
         strength = LATENT_NOISE * spread * torch.rand(len(latents), 1, 1, 1)
         small.append(autoencoder.decode(latents + strength * torch.randn_like(latents)).sample)
     return torch.cat(small), drawn(scenes, 4 * SIDE)

@@ -105,7 +105,7 @@ def load_clip_head(preset: Preset, encoder: ClipEncoder) -> ClipHead:
     weights = load_artifact(encoder.uri, encoder.sha256)
     config = load_artifact(encoder.config, encoder.config_sha256)
     try:
-        network, preprocess, _ = open_clip_model(weights, config, "encoder")
+        network, preprocess = open_clip_model(weights, config, "encoder")
     except ImportError as error:
         raise ConfigurationError(
             f"model {preset.uri}: needs `pip install 'portcullis[image-models]'` ({error})"

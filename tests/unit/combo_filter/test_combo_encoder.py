@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from services.combo_filter.encoder import load_encoder
 from services.combo_filter.pipeline import ComboPipeline
@@ -14,6 +15,7 @@ from services.combo_filter.settings import ComboFilterSettings
 from services.core.artifacts import file_sha256
 from services.core.errors import ConfigurationError
 from services.core.imaging import encode
+from services.core.open_clip_model import open_clip_tokenizer
 from services.core.policy.concepts import CONCEPTS
 from services.core.torch_compat import guard_torchvision
 
@@ -106,13 +108,57 @@ def test_a_checkpoint_whose_config_does_not_fit_is_refused(checkpoint: Path, tmp
         )
 
 
-def test_a_model_with_another_tokenizer_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    path = tmp_path / "open_clip_config.json"
-    path.write_text(json.dumps({"model_cfg": {"text_cfg": {"hf_tokenizer_name": "x/y"}}}))
-    with pytest.raises(ConfigurationError, match="tokenizer"):
-        load_encoder(
-            settings(checkpoint, joint_encoder_config=str(path), joint_encoder_config_sha256=file_sha256(path))
-        )
+@pytest.fixture
+def worded(checkpoint: Path, tmp_path: Path) -> ComboFilterSettings:
+    """The checkpoint, its configuration naming another tokenizer: one token a word."""
+    text = {**CONFIG["model_cfg"]["text_cfg"], "hf_tokenizer_name": "words", "context_length": 77}
+    config = tmp_path / "open_clip_config.json"
+    config.write_text(json.dumps({**CONFIG, "model_cfg": {**CONFIG["model_cfg"], "text_cfg": text}}))
+    words = Tokenizer(models.WordLevel({"<unknown>": 0, "a": 1, "photo": 2}, unk_token="<unknown>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(tmp_path / "tokenizer.json"))
+    return settings(
+        checkpoint,
+        joint_encoder_config=str(config),
+        joint_encoder_config_sha256=file_sha256(config),
+        joint_encoder_tokenizer=str(tmp_path / "tokenizer.json"),
+        joint_encoder_tokenizer_sha256=file_sha256(tmp_path / "tokenizer.json"),
+    )
+
+
+def test_a_model_reads_with_the_tokenizer_that_goes_with_it(checkpoint: Path, worded: ComboFilterSettings) -> None:
+    encoder, own = load_encoder(worded), load_encoder(settings(checkpoint))
+    assert encoder is not None
+    assert own is not None
+    assert encoder.measure(picture(1)) != own.measure(picture(1))
+
+
+def test_sentences_are_cut_and_padded_to_what_the_model_reads(tmp_path: Path, worded: ComboFilterSettings) -> None:
+    config, tokenizer = (Path(uri) for uri in (worded.joint_encoder_config, worded.joint_encoder_tokenizer))
+    ids = open_clip_tokenizer(config, tokenizer, "joint encoder")(["a photo", "photo " * 100])
+    assert ids.tolist() == [[1, 2] + [0] * 75, [2] * 77]
+
+
+def test_another_tokenizer_than_the_configuration_wants_is_refused(worded: ComboFilterSettings) -> None:
+    bare = worded.model_copy(update={"joint_encoder_tokenizer": "", "joint_encoder_tokenizer_sha256": ""})
+    with pytest.raises(ConfigurationError, match=r"wants its own tokenizer\.json"):
+        load_encoder(bare)
+
+
+def test_a_tokenizer_that_the_configuration_does_not_want_is_refused(
+    checkpoint: Path, worded: ComboFilterSettings
+) -> None:
+    own = settings(checkpoint)
+    config = {"joint_encoder_config": own.joint_encoder_config}
+    digest = {"joint_encoder_config_sha256": own.joint_encoder_config_sha256}
+    with pytest.raises(ConfigurationError, match="CLIP's own tokenizer and no other"):
+        load_encoder(worded.model_copy(update={**config, **digest}))
+
+
+def test_a_tokenizer_whose_digest_is_another_is_refused(worded: ComboFilterSettings) -> None:
+    Path(worded.joint_encoder_tokenizer).write_text("{}")
+    with pytest.raises(ConfigurationError, match="sha256 is"):
+        load_encoder(worded)
 
 
 def test_a_checkpoint_that_could_run_code_is_refused(checkpoint: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_negative_prompt_that_nothing_would_come_of_is_refused(
     checkpoints: Callable[[str], Checkpoint], name: str, guidance: float
 ) -> None:
     with pytest.raises(InvalidInput, match="negative_prompt"):
-        build_family(checkpoints(name)).condition(replace(JOB, unwanted="fog", guidance=guidance))
+        build_family(checkpoints(name)).check(replace(JOB, unwanted="fog", guidance=guidance))
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.core.errors import Exhausted, Unavailable
+from services.core.errors import Exhausted, InvalidInput, Unavailable
 from services.generator.checkpoint import Checkpoint
 from services.generator.engine import UNWATCHED, Engine
 from services.generator.families import build_family
@@ -52,6 +52,12 @@ def test_the_load_is_true(queue: RenderQueue, gated: GatedEngine) -> None:
     ask(queue)
     load = queue.load()
     assert (load.queued, load.running, load.limit) == (1, 1, 2)
+
+
+def test_what_the_model_would_ignore_is_refused_before_it_waits(queue: RenderQueue) -> None:
+    with pytest.raises(InvalidInput, match="negative_prompt"):
+        ask(queue, replace(JOB, unwanted="fog", guidance=1.0))
+    assert queue.load().queued == 0
 
 
 def test_a_full_line_refuses_with_the_measured_wait(queue: RenderQueue, gated: GatedEngine) -> None:
