@@ -17,6 +17,7 @@ from torch.nn import functional
 from training.generator.optimiser import MuonAdamW
 from training.scenes.components import build_autoencoder
 from training.scenes.pool import SHARES
+from training.scenes.precision import fast
 from training.scenes.render import render
 from training.scenes.scenes import draw_known
 
@@ -32,16 +33,16 @@ EMA = 0.998
 
 def train_autoencoder(rng: np.random.Generator, steps: int) -> AutoencoderDC:
     """A trained autoencoder, in evaluation mode, whose `scaling_factor` brings its latents to unit variance."""
-    live = build_autoencoder().train()
+    live = build_autoencoder().train().to(memory_format=torch.channels_last)
     mean = copy.deepcopy(live).eval().requires_grad_(False)
     optimiser = MuonAdamW([live], muon_rate=0.01, adam_rate=1.5e-3)
     begun = time.monotonic()
     for step in range(1, steps + 1):
         pictures, near = _batch(rng)
-        latents = live.encode(pictures).latent
-        spread = latents.detach().std()
-        noise = LATENT_NOISE * spread * torch.rand(len(latents), 1, 1, 1) * torch.randn_like(latents)
-        error = _error(live.decode(latents + noise).sample, pictures, near)
+        with fast():
+            latents = live.encode(pictures).latent.float()
+            decoded = live.decode(_noisy(latents, float(latents.detach().std()))).sample.float()
+        error = _error(decoded, pictures, near)
         (error + SIZE_WEIGHT * latents.square().mean()).backward()
         optimiser.step(_rate(step, steps))
         _follow(mean, live, min(EMA, 1 - 10 / (10 + step)))
@@ -54,10 +55,38 @@ def train_autoencoder(rng: np.random.Generator, steps: int) -> AutoencoderDC:
     return mean
 
 
+def sharpen(autoencoder: AutoencoderDC, rng: np.random.Generator, steps: int) -> AutoencoderDC:
+    """The same with a decoder that was trained further by itself; latents stay what they are."""
+    autoencoder.requires_grad_(False)
+    live = copy.deepcopy(autoencoder.decoder).train().requires_grad_(True).to(memory_format=torch.channels_last)
+    optimiser = MuonAdamW([live], muon_rate=0.005, adam_rate=1e-3)
+    spread = 1 / autoencoder.config.scaling_factor
+    begun = time.monotonic()
+    for step in range(1, steps + 1):
+        pictures, near = _batch(rng)
+        with torch.no_grad(), fast():
+            latents = autoencoder.encode(pictures).latent.float()
+        with fast():
+            decoded = live(_noisy(latents, spread)).float()
+        error = _error(decoded, pictures, near)
+        error.backward()
+        optimiser.step(_rate(step, steps))
+        _follow(autoencoder.decoder, live, min(EMA, 1 - 10 / (10 + step)))
+        if step % 50 == 0:
+            seconds = time.monotonic() - begun
+            print(f"decoder: step {step} error {error.item():.4f} seconds {seconds:.0f}", flush=True)
+    return autoencoder
+
+
 def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Pictures (N, 3, S, S) in −1 … 1, and where objects or their edges are (N, 1, S, S), 0 or 1."""
     pictures, covered = render([draw_known(rng, SHARES) for _ in range(BATCH)])
     return pictures, functional.max_pool2d((covered > 0).float(), 5, stride=1, padding=2)
+
+
+def _noisy(latents: Tensor, spread: float) -> Tensor:
+    strength = LATENT_NOISE * spread * torch.rand(len(latents), 1, 1, 1)
+    return latents + strength * torch.randn_like(latents)
 
 
 def _error(decoded: Tensor, pictures: Tensor, near: Tensor) -> Tensor:

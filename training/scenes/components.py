@@ -144,19 +144,21 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-CLASSES = {
-    "tokenizer": ("transformers", "PreTrainedTokenizerFast"),
-    "text_encoder": ("transformers", "CLIPTextModel"),
-    "vae": ("diffusers", "AutoencoderDC"),
-    "unet": ("diffusers", "UNet2DConditionModel"),
-    "scheduler": ("diffusers", "DDIMScheduler"),
-    "upsampler": ("portcullis", "Upsampler"),
-}
-
-
 def save(folder: Path, **parts: Any) -> None:
-    """Writes diffusers' layout: a folder a part (named as in `CLASSES`), `model_index.json`; weights as safetensors."""
+    """Writes diffusers' layout: a folder a part, their classes in `model_index.json`; weights as safetensors."""
     for name, part in parts.items():
         part.save_pretrained(folder / name)
-    index = {"_class_name": "DiffusionPipeline", **{name: CLASSES[name] for name in sorted(parts)}}
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    classes = {name: _class(part) for name, part in sorted(parts.items())}
+    (folder / "model_index.json").write_text(
+        json.dumps({"_class_name": "DiffusionPipeline", **classes}, indent=2) + "\n"
+    )
+
+
+def _class(part: Any) -> tuple[str, str]:
+    """The library and the name that a loader knows the part's class by."""
+    from transformers import PreTrainedTokenizerFast
+
+    if isinstance(part, PreTrainedTokenizerFast):
+        return "transformers", "PreTrainedTokenizerFast"  # in whatever class this version of transformers keeps it
+    package = type(part).__module__.partition(".")[0]
+    return "portcullis" if package == "services" else package, type(part).__name__

@@ -1,7 +1,7 @@
 """Trains the embedded generator from nothing but rendered scenes: `python -m training.scenes.train`.
 
-First the autoencoder, then the upsampler behind it and the diffusion model over its latents, on captions and on CLIP's
-embeddings of other pictures of the same things (`training.scenes.clip` comes first). OUT holds a usable model from the
+`training.scenes.clip` comes first. Then the autoencoder, the upsampler behind it and the diffusion model over its
+latents, on captions and on CLIP's embeddings of other pictures of the same things. OUT holds a usable model from the
 first checkpoint on. What lies in STATE is not made again: after a break the same command goes on.
 """
 
@@ -27,10 +27,11 @@ from services.generator.upsampler import Upsampler
 from training.generator.optimiser import MuonAdamW
 from training.manifest import record
 from training.scenes import components
-from training.scenes.autoencoder import train_autoencoder
+from training.scenes.autoencoder import sharpen, train_autoencoder
 from training.scenes.captions import MAX_TOKENS, caption
 from training.scenes.clip import load_clip
 from training.scenes.pool import draw_pool, pictures, unit
+from training.scenes.precision import fast
 from training.scenes.render import SIDE, render
 from training.scenes.scenes import Scene, lay_out
 from training.scenes.upsampler import train_upsampler
@@ -38,6 +39,7 @@ from training.scenes.upsampler import train_upsampler
 BATCH = 64
 SINGLE_FIRST = 300  # steps see scenes of one object alone
 SAY, SHOW = 0.65, 0.3  # of the scenes come with their caption alone, with another picture's embedding alone
+MAX_SNR = 5.0
 OBJECT_WEIGHT = 3.0  # positions that objects reach into count so much more than the ground
 EMA = 0.998
 SAVE_EVERY = 250
@@ -50,7 +52,8 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, default=Path("models/scenes-clip"), help="the tiny CLIP")
     parser.add_argument("--state", type=Path, default=Path("out/scenes"), help="folder of what was reached so far")
     parser.add_argument("--autoencoder-steps", type=int, default=4000, help="steps of 32 pictures")
-    parser.add_argument("--upsampler-steps", type=int, default=1500, help="steps of 16 pieces of pictures")
+    parser.add_argument("--decoder-steps", type=int, default=1500, help="steps more for its decoder alone")
+    parser.add_argument("--upsampler-steps", type=int, default=2000, help="steps of 16 pieces of pictures")
     parser.add_argument("--steps", type=int, default=12_000, help=f"steps of {BATCH} scenes for the diffusion model")
     parser.add_argument("--scenes", type=int, default=60_000, help="scenes encoded once and seen again and again")
     parser.add_argument("--seed", type=int, default=11)
@@ -64,6 +67,7 @@ def main() -> None:
         train_autoencoder(rng, arguments.autoencoder_steps).save_pretrained(vae)
     autoencoder = components.load_autoencoder(vae).eval()
     if not enlarger.exists():
+        sharpen(autoencoder, rng, arguments.decoder_steps).save_pretrained(vae)
         train_upsampler(autoencoder, rng, arguments.upsampler_steps).save_pretrained(enlarger)
     lessons = prepare(autoencoder, load_clip(arguments.clip), rng, arguments.scenes)
     fixed = {"vae": autoencoder, "upsampler": Upsampler.from_pretrained(enlarger).eval()}
@@ -120,8 +124,8 @@ def train(
         chosen = rng.choice(single if step <= SINGLE_FIRST else len(lessons.scenes), BATCH)
         texts, shown = _conditions(lessons, chosen, rng)
         clean, weights = (each[torch.from_numpy(chosen)] for each in (lessons.latents, lessons.weights))
-        guess = _guess(live[0], live[1], scheduler.alphas_cumprod, _tokenize(tokenizer, texts), shown, clean)
-        loss = (weights * (guess - clean).square()).sum() / weights.sum() / clean.shape[1]
+        ids = _tokenize(tokenizer, texts)
+        loss = _loss(live[0], live[1], scheduler.alphas_cumprod, ids, shown, clean, weights)
         loss.backward()
         optimiser.step(_rate(step, steps))
         _follow(mean, live, min(EMA, 1 - 10 / (10 + step)))
@@ -157,17 +161,27 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, step / 50) * max(0.01, min(1.0, 2.2 * (1 - step / steps)))
 
 
-def _guess(
-    text_encoder: torch.nn.Module, unet: torch.nn.Module, kept: Tensor, tokens: Tensor, shown: Tensor, clean: Tensor
+def _loss(
+    text_encoder: torch.nn.Module,
+    unet: torch.nn.Module,
+    kept: Tensor,
+    tokens: Tensor,
+    shown: Tensor,
+    clean: Tensor,
+    weights: Tensor,
 ) -> Tensor:
-    """The clean latents, predicted from noisy ones."""
+    """Squared error of the clean latents, predicted from noisy ones."""
     # One time in each of as many equal parts: less chance in the mean over the batch.
     times = ((torch.arange(len(clean)) + torch.rand(len(clean))) * (len(kept) / len(clean))).long()
     signal = kept[times][:, None, None, None]
     noisy = signal.sqrt() * clean + (1 - signal).sqrt() * torch.randn_like(clean)
-    said = text_encoder(tokens).last_hidden_state
-    guess: Tensor = unet(noisy, times, said, added_cond_kwargs={"image_embeds": shown}).sample
-    return guess
+    with fast():
+        said = text_encoder(tokens).last_hidden_state
+        guess = unet(noisy, times, said, added_cond_kwargs={"image_embeds": shown}).sample
+    # Less where noise drowns everything: shapes are decided in the middle (after Hang et al., "Min-SNR", 2023).
+    weights = (signal / (1 - signal)).clamp(max=MAX_SNR).sqrt() * weights
+    error: Tensor = (weights * (guess.float() - clean).square()).sum() / weights.sum() / clean.shape[1]
+    return error
 
 
 def _save(out: Path, **parts: Any) -> None:

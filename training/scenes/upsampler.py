@@ -13,6 +13,7 @@ from torch import Tensor
 from services.generator.upsampler import Upsampler
 from training.scenes.pool import SHARES, unit
 from training.scenes.pool import pictures as drawn
+from training.scenes.precision import fast
 from training.scenes.render import SIDE
 from training.scenes.scenes import draw_known
 
@@ -24,14 +25,16 @@ LATENT_NOISE = 0.08  # of the latents' spread: what a few denoising steps leave
 
 def train_upsampler(autoencoder: Any, rng: np.random.Generator, steps: int) -> Upsampler:
     """A trained upsampler, in evaluation mode."""
-    upsampler = Upsampler().train()
+    upsampler = Upsampler().train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(upsampler.parameters(), lr=RATE, weight_decay=0.0)
     begun = time.monotonic()
     for step in range(1, steps + 1):
         if step % FRESH == 1:
             small, large = _pool(autoencoder, rng)
         low, high = _crops(small, large, rng)
-        difference = upsampler(low) - high
+        with fast():
+            enlarged = upsampler(low).float()
+        difference = enlarged - high
         error = (difference.abs() + difference.square()).mean()
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, step / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -52,9 +55,10 @@ def _pool(autoencoder: Any, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     spread = 1 / autoencoder.config.scaling_factor
     small = []
     for part in unit(drawn(scenes, SIDE)).split(64):
-        latents = autoencoder.encode(part).latent
-        strength = LATENT_NOISE * spread * torch.rand(len(latents), 1, 1, 1)
-        small.append(autoencoder.decode(latents + strength * torch.randn_like(latents)).sample)
+        with fast():
+            latents = autoencoder.encode(part).latent.float()
+            strength = LATENT_NOISE * spread * torch.rand(len(latents), 1, 1, 1)
+            small.append(autoencoder.decode(latents + strength * torch.randn_like(latents)).sample.float())
     return torch.cat(small), drawn(scenes, 4 * SIDE)
 
 
