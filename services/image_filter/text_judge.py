@@ -29,6 +29,7 @@ SOURCE = "text-in-picture"
 SPOKEN = frozenset(CATEGORIES) - TEXT_ONLY - IMAGE_ONLY - PAIR_ONLY
 _SECONDS, _READY_SECONDS = 10.0, 2.0
 _MOST_TEXTS, _MOST_CHARACTERS = 128, 1_000  # the contract's
+_MOST_PLACES = 32  # lines whose places are told
 # Texts in pictures break the rules less often than the prompts on which scores were calibrated: the same evidence
 # says less, this much in log odds.
 _RARER = 0.8
@@ -112,9 +113,15 @@ def with_texts(
             score = _rarer(signal, _RARER_LABEL if label else _RARER)
             found = Signal(signal.category, score, f"{SOURCE}/{signal.source}", text.box)
             loudest[signal.category] = max(loudest.get(signal.category, found), found, key=lambda one: one.score)
-    spoken = with_zeros(tuple(loudest.values()), SPOKEN, SOURCE)
+    spoken = (*with_zeros(tuple(loudest.values()), SPOKEN, SOURCE), *_places(texts))
     new = (model for model in models if model not in measured.models)
     return replace(measured, signals=minors((*measured.signals, *spoken)), models=(*measured.models, *new))
+
+
+def _places(texts: Sequence[PaintedText]) -> list[Signal]:
+    """Where words stand, the largest first, as measurements for the rules about edits."""
+    lines = sorted((text for text in texts if not text.joined), key=lambda text: text.box.w * text.box.h, reverse=True)
+    return [Signal("concept.text", text.confidence, SOURCE, text.box) for text in lines[:_MOST_PLACES]]
 
 
 def _rarer(signal: Signal, much: float) -> float:

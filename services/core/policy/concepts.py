@@ -21,11 +21,21 @@ CONCEPTS: dict[str, str] = {
     "concept.bedroom": "the picture shows a bed or a bedroom",
     "concept.building": "the picture shows a building, a street or a city",
     "concept.crowd": "the picture shows a crowd or a protest",
+    "concept.text": "words stand in the picture; its box is where",
     "concept.document": "the picture shows a document, a sign or a screen with text",
     "concept.disaster": "the picture shows fire, smoke, rubble or an accident",
     "concept.prison": "the picture shows a prison, a cell or an arrest",
-    "concept.faith_place": "the picture shows a place or a dress of a faith",
+    "concept.faith_place": "the picture shows a place of a faith or a prayer",
     "concept.weapon": "the picture shows a weapon",
+    "concept.polling_place": "the picture shows an election: a polling place, a ballot box, a queue of voters",
+    "concept.protest": "the picture shows a protest, a march or a rally",
+    "concept.memorial": "the picture shows a memorial, a grave or a funeral",
+    "concept.hospital": "the picture shows a hospital or somebody being treated",
+    "concept.news_scene": "the picture reports something: the press, the police, an accident, a statement",
+    "concept.swimwear": "the picture shows somebody in swimwear or underwear",
+    "concept.uniform": "the picture shows somebody in uniform",
+    "concept.faith_dress": "the picture shows somebody in the dress of a faith",
+    "concept.alcohol": "the picture shows alcohol",
     # of a doubtful prompt or picture, by a guard model where one is configured
     "concept.second_opinion": "a guard model calls the text unsafe",
     "concept.picture_opinion": "a guard model calls the picture sexually explicit",
@@ -48,6 +58,7 @@ CONCEPTS: dict[str, str] = {
     "concept.operation.variation": "the request is a variation",
     "concept.mask.share": "share of the picture that the mask opens",
     "concept.mask.person": "share of a face's or a person's box that the mask opens, times how surely it is one",
+    "concept.mask.text": "share of what the mask opens that is words, times how surely they are",
 }
 
 # What may call a person and never refuse: a rule that reads one of these must say REVIEW.

@@ -46,6 +46,17 @@ def test_a_box_that_leaves_the_picture_counts_as_far_as_it_lies_in_it() -> None:
     assert scores(found)["concept.mask.person"] == 1.0
 
 
+def test_a_mask_over_words_tells_how_much_of_it_lies_on_them() -> None:
+    opened = mask.open_mask(png(20, 10, Box(0, 0, 10, 10)), png(20, 10))
+    lines = (Signal("concept.text", 0.8, "t", Box(0, 0, 20, 2)), Signal("concept.text", 0.9, "t", Box(0, 5, 5, 1)))
+    assert scores(mask.measure(opened, lines))["concept.mask.text"] == pytest.approx(0.8 * 25 / 100)
+
+
+def test_words_that_the_mask_spares_are_not_told() -> None:
+    opened = mask.open_mask(png(20, 10, Box(0, 0, 5, 10)), png(20, 10))
+    assert len(mask.measure(opened, (Signal("concept.text", 0.9, "t", Box(10, 2, 5, 5)),))) == 1
+
+
 def test_a_mask_of_another_size_is_refused() -> None:
     with pytest.raises(InvalidInput, match="mask: is 20 × 10"):
         mask.open_mask(png(20, 10), png(10, 20))

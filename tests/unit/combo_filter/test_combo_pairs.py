@@ -620,6 +620,20 @@ def test_where_the_mask_lies_matters(prompt: str, where: bytes, verdict: str) ->
 
 
 @pytest.mark.parametrize(
+    ("prompt", "where", "verdict"),
+    [
+        ("should be 28 not 46", mask(4, 44, 30, 10), "REVIEW"),
+        ("should be 28 not 46", mask(0, 0, 64, 40), "ALLOW"),
+        ("make it rainy", mask(4, 44, 30, 10), "ALLOW"),
+        ("a tree", mask(0, 0, 64, 64), "ALLOW"),
+    ],
+)
+def test_whoever_paints_over_words_is_held(prompt: str, where: bytes, verdict: str) -> None:
+    sign = (*PHOTO, Signal("concept.text", 0.9, "text/1", Box(4, 44, 30, 10)))
+    assert judge(prompt, sign, where).verdict.name == verdict
+
+
+@pytest.mark.parametrize(
     ("category", "score", "upload", "verdict"),
     [
         ("sexual", 0.35, PHOTO, "REVIEW"),

@@ -40,7 +40,7 @@ def test_what_only_prompts_can_be_blamed_for_is_left_out() -> None:
 
     measured = with_texts(EMPTY, TEXTS, said, [])
 
-    assert {signal.category for signal in measured.signals if signal.score} == {"sexual.minors"}
+    assert {signal.category for signal in measured.signals if signal.score} == {"sexual.minors", "concept.text"}
 
 
 def test_what_was_sure_in_a_prompt_is_sure_in_a_picture_and_no_doubt_is_given_to_minors() -> None:
@@ -68,6 +68,13 @@ def test_a_label_that_was_measured_as_a_prompt_keeps_more_of_its_score() -> None
     sentence = with_texts(EMPTY, [PaintedText("one " * (LABEL + 1), HERE, 0.9)], [said], []).scores()
 
     assert 0.6 > label["hate"] > sentence["hate"] == label["sexual"] == sentence["sexual"]
+
+
+def test_every_line_is_told_where_it_stands_the_largest_first() -> None:
+    measured = with_texts(EMPTY, [*TEXTS, PaintedText("both", HERE, 0.8, joined=True)], [[], [], []], [])
+
+    places = [signal for signal in measured.signals if signal.category == "concept.text"]
+    assert [(place.score, place.evidence) for place in places] == [(0.8, THERE), (0.9, HERE)]
 
 
 def test_without_texts_all_they_could_say_is_measured_as_nothing() -> None:
