@@ -123,6 +123,21 @@ def build_unet() -> UNet2DConditionModel:
     )
 
 
+def build_networks(tokenizer: PreTrainedTokenizerFast) -> tuple[CLIPTextModel, UNet2DConditionModel]:
+    """What is trained together."""
+    return build_text_encoder(tokenizer), build_unet()
+
+
+def load_networks(folder: Path) -> tuple[CLIPTextModel, UNet2DConditionModel]:
+    """The same of a model that was trained before, as float32."""
+    import torch
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    return text_encoder, UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+
+
 def build_scheduler() -> DDIMScheduler:
     """Predicts the clean latents; a cosine schedule moved by 1.5 towards noise (Hoogeboom et al., 2023).
 

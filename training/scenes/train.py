@@ -50,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/scenes"), help="where the model goes")
     parser.add_argument("--clip", type=Path, default=Path("models/scenes-clip"), help="the tiny CLIP")
+    parser.add_argument("--start", type=Path, help="a model to go on from, its autoencoder and upsampler as they are")
     parser.add_argument("--state", type=Path, default=Path("out/scenes"), help="folder of what was reached so far")
     parser.add_argument("--autoencoder-steps", type=int, default=4000, help="steps of 32 pictures")
     parser.add_argument("--decoder-steps", type=int, default=1500, help="steps more for its decoder alone")
@@ -62,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
-    vae, enlarger = arguments.state / "vae", arguments.state / "upsampler"
+    vae, enlarger = ((arguments.start or arguments.state) / part for part in ("vae", "upsampler"))
     if not vae.exists():
         train_autoencoder(rng, arguments.autoencoder_steps).save_pretrained(vae)
     autoencoder = components.load_autoencoder(vae).eval()
@@ -71,7 +72,7 @@ def main() -> None:
         train_upsampler(autoencoder, rng, arguments.upsampler_steps).save_pretrained(enlarger)
     lessons = prepare(autoencoder, load_clip(arguments.clip), rng, arguments.scenes)
     fixed = {"vae": autoencoder, "upsampler": Upsampler.from_pretrained(enlarger).eval()}
-    train(arguments.out, fixed, lessons, rng, arguments.steps, arguments.state / "diffusion.pt")
+    train(arguments.out, fixed, lessons, rng, arguments.steps, arguments.state / "diffusion.pt", arguments.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +112,15 @@ def train(
     rng: np.random.Generator,
     steps: int,
     state: Path,
+    start: Path | None,
 ) -> None:
-    """Trains text encoder and UNet, on from `state`; saves the mean of their weights beside the `fixed` parts."""
+    """Trains text encoder and UNet, on from `state` or else from the model `start`.
+
+    Saves the mean of their weights beside the `fixed` parts.
+    """
     tokenizer, scheduler = components.build_tokenizer(), components.build_scheduler()
-    live = torch.nn.ModuleList([components.build_text_encoder(tokenizer), components.build_unet()]).train()
+    begin = components.load_networks(start) if start else components.build_networks(tokenizer)
+    live = torch.nn.ModuleList(begin).train()
     mean = copy.deepcopy(live).eval().requires_grad_(False)
     optimiser = MuonAdamW(list(live), muon_rate=0.012, adam_rate=1.2e-3)
     first = _restore(state, live, mean, optimiser) if state.exists() else 0

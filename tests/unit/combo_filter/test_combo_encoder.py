@@ -82,6 +82,17 @@ def test_with_an_encoder_the_pipeline_sees(checkpoint: Path) -> None:
     assert [model.name for model in measurement.models] == ["pair-words", "open-clip"]
 
 
+def test_the_model_of_the_house_opens_by_its_uri() -> None:
+    uris = {
+        "joint_encoder": "models/scenes-clip/open_clip_model.safetensors",
+        "joint_encoder_config": "models/scenes-clip/open_clip_config.json",
+        "joint_encoder_tokenizer": "models/scenes-clip/tokenizer.json",
+    }
+    encoder = load_encoder(ComboFilterSettings.model_validate(uris))
+    assert encoder is not None
+    assert {signal.category for signal in encoder.measure(picture(1))} <= set(CONCEPTS)
+
+
 def test_no_encoder_is_loaded_where_none_is_configured() -> None:
     assert load_encoder(ComboFilterSettings()) is None
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.generator.pixels import to_bytes
+from training.scenes import zero_shot
 from training.scenes.captions import caption, plain_caption, words
 from training.scenes.parse import read, says
 from training.scenes.render import render
@@ -82,3 +83,9 @@ def test_the_plain_caption_says_where_a_single_object_is() -> None:
 
     assert text.startswith("a large ")
     assert f" {scene.place} " in text
+
+
+def test_the_shipped_clip_finds_the_caption_of_a_picture() -> None:
+    figures = zero_shot.measure(np.random.default_rng(4), 60)
+    assert figures["clip_caption"] >= 0.9
+    assert figures["clip_shape"] >= 0.75
