@@ -31,7 +31,8 @@ def test_wrong_digest_is_refused(tiny_folder: Path) -> None:
 def test_a_changed_weight_is_refused(own_folder: Path) -> None:
     digest = folder_digest(own_folder)
     weights = own_folder / "unet" / "diffusion_pytorch_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    *whole, last = weights.read_bytes()
+    weights.write_bytes(bytes([*whole, last ^ 1]))
     with pytest.raises(ConfigurationError) as refusal:
         load_checkpoint(str(own_folder), digest, CPU)
     assert refusal.value.reason == "MODEL_DIGEST_MISMATCH"
