@@ -88,4 +88,4 @@ def test_the_plain_caption_says_where_a_single_object_is() -> None:
 def test_the_shipped_clip_finds_the_caption_of_a_picture() -> None:
     figures = zero_shot.measure(np.random.default_rng(4), 60)
     assert figures["clip_caption"] >= 0.9
-    assert figures["clip_shape"] >= 0.75
+    assert figures["clip_shape"] >= 0.85
