@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from services.core.errors import InvalidInput
@@ -41,7 +42,8 @@ def score(texts: Sequence[str], policy: Path, workers: int = 1) -> Iterator[Scor
     if workers == 1:
         yield from map(partial(judge, *_load(policy)), texts)
         return
-    with ProcessPoolExecutor(workers, initializer=_begin, initargs=(policy,)) as pool:
+    # Spawned: a fork of a process with the threads of gRPC or torch in it may crash.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (policy,)) as pool:
         yield from pool.map(_judge, texts, chunksize=_CHUNK)
 
 
