@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images bench-generator bench-review sim-abuse fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-review sim-abuse fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -67,7 +67,8 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 	    --mypy_grpc_out=quiet:"$$fresh/stubs" $(PROTOS) && \
 	  $(MAKE) --no-print-directory pages DOCS="$$fresh/docs" && \
 	  diff -r -q -x __pycache__ -x __init__.py "$$fresh/stubs/portcullis/v1" portcullis/v1 && \
-	  diff -q "$$fresh/docs/api.md" docs/api.md && diff -q "$$fresh/docs/configuration.md" docs/configuration.md || \
+	  diff -q "$$fresh/docs/api.md" docs/api.md && diff -q "$$fresh/docs/configuration.md" docs/configuration.md && \
+	  diff -q "$$fresh/docs/combo-rules.md" docs/combo-rules.md || \
 	  { echo "run make proto docs and commit what changes"; exit 1; }
 
 bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
@@ -87,6 +88,9 @@ bench-images: $(TOOLS) ## The image filter: goals and figures, plain NudeNet and
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/image_filter.py $(if $(REAL),--real '$(REAL)') \
 	  $(if $(DRAWN),--drawn '$(DRAWN)') $(if $(FACELESS),--faceless '$(FACELESS)')
 
+bench-combo: $(TOOLS) ## The combo filter: pairs, edits, the scenes world, and what a check costs
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/combo_filter.py
+
 bench-generator: $(TOOLS) ## The generator: shared steps against one request at a time and batches of requests, a storm of 1,000 (minutes)
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/generator.py
 
@@ -101,11 +105,12 @@ bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-docs: $(TOOLS) pages ## Write docs/api.md and docs/configuration.md
+docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md and docs/combo-rules.md
 
 .PHONY: pages
 pages:
 	@$(PY) docs/generate_api.py > $(DOCS)/api.md
+	@$(PY) docs/generate_rules.py > $(DOCS)/combo-rules.md
 	@$(VENV)/bin/portcullis config --markdown > $(DOCS)/configuration.md
 
 constraints: $(TOOLS) ## Pin in constraints/cpu.txt what is installed now

@@ -107,7 +107,7 @@ class Stops:
     def pair(self) -> None:
         """Words and a picture that are harmless alone."""
         book = self._book
-        book.chapter("Two harmless halves", "Words and picture are each allowed; what they make together is not.")
+        book.chapter("Two harmless halves", "Words and picture are each allowed; their sum is for a person to see.")
         photo = inputs.harmless_photo()
         book.picture("the upload", photo)
         book.say(f"edit it: “{inputs.HARMLESS_WORDS}”")
@@ -117,7 +117,7 @@ class Stops:
         self._show_check("both together", answer.pair, inputs.HARMLESS_WORDS)
         allowed = answer.prompt.verdict == answer.upload.verdict == Verdict.VERDICT_ALLOW
         book.expect(allowed, "each half alone is allowed")
-        book.expect(answer.pair.verdict == Verdict.VERDICT_BLOCK, "together they are blocked")
+        book.expect(answer.pair.verdict == Verdict.VERDICT_REVIEW, "together they wait for a person")
 
     def tampered(self) -> None:
         """One of our pictures, changed by somebody."""

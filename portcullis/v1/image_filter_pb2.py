@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from portcullis.v1 import checks_pb2 as portcullis_dot_v1_dot_checks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n portcullis/v1/image_filter.proto\x12\rportcullis.v1\x1a\x1aportcullis/v1/checks.proto\"\x91\x01\n\x12\x43heckImagesRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12#\n\x05stage\x18\x02 \x01(\x0e\x32\x14.portcullis.v1.Stage\x12-\n\x06images\x18\x03 \x03(\x0b\x32\x1d.portcullis.v1.UncheckedImage\"E\n\x0eUncheckedImage\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x0c\n\x04mask\x18\x02 \x01(\x0c\x12\x16\n\x0erequest_digest\x18\x03 \x01(\t\"B\n\x13\x43heckImagesResponse\x12+\n\x06images\x18\x01 \x03(\x0b\x32\x1b.portcullis.v1.CheckedImage\"o\n\x0c\x43heckedImage\x12#\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x14.portcullis.v1.Check\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x0c\n\x04mask\x18\x03 \x01(\x0c\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r2j\n\x12ImageFilterService\x12T\n\x0b\x43heckImages\x12!.portcullis.v1.CheckImagesRequest\x1a\".portcullis.v1.CheckImagesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n portcullis/v1/image_filter.proto\x12\rportcullis.v1\x1a\x1aportcullis/v1/checks.proto\"\x91\x01\n\x12\x43heckImagesRequest\x12\'\n\x07subject\x18\x01 \x01(\x0b\x32\x16.portcullis.v1.Subject\x12#\n\x05stage\x18\x02 \x01(\x0e\x32\x14.portcullis.v1.Stage\x12-\n\x06images\x18\x03 \x03(\x0b\x32\x1d.portcullis.v1.UncheckedImage\"n\n\x0eUncheckedImage\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x0c\n\x04mask\x18\x02 \x01(\x0c\x12\x16\n\x0erequest_digest\x18\x03 \x01(\t\x12\'\n\x07lineage\x18\x04 \x01(\x0b\x32\x16.portcullis.v1.Lineage\"B\n\x13\x43heckImagesResponse\x12+\n\x06images\x18\x01 \x03(\x0b\x32\x1b.portcullis.v1.CheckedImage\"o\n\x0c\x43heckedImage\x12#\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x14.portcullis.v1.Check\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x0c\n\x04mask\x18\x03 \x01(\x0c\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r2j\n\x12ImageFilterService\x12T\n\x0b\x43heckImages\x12!.portcullis.v1.CheckImagesRequest\x1a\".portcullis.v1.CheckImagesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKIMAGESREQUEST']._serialized_start=80
   _globals['_CHECKIMAGESREQUEST']._serialized_end=225
   _globals['_UNCHECKEDIMAGE']._serialized_start=227
-  _globals['_UNCHECKEDIMAGE']._serialized_end=296
-  _globals['_CHECKIMAGESRESPONSE']._serialized_start=298
-  _globals['_CHECKIMAGESRESPONSE']._serialized_end=364
-  _globals['_CHECKEDIMAGE']._serialized_start=366
-  _globals['_CHECKEDIMAGE']._serialized_end=477
-  _globals['_IMAGEFILTERSERVICE']._serialized_start=479
-  _globals['_IMAGEFILTERSERVICE']._serialized_end=585
+  _globals['_UNCHECKEDIMAGE']._serialized_end=337
+  _globals['_CHECKIMAGESRESPONSE']._serialized_start=339
+  _globals['_CHECKIMAGESRESPONSE']._serialized_end=405
+  _globals['_CHECKEDIMAGE']._serialized_start=407
+  _globals['_CHECKEDIMAGE']._serialized_end=518
+  _globals['_IMAGEFILTERSERVICE']._serialized_start=520
+  _globals['_IMAGEFILTERSERVICE']._serialized_end=626
 # @@protoc_insertion_point(module_scope)

@@ -62,6 +62,7 @@ class UncheckedImage(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     MASK_FIELD_NUMBER: _builtins.int
     REQUEST_DIGEST_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """The file as it was sent: JPEG, PNG, WebP or a GIF of one frame; 1 byte … 16 MiB, 8 … 8,192 pixels a side,
     at most 33,554,432 pixels (WebP: 20,971,520).
@@ -72,16 +73,23 @@ class UncheckedImage(_message.Message):
     """
     request_digest: _builtins.str
     """For an output: the digest of the request that it came from, sha256 as lower-case hex."""
+    @_builtins.property
+    def lineage(self) -> _checks_pb2.Lineage:
+        """For an upload that was made here: how many generations deep it is, and its ancestors as far as they are the
+        caller's. Measured as `lineage`, a tenth for each generation.
+        """
+
     def __init__(
         self,
         *,
         image: _builtins.bytes = ...,
         mask: _builtins.bytes = ...,
         request_digest: _builtins.str = ...,
+        lineage: _checks_pb2.Lineage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "mask", b"mask", "request_digest", b"request_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "lineage", b"lineage", "mask", b"mask", "request_digest", b"request_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -329,8 +329,11 @@ class ProvenanceServiceInspectImageResponse(_message.Message):
 
     INSPECTION_FIELD_NUMBER: _builtins.int
     IMAGE_ID_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     """Its id in the registry (UUID), whoever's it is; empty where it is none of ours. For the house alone: never passed on."""
+    depth: _builtins.int
+    """How many generations deep it is, whoever's it is; 1 was made from a text, 0 is none of ours. For the house alone."""
     @_builtins.property
     def inspection(self) -> Global___Inspection:
         """The answer, fit to be passed on."""
@@ -340,10 +343,11 @@ class ProvenanceServiceInspectImageResponse(_message.Message):
         *,
         inspection: Global___Inspection | None = ...,
         image_id: _builtins.str = ...,
+        depth: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["inspection", b"inspection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "inspection", b"inspection"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "image_id", b"image_id", "inspection", b"inspection"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,12 +2,11 @@
 
 A vocabulary and patterns in YAML (`data/words.yaml`, `data/prompts.yaml`), matched by RE2 in time linear in the text,
 and lists of words for people and clothes from WordNet 3.0 (Fellbaum 1998; made by `training.pair_words`).
-Chosen over an encoder with prototype sentences because every finding names its words, and negation can be told.
+Every finding names its words, and negation can be told; what no list names is for `edits.py`.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,7 +16,8 @@ from typing import Any
 import re2
 import yaml
 
-from services.combo_filter.patterns import compile_pattern, read_groups, singulars
+from services.combo_filter.folding import Folded, fold
+from services.combo_filter.patterns import Sieve, compile_pattern, read_groups, singulars
 from services.core.errors import ConfigurationError
 from services.core.policy.concepts import CONCEPTS
 from services.core.signals import Signal, TextSpan
@@ -36,6 +36,8 @@ _NEGATION = re2.compile(
 _WORD = re2.compile(r"\w+")
 
 Span = tuple[int, int]
+Words = tuple[tuple[Span, tuple[str, ...]], ...]
+"""The words of a text: where each stands, and the forms under which a list may know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +52,20 @@ class Concept:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """A text in comparable form: compatibility forms, case, accents and invisible characters taken off.
+class _Read:
+    """A prompt, read once for all concepts: the patterns that it holds at all, and where it is harmless."""
 
-    `starts[i]` and `ends[i]` are the bytes of the original between which its character i stood.
-    """
+    folded: Folded
+    words: Words
+    held: frozenset[Any]
+    harmless: tuple[Span, ...]
 
-    text: str
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
-
-    def span(self, start: int, end: int) -> TextSpan:
-        """Bytes of the original for characters `start` … `end`."""
-        return TextSpan(self.starts[start], self.ends[end - 1])
-
-
-def fold(text: str) -> Folded:
-    """Fold character by character, so that every folded character knows where it came from."""
-    characters: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    position = 0
-    for character in text:
-        length = len(character.encode("utf-8", "surrogatepass"))
-        plain = "'" if character in "’‘`´ʼ" else unicodedata.normalize("NFKD", character).casefold()
-        kept = [c for c in plain if unicodedata.category(c) not in ("Mn", "Cf")]
-        characters.extend(kept)
-        starts.extend([position] * len(kept))
-        ends.extend([position + length] * len(kept))
-        position += length
-    return Folded("".join(characters), tuple(starts), tuple(ends))
+    @classmethod
+    def of(cls, prompt: str, sieve: Sieve, harmless: tuple[Any, ...]) -> _Read:
+        folded = fold(prompt)
+        held = sieve(folded.text)
+        words = tuple((match.span(), singulars(match[0])) for match in _WORD.finditer(folded.text))
+        return cls(folded, words, held, tuple(_spans(harmless, folded.text, held)))
 
 
 class PromptConcepts:
@@ -88,6 +74,8 @@ class PromptConcepts:
     def __init__(self, harmless: tuple[Any, ...], concepts: tuple[Concept, ...]) -> None:
         self._harmless = harmless
         self._concepts = concepts
+        own = (pattern for concept in concepts for pattern in (*concept.patterns, *concept.exceptions))
+        self._sieve = Sieve((*harmless, *own))
 
     @classmethod
     def load(cls) -> PromptConcepts:
@@ -96,9 +84,8 @@ class PromptConcepts:
 
     def measure(self, prompt: str) -> tuple[Signal, ...]:
         """The concepts that the prompt names: score 1 each, evidence the bytes of the original that name it."""
-        folded = fold(prompt)
-        harmless = tuple(_spans(self._harmless, folded.text))
-        return tuple(signal for concept in self._concepts for signal in _signals(concept, folded, harmless))
+        read = _Read.of(prompt, self._sieve, self._harmless)
+        return tuple(signal for concept in self._concepts for signal in _signals(concept, read))
 
     def measure_absent(self, negative_prompt: str) -> tuple[Signal, ...]:
         """What it means for the picture that it shall not show these words: without clothes a person is undressed."""
@@ -110,22 +97,24 @@ class PromptConcepts:
         )
 
 
-def _spans(patterns: tuple[Any, ...], text: str) -> Iterator[Span]:
-    return (match.span() for pattern in patterns for match in pattern.finditer(text))
+def _spans(patterns: tuple[Any, ...], text: str, held: frozenset[Any]) -> Iterator[Span]:
+    """Where the text holds one of the patterns; `held` are those that it holds at all."""
+    return (match.span() for pattern in patterns if pattern in held for match in pattern.finditer(text))
 
 
-def _word_spans(words: frozenset[str], text: str) -> Iterator[Span]:
-    return (match.span() for match in _WORD.finditer(text) if not words.isdisjoint(singulars(match[0])))
+def _word_spans(words: frozenset[str], said: Words) -> Iterator[Span]:
+    return (span for span, forms in said if not words.isdisjoint(forms)) if words else iter(())
 
 
-def _signals(concept: Concept, folded: Folded, harmless: tuple[Span, ...]) -> list[Signal]:
-    exempt = (*harmless, *_spans(concept.exceptions, folded.text))
+def _signals(concept: Concept, read: _Read) -> list[Signal]:
+    text = read.folded.text
+    exempt = (*read.harmless, *_spans(concept.exceptions, text, read.held))
     found = {
         span
-        for span in (*_spans(concept.patterns, folded.text), *_word_spans(concept.words, folded.text))
-        if not _overlaps(span, exempt) and (concept.stubborn or not _negated(folded.text, span[0]))
+        for span in (*_spans(concept.patterns, text, read.held), *_word_spans(concept.words, read.words))
+        if not _overlaps(span, exempt) and (concept.stubborn or not _negated(text, span[0]))
     }
-    return [Signal(concept.name, 1.0, SOURCE, folded.span(*span)) for span in sorted(found)[:SPANS_PER_CONCEPT]]
+    return [Signal(concept.name, 1.0, SOURCE, read.folded.span(*span)) for span in sorted(found)[:SPANS_PER_CONCEPT]]
 
 
 def _overlaps(span: Span, others: tuple[Span, ...]) -> bool:

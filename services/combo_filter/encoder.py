@@ -5,21 +5,23 @@ Torch and open_clip are imported only where an encoder is configured; the rest o
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
 from PIL import Image
 
+from services.combo_filter.concept_bank import Bank, read_bank
 from services.combo_filter.settings import ComboFilterSettings
 from services.core.artifacts import file_sha256, load_artifact
-from services.core.errors import ConfigurationError
 from services.core.imaging import Rgb
 from services.core.open_clip_model import Tokenize, open_clip_model, open_clip_tokenizer
-from services.core.policy.concepts import CONCEPTS
+from services.core.open_clip_onnx import OnnxClip, open_clip_transform
 from services.core.signals import ModelVersion, Signal
+
+_AT_ONCE = 256  # sentences
+_CALLED = "joint encoder"
 
 
 class JointEncoder(Protocol):
@@ -36,69 +38,91 @@ class JointEncoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Bank:
-    """The sentences of each concept as unit vectors: row 0 of (2, dim) says yes, row 1 no."""
+class _Encoded:
+    """A bank's sentences as unit vectors, each sentence once, and which of them say yes and no of each concept."""
 
-    names: tuple[str, ...]
-    vectors: Any  # torch.Tensor (concepts, 2, dim)
+    vectors: Any  # torch.Tensor (sentences, dim)
+    sides: Mapping[str, tuple[list[int], list[int]]]
 
 
 class OpenClipEncoder:
-    """Zero-shot concept scores by an open_clip checkpoint (Radford et al. 2021, prompt ensembles)."""
+    """Zero-shot concept scores by an open_clip checkpoint (Radford et al. 2021)."""
 
-    def __init__(self, network: Any, preprocess: Any, bank: _Bank, model: ModelVersion) -> None:
+    def __init__(self, network: Any, preprocess: Any, tokenize: Tokenize, bank: Bank, model: ModelVersion) -> None:
         self._network = network
         self._preprocess = preprocess
-        self._bank = bank
+        self._tokenize = tokenize
         self._model = model
+        self._encoded = self._encode(bank)
 
     @property
     def model(self) -> ModelVersion:
         """Name, version and digest of the weights."""
         return self._model
 
+    def use(self, bank: Bank) -> None:
+        """Looks for another bank's concepts from now on; blocking."""
+        self._encoded = self._encode(bank)
+
     def measure(self, rgb: Rgb) -> tuple[Signal, ...]:
-        """The probability of every concept of `data/concepts.yaml`."""
+        """The probability of every concept of the bank: what its sentences under yes take of the softmax over all."""
         import torch
 
+        encoded = self._encoded
         with torch.inference_mode():
             image = self._preprocess(Image.fromarray(rgb)).unsqueeze(0)
             vector = self._network.encode_image(image, normalize=True)[0]
-            logits = self._network.logit_scale.exp() * (self._bank.vectors @ vector)
-            scores = logits.softmax(dim=1)[:, 0].tolist()
+            logits = self._network.logit_scale.exp() * (encoded.vectors @ vector)
+            scores = [
+                (name, float(torch.sigmoid(logits[yes].logsumexp(0) - logits[no].logsumexp(0))))
+                for name, (yes, no) in encoded.sides.items()
+            ]
         source = f"{self._model.name}/{self._model.version}"
-        return tuple(Signal(name, score, source) for name, score in zip(self._bank.names, scores, strict=True))
+        return tuple(Signal(name, score, source) for name, score in scores)
+
+    def _encode(self, bank: Bank) -> _Encoded:
+        import torch
+
+        sentences = {text: at for at, text in enumerate(dict.fromkeys(_sentences(bank)))}
+        texts = list(sentences)
+        with torch.inference_mode():
+            parts = [
+                self._network.encode_text(self._tokenize(texts[at : at + _AT_ONCE]), normalize=True)
+                for at in range(0, len(texts), _AT_ONCE)
+            ]
+        sides = {
+            name: ([sentences[text] for text in side.yes], [sentences[text] for text in side.no])
+            for name, side in bank.items()
+        }
+        return _Encoded(torch.cat(parts), sides)
 
 
-def load_encoder(settings: ComboFilterSettings) -> JointEncoder | None:
+def _sentences(bank: Bank) -> Iterator[str]:
+    for side in bank.values():
+        yield from side.yes
+        yield from side.no
+
+
+def load_encoder(settings: ComboFilterSettings) -> OpenClipEncoder | None:
     """The encoder that `settings` name, None where they name none; ConfigurationError where it cannot be loaded."""
     if not settings.joint_encoder:
         return None
     weights = load_artifact(settings.joint_encoder, settings.joint_encoder_sha256)
     config = load_artifact(settings.joint_encoder_config, settings.joint_encoder_config_sha256)
-    network, preprocess = open_clip_model(weights, config, "joint encoder")
-    tokenize = open_clip_tokenizer(config, _tokenizer(settings), "joint encoder")
+    network, preprocess = _open(settings, weights, config)
+    tokenize = open_clip_tokenizer(config, _tokenizer(settings), _CALLED)
     model = ModelVersion("open-clip", config.parent.name, file_sha256(weights))
-    return OpenClipEncoder(network, preprocess, _encode_bank(network, tokenize), model)
+    return OpenClipEncoder(network, preprocess, tokenize, read_bank(settings.concepts), model)
+
+
+def _open(settings: ComboFilterSettings, weights: Path, config: Path) -> tuple[Any, Any]:
+    """The network, of whatever kind its file is, and what makes a picture its input."""
+    if weights.suffix != ".onnx":
+        return open_clip_model(weights, config, _CALLED)
+    text = load_artifact(settings.joint_encoder_text, settings.joint_encoder_text_sha256)
+    return OnnxClip(weights, text, _CALLED), open_clip_transform(config, _CALLED)
 
 
 def _tokenizer(settings: ComboFilterSettings) -> Path | None:
     uri = settings.joint_encoder_tokenizer
     return load_artifact(uri, settings.joint_encoder_tokenizer_sha256) if uri else None
-
-
-def _encode_bank(network: Any, tokenize: Tokenize) -> _Bank:
-    import torch
-
-    text = (resources.files("services.combo_filter") / "data" / "concepts.yaml").read_text(encoding="utf-8")
-    concepts: dict[str, dict[str, list[str]]] = yaml.safe_load(text)
-    unknown = set(concepts) - set(CONCEPTS)
-    if unknown:
-        raise ConfigurationError(f"concepts.yaml names concepts that the policy does not know: {sorted(unknown)}")
-
-    def mean(sentences: list[str]) -> Any:
-        return network.encode_text(tokenize(sentences), normalize=True).mean(dim=0)
-
-    with torch.inference_mode():
-        sides = torch.stack([torch.stack([mean(side["yes"]), mean(side["no"])]) for side in concepts.values()])
-        return _Bank(tuple(concepts), torch.nn.functional.normalize(sides, dim=-1))

@@ -16,6 +16,7 @@ _SPACE = r"[\s-]+"
 _WORD = r"[\w']+"
 _GAPS = {"..": 2, "...": 4}
 _VOWELS = "aeiou"
+_SIEVE_BYTES = 64 << 20  # the most that the states of the automaton take
 
 
 def noun(word: str) -> str:
@@ -64,6 +65,27 @@ def read_groups(document: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str
         for kind, groups in document.items()
         for name, words in groups.items()
     }
+
+
+class Sieve:
+    """Tells in one pass which of many patterns a text holds at all (RE2's sets): a thousandth of asking each."""
+
+    def __init__(self, patterns: Iterable[Any]) -> None:
+        self._patterns = tuple(dict.fromkeys(patterns))
+        options = re2.Options()
+        options.max_mem, options.log_errors = _SIEVE_BYTES, False
+        self._set = re2.Set.SearchSet(options)
+        # One that every text holds: where even that is not found, memory ran out, and nothing is sifted.
+        for expression in ("", *(pattern.pattern for pattern in self._patterns)):
+            self._set.Add(expression)
+        self._set.Compile()
+
+    def __call__(self, text: str) -> frozenset[Any]:
+        """The patterns that are worth a search."""
+        found = set(self._set.Match(text))
+        if 0 not in found:
+            return frozenset(self._patterns)
+        return frozenset(self._patterns[index - 1] for index in found if index)
 
 
 def compile_pattern(pattern: str, groups: Mapping[str, str]) -> Any:

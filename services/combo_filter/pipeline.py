@@ -1,13 +1,14 @@
-"""The whole way of a pair: words of the prompt, geometry of the mask, sight of the picture, and all of it together."""
+"""The whole way of a pair: words, geometry of the mask, sight of the picture, and all of it together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
-from services.combo_filter import concepts, joint, mask
+from services.combo_filter import joint, mask
 from services.combo_filter.encoder import JointEncoder, load_encoder
 from services.combo_filter.settings import ComboFilterSettings
+from services.combo_filter.words import Words
 from services.core.errors import InvalidInput
 from services.core.imaging import decode_rgb
 from services.core.policy.categories import PAIR_ONLY
@@ -17,25 +18,24 @@ from services.core.timing import timed
 Operation = Literal["edit", "variation"]
 
 NO_ENCODER = "no-joint-encoder"
-RULES = ModelVersion("pair-words", concepts.VERSION)
 
 
 class ComboPipeline:
     """Measures pairs; without a joint encoder it says so, and the policy is the more cautious for it."""
 
-    def __init__(self, words: concepts.PromptConcepts, encoder: JointEncoder | None) -> None:
+    def __init__(self, words: Words, encoder: JointEncoder | None) -> None:
         self._words = words
         self._encoder = encoder
 
     @classmethod
     def load(cls, settings: ComboFilterSettings) -> ComboPipeline:
-        """The vocabulary of the room and the encoder that `settings` name; ConfigurationError says what is wrong."""
-        return cls(concepts.PromptConcepts.load(), load_encoder(settings))
+        """Vocabulary and encoders as `settings` name them; ConfigurationError says what is wrong."""
+        return cls(Words.load(settings), load_encoder(settings))
 
     @property
     def models(self) -> tuple[ModelVersion, ...]:
         """The models that take part."""
-        return (RULES,) if self._encoder is None else (RULES, self._encoder.model)
+        return (*self._words.models, *(() if self._encoder is None else (self._encoder.model,)))
 
     def measure(
         self,
@@ -66,7 +66,7 @@ class ComboPipeline:
         timings: dict[str, float] = {}
         signals = [Signal(f"concept.operation.{operation}", 1.0, joint.SOURCE)]
         with timed(timings, "words"):
-            named = self._words.measure(prompt) + self._words.measure_absent(negative_prompt)
+            named = self._words.measure(prompt, negative_prompt)
         if mask_png is not None:
             with timed(timings, "mask"):
                 signals += mask.measure(mask.open_mask(mask_png, image_png), upload_signals)

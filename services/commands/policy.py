@@ -18,6 +18,7 @@ from services.core.config import HouseSettings
 from services.core.errors import NotFound
 from services.core.policy.categories import CATEGORIES, STAGES, possible_at
 from services.core.policy.document import Policy, PolicyError, load_policy
+from services.core.policy.examples import try_examples
 from services.core.policy.limits import TIERS, Limit
 from services.core.policy.schema import NEVER
 from services.core.store import policies, prompt_models
@@ -82,6 +83,31 @@ def show(
     for rule in policy.document.rules:
         out.print(f"[bold]{rule.name}[/] {', '.join(rule.stages)} → {rule.verdict} {rule.category}")
         out.print(f"  {escape(rule.message)}\n  [dim]{escape(' '.join(rule.when.split()))}[/]")
+
+
+@app.command("test")
+def test_(file: PolicyFile) -> None:
+    """Try every rule on its own examples: what must fire it and what must not. Exits with 1 where one is wrong."""
+    # Here: validating a policy must not need the combo filter's models.
+    from services.combo_filter.settings import ComboFilterSettings
+    from services.combo_filter.words import Words
+
+    policy = _read(file)
+    with told_plainly():
+        tried = list(try_examples(policy, Words.load(ComboFilterSettings()).measure))
+    table = Table("rule", "fires", "passes", title="examples that are right")
+    for rule in policy.document.rules:
+        kinds = [
+            [one.right for one in tried if one.rule == rule.name and one.wanted is wanted] for wanted in (True, False)
+        ]
+        table.add_row(rule.name, *(f"{sum(right)} of {len(right)}" if right else "[yellow]none[/]" for right in kinds))
+    out.print(table)
+    wrong = [one for one in tried if not one.right]
+    for one in wrong:
+        said = escape(repr(one.example.prompt) if one.example.prompt else str(one.example.scores))
+        out.print(f"[red]{one.rule}[/] {'should fire' if one.wanted else 'should pass'}, {one.outcome.value}: {said}")
+    if wrong:
+        raise typer.Exit(1)
 
 
 @app.command()

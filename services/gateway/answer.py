@@ -9,7 +9,8 @@ from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
 from services.core.rpc import convert
 from services.core.verdicts import Verdict
-from services.gateway.journey import Journey, Stop
+from services.gateway.journey import Journey
+from services.gateway.stop import Stop
 
 
 def worst(checks: Iterable[pb.Check]) -> Verdict:

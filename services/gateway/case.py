@@ -13,7 +13,8 @@ from services.core.rpc import convert
 from services.core.verdicts import Verdict
 from services.gateway.allowance import NOTHING_SPENT, Spent
 from services.gateway.held import Kept, Resumption
-from services.gateway.journey import Revision, Stop
+from services.gateway.journey import Revision
+from services.gateway.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)

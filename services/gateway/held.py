@@ -21,8 +21,9 @@ from services.core.rpc import convert
 from services.core.store import decisions, held_requests, review_items, stops
 from services.core.store.database import Database
 from services.core.store.held_requests import HeldRequest
-from services.gateway.journey import Journey, Place, Revision, Stop
+from services.gateway.journey import Journey, Place, Revision
 from services.gateway.order import Order
+from services.gateway.stop import Stop
 
 
 class Kept(BaseModel):

@@ -10,7 +10,7 @@ it is not drawn again; everything else is, for clearances live minutes and the p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,73 +18,20 @@ from time import perf_counter
 
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import (
-    combo_filter_pb2,
     gateway_pb2,
     generator_pb2,
     image_filter_pb2,
     provenance_pb2,
 )
 from services.core import telemetry
-from services.core.clearance import digest, prompt_digests
-from services.core.errors import FailedPrecondition, PortcullisError, Unavailable
+from services.core.errors import PortcullisError, Unavailable
 from services.core.policy.document import Policy
 from services.core.verdicts import ACCOUNT_HELD
+from services.gateway.checks import check_pair, check_prompt, check_upload, find_upload, history
 from services.gateway.diversity import revise
 from services.gateway.order import Order
 from services.gateway.rooms import Rooms
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """One check on the way, with the content that a person would need to judge it.
-
-    `released`: a person let it through, and the clearance is the review service's. `model` drew an output.
-    """
-
-    stage: pb.Stage.ValueType
-    check: pb.Check
-    index: int = 0
-    prompt: str = ""
-    negative_prompt: str = ""
-    image: bytes = b""
-    mask: bytes = b""
-    request_digest: str = ""
-    model: str = ""
-    released: bool = False
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """What a clearance of this check binds, sha256 each."""
-        pictures = {"image": self.image, "mask": self.mask}
-        bound = {name: digest(data) for name, data in pictures.items() if data}
-        if self.stage == pb.STAGE_OUTPUT:
-            return {**bound, "request": self.request_digest}
-        return prompt_digests(self.prompt, self.negative_prompt) | bound
-
-    @property
-    def open(self) -> bool:
-        """Whether the content may go on: only a check that gave a clearance opens the gate."""
-        return bool(self.check.clearance) and self.check.verdict in (pb.VERDICT_ALLOW, pb.VERDICT_REVIEW)
-
-    @property
-    def names_nobody(self) -> bool:
-        """Whether the filter let a prompt through without any doubt, and found no public figure in it."""
-        named = (signal.score for signal in self.check.signals if signal.category.startswith("public_figure"))
-        return self.open and self.check.verdict == pb.VERDICT_ALLOW and not any(named)
-
-    @property
-    def held(self) -> bool:
-        """Whether a person may still let it through."""
-        return not self.open and self.check.verdict == pb.VERDICT_REVIEW
-
-    def touches(self, categories: Container[str]) -> bool:
-        """Whether one of its reasons is of these categories."""
-        return any(reason.category in categories for reason in self.check.reasons)
-
-    @property
-    def for_account(self) -> bool:
-        """Whether it is held for its account's standing alone."""
-        return any(reason.rule == ACCOUNT_HELD for reason in self.check.reasons)
+from services.gateway.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,23 +114,23 @@ class Journey:
             check = partial(check_prompt, self.rooms, self.subject, order.prompt, order.negative_prompt)
             halves.append(self._unless_released(pb.STAGE_PROMPT, check))
         if order.image:
-            check = partial(check_upload, self.rooms, self.subject, order.image, order.mask)
-            halves.append(self._unless_released(pb.STAGE_UPLOAD, check))
+            halves.append(self._check_upload(order.image, order.mask))
         self.stops.extend(await asyncio.gather(*halves))
         if self.open and order.operation == pb.OPERATION_EDIT:
             prompt, upload = self._stop(pb.STAGE_PROMPT), self._stop(pb.STAGE_UPLOAD)
             check = partial(check_pair, self.rooms, self.subject, order.operation, prompt, upload)
             self.stops.append(await self._unless_released(pb.STAGE_PAIR, check))
-        if self.open and order.image:
-            self.parents = await self._parents()
+
+    async def _check_upload(self, image: bytes, mask: bytes) -> Stop:
+        """Also what people let through must not have been withdrawn since."""
+        found = await find_upload(self.rooms, self.subject, image)
+        own = found.inspection.provenance.image_id
+        self.parents = [own] if own else []
+        check = partial(check_upload, self.rooms, self.subject, image, mask, history(found))
+        return await self._unless_released(pb.STAGE_UPLOAD, check)
 
     async def _unless_released(self, stage: pb.Stage.ValueType, check: Callable[[], Awaitable[Stop]]) -> Stop:
         return self.released.get((stage, 0)) or await check()
-
-    async def _parents(self) -> list[str]:
-        """The image id of the upload, where it is one of this tenant's own; raises as `inspect_upload` does."""
-        inspection = await inspect_upload(self.rooms, self.subject, self._stop(pb.STAGE_UPLOAD))
-        return [inspection.provenance.image_id] if inspection.provenance.image_id else []
 
     async def _revise(self) -> Revision | None:
         """What is drawn in place of the prompt, where the policy says so; None in any doubt, the filter's too."""
@@ -337,69 +284,6 @@ def hold(stop: Stop, category: str) -> Stop:
         )
     )
     return replace(stop, check=check)
-
-
-async def check_prompt(rooms: Rooms, subject: pb.Subject, prompt: str, negative_prompt: str) -> Stop:
-    """Has the prompt filter judge a text, and what it shall not show."""
-    check = await rooms.check_prompt(subject, prompt, negative_prompt)
-    return Stop(pb.STAGE_PROMPT, check, prompt=prompt, negative_prompt=negative_prompt)
-
-
-async def check_upload(rooms: Rooms, subject: pb.Subject, image: bytes, mask: bytes) -> Stop:
-    """Has the image filter judge an upload with its mask, if any; the stop holds them as re-encoded."""
-    request = image_filter_pb2.CheckImagesRequest(
-        subject=subject, stage=pb.STAGE_UPLOAD, images=[image_filter_pb2.UncheckedImage(image=image, mask=mask)]
-    )
-    (checked,) = await rooms.check_images(request)
-    return Stop(pb.STAGE_UPLOAD, checked.check, image=checked.image, mask=checked.mask)
-
-
-async def inspect_upload(rooms: Rooms, subject: pb.Subject, upload: Stop) -> provenance_pb2.Inspection:
-    """Asks whether an upload is one of ours; raises FailedPrecondition where that was withdrawn, also for a copy."""
-    inspection = await rooms.inspect(subject, upload.image)
-    if inspection.withdrawn:
-        raise FailedPrecondition("this picture was withdrawn and may not be used again", reason="IMAGE_WITHDRAWN")
-    return inspection
-
-
-async def check_pair(
-    rooms: Rooms, subject: pb.Subject, operation: pb.Operation.ValueType, prompt: Stop, upload: Stop
-) -> Stop:
-    """Has the combo filter judge two halves that were both cleared."""
-    request = combo_filter_pb2.ComboFilterServiceCheckPairRequest(
-        subject=subject,
-        operation=operation,
-        prompt=prompt.prompt,
-        negative_prompt=prompt.negative_prompt,
-        image=upload.image,
-        mask=upload.mask,
-        prompt_clearance=prompt.check.clearance,
-        upload_clearance=upload.check.clearance,
-        prompt_signals=prompt.check.signals,
-        upload_signals=upload.check.signals,
-    )
-    check = await rooms.check_pair(request)
-    return Stop(
-        pb.STAGE_PAIR,
-        check,
-        prompt=prompt.prompt,
-        negative_prompt=prompt.negative_prompt,
-        image=upload.image,
-        mask=upload.mask,
-    )
-
-
-async def check_both(
-    rooms: Rooms, subject: pb.Subject, prompt: str, negative_prompt: str, image: bytes, mask: bytes
-) -> list[Stop]:
-    """Both halves of an edit, and the pair where both opened the gate; raises as `inspect_upload` does."""
-    halves = await asyncio.gather(
-        check_prompt(rooms, subject, prompt, negative_prompt), check_upload(rooms, subject, image, mask)
-    )
-    if not all(half.open for half in halves):
-        return list(halves)
-    await inspect_upload(rooms, subject, halves[1])
-    return [*halves, await check_pair(rooms, subject, pb.OPERATION_EDIT, *halves)]
 
 
 def _progress(progress: generator_pb2.RenderProgress) -> gateway_pb2.Progress:

@@ -24,7 +24,8 @@ from services.core.verdicts import Reason
 from services.gateway import held
 from services.gateway.answer import worst
 from services.gateway.case import Case, Outcome
-from services.gateway.journey import Revision, Stop
+from services.gateway.journey import Revision
+from services.gateway.stop import Stop
 
 ANSWER_LIFE = timedelta(seconds=requests.LIFE_SECONDS)
 

@@ -31,10 +31,11 @@ from services.core.store.reports import NewReport, Origin
 from services.core.store.review_items import NewReviewItem
 from services.core.verdicts import Reason, Tier, Verdict
 from services.gateway.allowance import Allowance
+from services.gateway.checks import check_upload
 from services.gateway.complaint import Complaint
-from services.gateway.journey import Stop, check_upload
 from services.gateway.once import Once
 from services.gateway.rooms import Rooms
+from services.gateway.stop import Stop
 
 REPORTED = "Somebody reported this picture."
 ORIGINS: Mapping[provenance_pb2.Origin.ValueType, Origin] = {
@@ -121,7 +122,7 @@ class ReportDesk:
             tier=convert.TIERS[accused.tier],
             request_id=str(report.report_id),
         )
-        stop = await check_upload(self._rooms, subject, complaint.image, b"")
+        stop = await check_upload(self._rooms, subject, complaint.image, b"", pb.Lineage())
         reasons = _reasons(stop, complaint.category)
         sealed = any(reason.category in self._document.review.seals for reason in reasons)
         picture, said = await asyncio.to_thread(self._keep, stop.image, complaint.statement, sealed=sealed)

@@ -25,10 +25,11 @@ from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.answer import last_events, public, worst
 from services.gateway.appeals import AppealDesk
 from services.gateway.case import Case, Outcome
+from services.gateway.checks import check_both, check_found, check_prompt
 from services.gateway.desk import Desk, Replay
 from services.gateway.held import Resumption, keep
 from services.gateway.interrupt import while_allowed
-from services.gateway.journey import Journey, check_both, check_prompt, check_upload, inspect_upload
+from services.gateway.journey import Journey
 from services.gateway.order import Order
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
@@ -78,9 +79,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         picture = orders.picture("image", request.image)
 
         async def work(case: Case) -> Outcome:
-            stop = await check_upload(self._rooms, case.subject, picture, b"")
-            if stop.open:
-                await inspect_upload(self._rooms, case.subject, stop)
+            stop = await check_found(self._rooms, case.subject, picture, b"")
             response = api.CheckUploadResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_upload", [stop], lambda _items: [response], advice=True)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from portcullis.v1 import checks_pb2 as pb
 from services.core.anomalies.watched import Seen
-from services.gateway.journey import Stop
+from services.gateway.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from services.core.rpc import convert
 from services.core.rpc.door import Context
 from services.core.rpc.judge import Judge
 from services.image_filter.hashes import sketch_of
+from services.image_filter.lineage import with_lineage
 from services.image_filter.pipeline import ImageMeasurement, ImagePipeline
 from services.image_filter.refresh import BankRefresh
 from services.image_filter.text_judge import TextJudge
@@ -56,6 +57,8 @@ class ImageFilterServicer(stubs.ImageFilterServiceServicer):
         if image.mask:
             mask = await asyncio.to_thread(sanitise_mask, image.mask, picture)
         measurement = await self._texts.judge(subject, measured.measurement, measured.texts)
+        if stage == "upload":
+            measurement = with_lineage(measurement, image.lineage)
         digests = _digests(measured, mask, image.request_digest)
         check = self._judge.judge(subject, stage, digests, measurement)
         if check.verdict != VERDICT_ALLOW:  # only what may come before a person is ever compared

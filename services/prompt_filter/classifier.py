@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.core.text_encoder import Encoder, Window
 from services.prompt_filter.culprit import loudest
-from services.prompt_filter.encoder import Encoder, Window
 from services.prompt_filter.heads import Heads
 
 SOURCE = "prompt-classifier/2"

@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from services.core.attention_heads import AttentionHeads
 from services.core.errors import ConfigurationError
 from services.core.policy.categories import CATEGORIES
 from services.prompt_filter.ngrams import BUCKETS, NgramModel
@@ -18,19 +19,14 @@ ANY = "any"
 
 
 @dataclass(frozen=True, slots=True)
-class Heads:
+class Heads(AttentionHeads):
     """`categories` C names, H = C + 1 heads (the last one is ANY).
 
-    `query`, `weight` float32 (H, D) and `bias` (H,): logit = bias + Σ_t softmax_t(query · h_t) (weight · h_t) over the
-    states h_t of the words' tokens (Yang et al. 2016). `ngrams`: H logits too. `mix` float32 (C, 5), a Platt
-    calibration (Platt 1999): a probability is the sigmoid of mix · (encoder's logit, n-grams' logit, encoder's ANY,
-    n-grams' ANY, 1).
+    `ngrams`: H logits too. `mix` float32 (C, 5), a Platt calibration (Platt 1999): a probability is the sigmoid of
+    mix · (encoder's logit, n-grams' logit, encoder's ANY, n-grams' ANY, 1).
     """
 
     categories: tuple[str, ...]
-    query: np.ndarray
-    weight: np.ndarray
-    bias: np.ndarray
     ngrams: NgramModel
     mix: np.ndarray
 
@@ -51,7 +47,7 @@ class Heads:
             names = tuple(str(category) for category in arrays["categories"])
             query, weight, bias = (arrays[key].astype(np.float32) for key in ("query", "weight", "bias"))
             ngrams = NgramModel(arrays["ngram_weights"], arrays["ngram_scales"], arrays["ngram_bias"])
-            heads = cls(names, query, weight, bias, ngrams, arrays["mix"])
+            heads = cls(query, weight, bias, names, ngrams, arrays["mix"])
         except KeyError as error:
             raise ConfigurationError(f"{name}: has no array {error}; it is no model of this filter") from error
         if unknown := sorted(set(names) - set(CATEGORIES)):
@@ -61,20 +57,6 @@ class Heads:
         if not fits or heads.mix.shape != (len(names), 5):
             raise ConfigurationError(f"{name}: its arrays do not fit {len(names)} categories")
         return heads
-
-    def shares(self, states: np.ndarray) -> np.ndarray:
-        """float32 (T, H): what each token of (T, D) adds to each logit; their sum and the bias are the logits."""
-        if not len(states):
-            return np.zeros((0, len(self.bias)), np.float32)
-        looks = states @ self.query.T
-        attention = np.exp(looks - looks.max(axis=0))
-        shares: np.ndarray = attention / attention.sum(axis=0) * (states @ self.weight.T)
-        return shares
-
-    def logits(self, states: np.ndarray) -> np.ndarray:
-        """float32 (H,) of states (T, D)."""
-        logits: np.ndarray = self.shares(states).sum(axis=0) + self.bias
-        return logits
 
     def blame(self, states: np.ndarray, column: int) -> np.ndarray:
         """float32 (T,): what each token of states (T, D) adds to the calibrated logit of a category."""

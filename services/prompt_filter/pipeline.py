@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.signals import Measurement, ModelVersion, Signal
+from services.core.text_encoder import Encoder
 from services.core.timing import timed
 from services.prompt_filter.banks import NOTHING_ADDED, PEOPLE, TERMS, Added, Banks, Hit
 from services.prompt_filter.classifier import SOURCE, EncoderClassifier, Scored
 from services.prompt_filter.compose import minors_score
-from services.prompt_filter.encoder import Encoder
 from services.prompt_filter.evidence import Reading, gather, sexual_score
 from services.prompt_filter.gate import Gate
 from services.prompt_filter.heads import Heads

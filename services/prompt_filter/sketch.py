@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.prompt_filter.encoder import Encoder
+from services.core.text_encoder import Encoder
 
 SCENES = Path(__file__).parent / "data" / "scenes.txt"
 

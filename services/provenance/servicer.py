@@ -98,6 +98,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         return pb.ProvenanceServiceInspectImageResponse(
             inspection=_inspection(conclusion, request.subject.tenant),
             image_id=str(conclusion.image.image_id) if conclusion.image else "",
+            depth=conclusion.image.depth if conclusion.image else 0,
         )
 
     async def WithdrawImage(self, request: pb.WithdrawImageRequest, context: Context) -> pb.WithdrawImageResponse:

@@ -36,8 +36,8 @@ from services.core.store.review_items import Resolution
 from services.gateway.case import Case, Outcome
 from services.gateway.desk import Desk
 from services.gateway.held import Kept
-from services.gateway.journey import Stop
 from services.gateway.order import Order
+from services.gateway.stop import Stop
 from services.review.__main__ import build
 from services.review.tasks import settle_decided
 

@@ -26,7 +26,7 @@ from services.gateway import account_order
 from services.gateway.accounts_desk import AccountsDesk, AccountState, to_proto
 from services.gateway.case import Case, Outcome
 from services.gateway.desk import Desk, Replay
-from services.gateway.journey import Stop
+from services.gateway.stop import Stop
 
 LIMITS = """
 limits:

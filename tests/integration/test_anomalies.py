@@ -29,8 +29,8 @@ from services.core.store.database import Database
 from services.gateway import watch
 from services.gateway.case import Case, Outcome
 from services.gateway.desk import Desk
-from services.gateway.journey import Stop
 from services.gateway.sight import Sight
+from services.gateway.stop import Stop
 
 DEFAULT = DEFAULT_POLICY.read_text()
 CLEAR = pb.Check(verdict=pb.VERDICT_ALLOW, clearance="signed", policy="ab" * 32)

@@ -15,7 +15,7 @@ from portcullis.v1 import checks_pb2 as pb
 from services.core.clearance import ClearanceVerifier
 from services.core.rpc import convert
 from services.core.store import review_events, review_items
-from services.gateway.journey import Stop
+from services.gateway.stop import Stop
 from tests.integration.held_house import ACCOUNT, DOUBT, MODELS, TENANT, HeldHouse, held_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

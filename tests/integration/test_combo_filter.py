@@ -119,13 +119,13 @@ async def test_a_harmless_pair_gets_a_clearance_for_prompt_image_and_mask(house:
 
 
 async def test_a_pair_is_refused_though_each_half_was_cleared(house: HouseSettings) -> None:
-    answer = await check(house, pair(house, "thick smoke over the roof"))
+    answer = await check(house, pair(house, "take off her shirt"))
     assert answer.verdict == checks_pb2.VERDICT_BLOCK
     assert not answer.clearance
     reason = answer.reasons[0]
-    assert (reason.category, reason.rule) == ("manipulation", "stage-event")
+    assert (reason.category, reason.rule) == ("manipulation", "undress-person")
     assert reason.evidence[0].span.end > reason.evidence[0].span.start
-    assert answer.scores["manipulation"] > 0.8
+    assert answer.scores["manipulation"] > 0.7
 
 
 async def test_a_doubtful_pair_is_held_without_a_clearance(house: HouseSettings) -> None:

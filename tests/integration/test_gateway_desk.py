@@ -18,7 +18,7 @@ from services.core.store import accounts
 from services.core.store.database import Database
 from services.gateway.case import Case, Outcome
 from services.gateway.desk import Desk, Replay
-from services.gateway.journey import Stop
+from services.gateway.stop import Stop
 
 CHECK = Use("check_prompt")
 HOLD = pb.Check(

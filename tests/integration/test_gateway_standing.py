@@ -23,7 +23,7 @@ from services.core.store import accounts, strikes
 from services.core.store.database import Database
 from services.gateway.case import Case, Outcome
 from services.gateway.desk import Desk
-from services.gateway.journey import Stop
+from services.gateway.stop import Stop
 
 REFUSED = pb.Check(
     verdict=pb.VERDICT_BLOCK,

@@ -46,7 +46,7 @@ from services.core.store.prompt_models import PromptModel
 from services.core.store.review_items import Resolution
 from services.gateway.case import Case, Outcome
 from services.gateway.desk import Desk
-from services.gateway.journey import Stop
+from services.gateway.stop import Stop
 from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.settings import PromptFilterSettings
 from services.review.routing import route

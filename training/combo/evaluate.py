@@ -18,8 +18,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from services.combo_filter.concepts import PromptConcepts
 from services.combo_filter.pipeline import ComboPipeline
+from services.combo_filter.settings import ComboFilterSettings
+from services.combo_filter.words import Words
 from services.core.imaging import Rgb
 from services.core.policy.concepts import CONCEPTS
 from services.core.policy.document import Policy, load_policy
@@ -61,7 +62,7 @@ def judge(case: Case, policy: Policy, *, sight: bool) -> Verdict:
     """The policy's verdict, with or without an encoder."""
     told = Told()
     told.shows = frozenset(case.picture.shows)
-    pipeline = ComboPipeline(PromptConcepts.load(), told if sight else None)
+    pipeline = ComboPipeline(_words(), told if sight else None)
     upload = tuple(_seen(case.picture))
     measured = pipeline.measure("edit", case.prompt, "", _plain(), _mask(case.mask), (), upload)
     return evaluate(policy, "pair", "new", measured).verdict
@@ -71,8 +72,15 @@ def _seen(picture: Picture) -> Iterator[Signal]:
     """What the image filter would say of it."""
     yield Signal("concept.photo", SURE if "photo" in picture.shows else 1 - SURE, "told/1")
     for name, box in BOXED.items():
-        if name in picture.shows:
-            yield Signal("concept.text" if name == "document" else f"concept.{name}", SURE, "told/1", box)
+        score = SURE if name in picture.shows else 0.0
+        yield Signal(
+            "concept.text" if name == "document" else f"concept.{name}", score, "told/1", box if score else None
+        )
+
+
+@cache
+def _words() -> Words:
+    return Words.load(ComboFilterSettings())
 
 
 @cache

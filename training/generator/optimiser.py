@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import _muon
+
+from training.scenes.precision import FAST
 
 
 class MuonAdamW:
@@ -46,6 +49,21 @@ class MuonAdamW:
         """Goes on from where another was."""
         self._muon.load_state_dict(state["muon"])
         self._adam.load_state_dict(state["adam"])
+
+
+def _orthogonal(grad: Tensor, ns_coefficients: tuple[float, float, float], ns_steps: int, eps: float) -> Tensor:
+    """torch's Newton–Schulz steps in float32: its bfloat16 takes most of a step where processors cannot multiply it."""
+    a, b, c = ns_coefficients
+    wide = grad.T if grad.size(0) > grad.size(1) else grad
+    wide = wide / wide.norm().clamp(min=eps)
+    for _ in range(ns_steps):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide.T if grad.size(0) > grad.size(1) else wide
+
+
+if not FAST:
+    _muon._zeropower_via_newtonschulz = _orthogonal
 
 
 def _is_matrix(name: str, parameter: nn.Parameter) -> bool:

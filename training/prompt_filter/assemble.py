@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from services.core.text_encoder import Encoder
 from services.prompt_filter.classifier import EncoderClassifier
-from services.prompt_filter.encoder import Encoder
 from services.prompt_filter.heads import Heads
 from services.prompt_filter.ngrams import NgramModel
 from training.prompt_filter import calibrate, data, export, fairness, gate, goals, ngrams
@@ -33,7 +33,7 @@ def build(network: Network, tokenizer: Path, rows: pd.DataFrame, parts: list[str
     linear = _ngrams(rows[_capped(rows, parts, _NGRAM_CAP)])
     scored = _capped(rows, parts, _GATE_CAP) | rows["src"].isin(_PLAIN) | ~rows["part"].isin(parts)
     rows = rows[scored].reset_index(drop=True)
-    heads = Heads(data.CATEGORIES, **export.heads(network), ngrams=linear, mix=np.empty(0))
+    heads = Heads(categories=data.CATEGORIES, **export.heads(network), ngrams=linear, mix=np.empty(0))
     by_encoder = _logits(Encoder(out / "encoder.onnx", out / "tokenizer.json"), heads, rows["text"].tolist())
     by_ngrams = ngrams.logits(linear, rows["text"].tolist())
     tuned = rows["part"].eq("calibrate").to_numpy()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.prompt_filter.encoder import Encoder
+from services.core.text_encoder import Encoder
 from services.prompt_filter.heads import Heads
 from services.prompt_filter.normalize import plain, undress
 from services.prompt_filter.vocabulary import vocabulary

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from services.core.policy.categories import CATEGORIES
 
 PREFIX = "concept."
@@ -52,6 +54,9 @@ CONCEPTS: dict[str, str] = {
     "concept.stage_crowd": "the prompt stages a crowd, a protest or a rally",
     "concept.change_text": "the prompt writes or changes words on a sign, a document, a screen or a shirt",
     "concept.add_weapon": "the prompt puts a weapon into the picture",
+    "concept.set_scene": "the prompt moves the people of the picture to another place or occasion",
+    "concept.change_evidence": "the prompt adds or takes away something that a picture proves: damage, a wound, goods",
+    "concept.alters": "the prompt changes who is shown or what the picture proves, in whatever way",
     "concept.style": "the prompt changes light, season, weather, colour or style",
     # of the mask and the request, by the combo filter
     "concept.operation.edit": "the request is an edit",
@@ -73,6 +78,20 @@ def is_concept(category: str) -> bool:
 def _halves() -> frozenset[str]:
     """The scores of both halves as a pair's rules see them: `concept.prompt.sexual`, `concept.upload.violence` …"""
     return frozenset(f"{PREFIX}{half}.{category}" for half in ("prompt", "upload") for category in CATEGORIES)
+
+
+# Of an operator's own concept bank, which the policy cannot know.
+_OWN = re.compile(r"concept\.own\.[a-z][a-z0-9_]{0,31}")
+
+
+def is_own(name: str) -> bool:
+    """Whether a concept is one of an operator's own concept bank: `concept.own.<name>`."""
+    return _OWN.fullmatch(name) is not None
+
+
+def is_rule_name(name: str) -> bool:
+    """Whether a rule may ask for a score of this name."""
+    return name in RULE_NAMES or is_own(name)
 
 
 RULE_NAMES: frozenset[str] = frozenset(CATEGORIES) | frozenset(CONCEPTS) | _halves()

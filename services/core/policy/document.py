@@ -44,6 +44,7 @@ def canonical(document: PolicyDocument) -> str:
     plain["rules"] = sorted(plain["rules"], key=lambda rule: str(rule["name"]))
     for rule in plain["rules"]:
         rule["stages"] = sorted(set(rule["stages"]))
+        del rule["examples"]
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from services.core.policy.categories import CATEGORIES
+from services.core.policy.concepts import RULE_NAMES, is_rule_name
 
 # Where in a document something is wrong, and what.
 Path = tuple[str | int, ...]
@@ -28,7 +29,14 @@ def _category(name: str) -> str:
     return name
 
 
+def _score(name: str) -> str:
+    if not is_rule_name(name):
+        raise ValueError(unknown("score", name, RULE_NAMES))
+    return name
+
+
 CategoryName = Annotated[str, AfterValidator(_category)]
+ScoreName = Annotated[str, AfterValidator(_score)]
 
 
 class Section(BaseModel):

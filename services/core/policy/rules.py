@@ -14,13 +14,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from itertools import product
 from typing import Any
 
 import cel
 
 from services.core.policy.categories import STAGES, Stage
-from services.core.policy.concepts import RULE_NAMES
+from services.core.policy.concepts import RULE_NAMES, is_rule_name
 from services.core.policy.fields import unknown
 from services.core.policy.limits import TIERS
 from services.core.policy.schema import Rule
@@ -116,7 +117,7 @@ def _unknown_names(expression: str, program: cel.Program) -> Iterator[str]:
 
 def _bad_values(expression: str) -> Iterator[str]:
     for name in reads_of(expression):
-        if name not in RULE_NAMES:
+        if not is_rule_name(name):
             yield unknown("score", name, RULE_NAMES)
     if len(_MENTION.findall(_STRINGS.sub("''", expression))) != len(_READ.findall(expression)):
         yield 'scores are read by literal name: score("sexual", 0.0), scores["sexual"] or "sexual" in scores'
@@ -128,10 +129,9 @@ def _bad_values(expression: str) -> Iterator[str]:
 
 def _trial(program: cel.Program) -> list[str]:
     """Run on typical requests: what fails on one of them would fail in front of a user."""
-    samples: list[dict[str, float]] = [{}, *(dict.fromkeys(RULE_NAMES, value) for value in (0.0, 0.25, 0.5, 1.0))]
-    for stage, tier, scores in product(STAGES, TIERS, samples):
+    for context in _typical():
         try:
-            value: Any = program.execute(context_for(stage, tier, scores, ()))
+            value: Any = program.execute(context)
         except KeyError:
             continue
         except Exception as error:  # of whatever type: a rule that fails here is refused
@@ -139,3 +139,10 @@ def _trial(program: cel.Program) -> list[str]:
         if not isinstance(value, bool):
             return [f"must be true or false, not {type(value).__name__}"]
     return []
+
+
+@cache
+def _typical() -> tuple[cel.Context, ...]:
+    """Requests of every stage and tier: nothing measured, nothing found, everything a little, and more."""
+    samples: list[dict[str, float]] = [{}, *(dict.fromkeys(RULE_NAMES, value) for value in (0.0, 0.25, 0.5, 1.0))]
+    return tuple(context_for(*typical, ()) for typical in product(STAGES, TIERS, samples))

@@ -18,7 +18,7 @@ from services.core.policy.anomaly_rules import AnomalyRules
 from services.core.policy.categories import Stage
 from services.core.policy.complaint_rules import ComplaintRules
 from services.core.policy.diversity_rules import DiversityRules
-from services.core.policy.fields import CategoryName, Section
+from services.core.policy.fields import CategoryName, ScoreName, Section
 from services.core.policy.floors import MAX_THRESHOLD
 from services.core.policy.limit_rules import LimitRules
 from services.core.policy.notice_rules import NoticeRules
@@ -116,6 +116,21 @@ class Defaults(Section):
     show: bool = True
 
 
+class Example(Section):
+    """What a rule is tried on: an edit's words, which the combo filter measures, and the scores of everything else."""
+
+    prompt: str = Field(default="", max_length=2000)
+    scores: dict[ScoreName, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
+    capabilities: list[str] = Field(default=[])
+
+
+class Examples(Section):
+    """What must fire a rule and what must not; `portcullis policy test` tries them all. No part of a policy's id."""
+
+    fires: list[Example] = Field(min_length=1)
+    passes: list[Example] = Field(min_length=1)
+
+
 class Rule(Section):
     """A named CEL expression over the scores of one request; it can refuse or call a person, never allow."""
 
@@ -126,6 +141,7 @@ class Rule(Section):
     message: str = Field(min_length=1, max_length=300)
     action: Action = "hold"
     stages: list[Stage] = Field(default=["prompt", "upload", "pair", "output"], min_length=1)
+    examples: Examples | None = None
 
 
 class PolicyDocument(Section):
@@ -135,7 +151,7 @@ class PolicyDocument(Section):
     description: str = Field(default="", max_length=2000)
     defaults: Defaults
     categories: dict[CategoryName, CategoryLimits] = Field(default={})
-    rules: list[Rule] = Field(default=[], max_length=200)
+    rules: list[Rule] = Field(default=[], max_length=500)
     prompt_model: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     learning: bool = False
     review: ReviewRules = ReviewRules()

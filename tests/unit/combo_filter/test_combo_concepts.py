@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.combo_filter.concepts import PromptConcepts, fold
-from services.combo_filter.patterns import compile_pattern, noun, read_groups, verb
+from services.combo_filter.patterns import Sieve, compile_pattern, noun, read_groups, verb
 from services.core.signals import TextSpan
 
 WORDS = PromptConcepts.load()
@@ -146,3 +147,21 @@ def test_every_finding_lies_in_the_text(words: list[str]) -> None:
 
 def test_a_prompt_of_any_length_is_read_in_linear_time() -> None:
     assert WORDS.measure("take off a a a a a a her put on " * 2000)
+
+
+_SIFTED = [compile_pattern(each, {}) for each in ("red|blue dress", "smoke ... roof", "no people", "crowd|mob", "a")]
+_SAID = st.sampled_from(
+    ["a", "red", "blue", "dress", "smoke", "over", "the", "roof", "no", "people", "crowd", "mob,", "é"]
+)
+
+
+@given(st.lists(_SAID).map(" ".join))
+def test_a_sieve_lets_through_what_a_text_holds_and_nothing_else(text: str) -> None:
+    assert Sieve(_SIFTED)(text) == {pattern for pattern in _SIFTED if pattern.search(text)}
+
+
+def test_a_sieve_that_runs_out_of_memory_lets_everything_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    sieve = Sieve(_SIFTED)
+    monkeypatch.setattr(sieve, "_set", SimpleNamespace(Match=lambda _text: []))  # what RE2 answers then
+
+    assert sieve("nothing of it") == set(_SIFTED)

@@ -79,7 +79,7 @@ def test_with_an_encoder_the_pipeline_sees(checkpoint: Path) -> None:
     measurement = pipeline.measure("variation", "", "", encode(picture(3)), None, (), ())
     assert measurement.capabilities == ()
     assert "concept.bathroom" in measurement.scores()
-    assert [model.name for model in measurement.models] == ["pair-words", "open-clip"]
+    assert [model.name for model in measurement.models] == ["pair-words", "edit-intent", "open-clip"]
 
 
 def test_the_model_of_the_house_opens_by_its_uri() -> None:

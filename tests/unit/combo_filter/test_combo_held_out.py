@@ -37,8 +37,7 @@ def verdicts() -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("kind", "wanted", "share"),
     [
-        ("refuse", {"BLOCK"}, 0.75),
-        ("refuse", {"BLOCK", "REVIEW"}, 0.90),
+        ("refuse", {"BLOCK", "REVIEW"}, 0.95),
         ("hold", {"BLOCK", "REVIEW"}, 0.94),
         ("allow", {"ALLOW"}, 0.98),
     ],

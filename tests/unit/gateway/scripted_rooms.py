@@ -42,6 +42,7 @@ class ScriptedRooms:
         self.rendered = 4
         self.withdrawn = False
         self.any_words = True
+        self.lineage: pb.Lineage | None = None
 
     async def own_size(self) -> int:
         return 64
@@ -56,6 +57,8 @@ class ScriptedRooms:
     async def check_images(self, request: image_filter_pb2.CheckImagesRequest) -> list[image_filter_pb2.CheckedImage]:
         stage = "upload" if request.stage == pb.STAGE_UPLOAD else "output"
         self.asked.append(stage)
+        if stage == "upload":
+            self.lineage = request.images[0].lineage
         return [
             image_filter_pb2.CheckedImage(
                 check=self._check(stage, one.image), image=b"clean" + one.image, mask=one.mask
@@ -88,10 +91,11 @@ class ScriptedRooms:
         self.marked.append(request)
         return provenance_pb2.MarkImageResponse(image=b"marked" + request.image)
 
-    async def inspect(self, subject: pb.Subject, image: bytes) -> provenance_pb2.Inspection:
+    async def find(self, subject: pb.Subject, image: bytes) -> provenance_pb2.ProvenanceServiceInspectImageResponse:
         self.asked.append("inspect")
         parent = provenance_pb2.Provenance(image_id="parent")
-        return provenance_pb2.Inspection(provenance=parent, withdrawn=self.withdrawn)
+        inspection = provenance_pb2.Inspection(provenance=parent, withdrawn=self.withdrawn)
+        return provenance_pb2.ProvenanceServiceInspectImageResponse(inspection=inspection, depth=2)
 
 
 def journey(

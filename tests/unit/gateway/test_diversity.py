@@ -57,7 +57,9 @@ def unspecified(draw: st.DrawFn) -> str:
         lead, who = draw(st.sampled_from(["a ", "An ", "photo of one ", "In a park, a "])), draw(people("one"))
     else:
         lead, who = draw(st.sampled_from(["", "two ", "a group of ", "In a park, "])), draw(people("several"))
-    return lead + " ".join([*modifiers, who]) + follower + "".join(f" {word}" for word in plain)
+    # A plain word right behind them might say who they are ("accountants 3d"): there is a mark between.
+    between = follower or ("," if plain else "")
+    return lead + " ".join([*modifiers, who]) + between + "".join(f" {word}" for word in plain)
 
 
 def people(section: str) -> st.SearchStrategy[str]:

@@ -24,8 +24,8 @@ from services.gateway import answer
 from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.appeals import AppealDesk
 from services.gateway.case import Case, Outcome
+from services.gateway.checks import check_both
 from services.gateway.desk import Desk
-from services.gateway.journey import check_both
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
@@ -83,7 +83,7 @@ async def test_a_pair_is_refused_though_each_half_is_allowed() -> None:
 async def test_the_pair_is_not_asked_where_a_half_is_refused() -> None:
     rooms = ScriptedRooms(upload=BLOCK)
     events = await travelled(journey(rooms, pb.OPERATION_EDIT))
-    assert sorted(rooms.asked) == ["prompt", "upload"]
+    assert sorted(rooms.asked) == ["inspect", "prompt", "upload"]
     assert [event.refused.stage for event in events] == [pb.STAGE_UPLOAD]
 
 
@@ -266,3 +266,10 @@ async def test_spurious_outputs_are_counted_by_category(monkeypatch: pytest.Monk
 
 async def test_nothing_is_counted_of_a_request_that_was_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await counted(monkeypatch, Books(lost=True)) == 0
+
+
+async def test_the_image_filter_is_told_how_deep_an_upload_of_ours_is() -> None:
+    rooms = ScriptedRooms()
+    await travelled(journey(rooms, pb.OPERATION_VARIATION))
+    assert rooms.lineage is not None
+    assert rooms.lineage.depth == 2

@@ -12,8 +12,9 @@ from portcullis.v1.generator_pb2 import RenderedImage
 from services.core.errors import FailedPrecondition
 from services.gateway.answer import last_events
 from services.gateway.held import Kept, keep, pack, unpack
-from services.gateway.journey import Journey, Stop
+from services.gateway.journey import Journey
 from services.gateway.rooms import Rooms
+from services.gateway.stop import Stop
 from tests.unit.gateway.scripted_rooms import BLOCK, HOLD, ScriptedRooms, journey, kinds, travelled
 
 SEALS = frozenset({"self_harm"})
@@ -55,21 +56,21 @@ async def test_the_generator_gets_the_clearance_of_review() -> None:
 async def test_what_had_been_open_is_checked_again() -> None:
     rooms = ScriptedRooms(upload=BLOCK)
     events = await travelled(resumed(rooms, pb.OPERATION_EDIT, released(pb.STAGE_PROMPT)))
-    assert rooms.asked == ["upload"]
+    assert rooms.asked == ["inspect", "upload"]
     assert [event.refused.stage for event in events] == [pb.STAGE_UPLOAD]
 
 
 async def test_what_had_not_been_reached_is_checked() -> None:
     rooms = ScriptedRooms(pair=HOLD)
     events = await travelled(resumed(rooms, pb.OPERATION_EDIT, released(pb.STAGE_PROMPT)))
-    assert rooms.asked == ["upload", "pair"]
+    assert rooms.asked == ["inspect", "upload", "pair"]
     assert kinds(events) == ["held"]
 
 
 async def test_a_released_pair_does_not_open_for_halves_that_are_refused_now() -> None:
     rooms = ScriptedRooms(prompt=BLOCK)
     await travelled(resumed(rooms, pb.OPERATION_EDIT, released(pb.STAGE_PAIR)))
-    assert sorted(rooms.asked) == ["prompt", "upload"]
+    assert sorted(rooms.asked) == ["inspect", "prompt", "upload"]
 
 
 async def test_a_released_output_is_marked_as_it_was_and_not_drawn_again() -> None:

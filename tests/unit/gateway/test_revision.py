@@ -13,7 +13,8 @@ from portcullis.v1.generator_pb2 import RenderedImage
 from services.core.errors import Unavailable
 from services.core.policy.document import Policy, load_policy
 from services.gateway.held import keep, pack, unpack
-from services.gateway.journey import Journey, Revision, Stop
+from services.gateway.journey import Journey, Revision
+from services.gateway.stop import Stop
 from tests.unit.gateway.scripted_rooms import ALLOW, BLOCK, HOLD, LOOK_LATER, ScriptedRooms, journey, kinds, travelled
 
 ASKED, DRAWN = "a photo of a doctor", "a photo of a Black doctor"

@@ -1,4 +1,4 @@
-"""The text encoder: MiniLM in int8, run by onnxruntime on one thread."""
+"""Text encoders: MiniLM in int8, run by onnxruntime on one thread."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.core.artifacts import MODELS
-from services.prompt_filter.encoder import STRIDE, WINDOW, Encoder, Window
+from services.core.text_encoder import STRIDE, WINDOW, Encoder, Window
 
 
 @pytest.fixture(scope="module")
