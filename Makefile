@@ -88,8 +88,9 @@ bench-images: $(TOOLS) ## The image filter: goals and figures, plain NudeNet and
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/image_filter.py $(if $(REAL),--real '$(REAL)') \
 	  $(if $(DRAWN),--drawn '$(DRAWN)') $(if $(FACELESS),--faceless '$(FACELESS)')
 
-bench-combo: $(TOOLS) ## The combo filter: pairs, edits, the scenes world, and what a check costs
+bench-combo: $(TOOLS) ## The combo filter: pairs, edits, the scenes world, what a check costs; PHOTOS= for your folder
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/combo_filter.py
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/combo_photographs.py $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 bench-generator: $(TOOLS) ## The generator: shared steps against one request at a time and batches of requests, a storm of 1,000 (minutes)
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/generator.py

@@ -122,8 +122,8 @@ async def test_a_pair_is_refused_though_each_half_was_cleared(house: HouseSettin
     answer = await check(house, pair(house, "take off her shirt"))
     assert answer.verdict == checks_pb2.VERDICT_BLOCK
     assert not answer.clearance
-    reason = answer.reasons[0]
-    assert (reason.category, reason.rule) == ("manipulation", "undress-person")
+    (reason,) = (reason for reason in answer.reasons if reason.rule == "undress-person")
+    assert reason.category == "manipulation"
     assert reason.evidence[0].span.end > reason.evidence[0].span.start
     assert answer.scores["manipulation"] > 0.7
 
