@@ -398,7 +398,7 @@ async def press(page: Page, key: str) -> None:
 async def sign_in(page: Page, url: str, person: Person, path: str = "/work") -> None:
     """Signs in by keyboard alone, and arrives at `path`."""
     await page.goto(url + path)
-    await page.wait_for_function("document.activeElement?.matches('input')")
+    await page.locator("input:focus").wait_for()
     await page.keyboard.type(person.name)
     await page.keyboard.press("Tab")
     await page.keyboard.type(PASSWORD)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
 from services.core.store import bank_lists, banks
 from tests.integration.console import scenes
@@ -50,7 +51,7 @@ async def test_entries_come_a_page_at_a_time(running, page):
     assert await page.locator("tbody tr").count() == 10
     await page.fill("#like", "BOMB 07")
     await page.press("#like", "Enter")
-    await page.wait_for_function("document.querySelectorAll('tbody tr').length === 1")
+    await expect(page.locator("tbody tr")).to_have_count(1)
 
 
 async def test_what_is_not_there_is_not_found_by_search(keeper):

@@ -7,6 +7,7 @@ import re
 from uuid import uuid4
 
 import pytest
+from playwright.async_api import expect
 
 from services.core.signals import TextSpan
 from services.core.staff import Analyst
@@ -178,7 +179,7 @@ async def test_boxes_are_drawn_where_they_were_found(running, page, open_case):
     await open_case(picture=True)
     await sign_in(page, running.url, await running.person("alice"))
     await press(page, "n")
-    await page.wait_for_function("document.querySelector('.frame img').complete")
+    await expect(page.locator(".frame img")).to_have_js_property("complete", True)
     image = await page.locator(".frame img").bounding_box()
     box = await page.locator(".frame rect").bounding_box()
     scale = image["width"] / 512
