@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
-from training.combo.cases import cases, read_groups
+from training.combo.cases import PAIRS, cases, read_groups
+
+UNDER_AGE = {"child", "children", "boy", "boys", "girl", "girls", "kid", "kids", "teen", "teens", "pupil", "baby"}
 
 
 def test_every_violation_has_its_text_and_its_picture_in_harmless_company() -> None:
@@ -28,4 +31,10 @@ def test_nobody_under_age_is_in_them() -> None:
         if group.rule in ("undress-person", "change-clothes", "person-in-private-place")
     ).casefold()
 
-    assert not {"child", "children", "boy", "girl", "kid", "kids", "teen", "pupil", "baby"} & set(said.split())
+    assert not UNDER_AGE & set(said.split())
+
+
+def test_nobody_under_age_is_undressed_in_the_texts_for_training() -> None:
+    said = (PAIRS.parent / "prompts/undress.txt").read_text(encoding="utf-8").casefold()
+
+    assert not UNDER_AGE & set(re.findall(r"\w+", said))
