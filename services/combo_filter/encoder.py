@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from services.combo_filter.concept_bank import Bank, read_bank
+from services.combo_filter.head import PairHead
 from services.combo_filter.settings import ComboFilterSettings
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.imaging import Rgb
@@ -32,8 +33,8 @@ class JointEncoder(Protocol):
         """Name, version and digest of the weights."""
         ...
 
-    def measure(self, rgb: Rgb) -> tuple[Signal, ...]:
-        """`concept.*` signals of a picture, (height, width, 3) uint8: what it shows, each 0 … 1."""
+    def measure(self, rgb: Rgb, prompt: str) -> tuple[Signal, ...]:
+        """`concept.*` signals of a picture, (height, width, 3) uint8, each 0 … 1: what it shows, also beside a text."""
         ...
 
 
@@ -49,6 +50,7 @@ class OpenClipEncoder:
     """Zero-shot concept scores by an open_clip checkpoint (Radford et al. 2021)."""
 
     def __init__(self, network: Any, preprocess: Any, tokenize: Tokenize, bank: Bank, model: ModelVersion) -> None:
+        self.head: PairHead | None = None
         self._network = network
         self._preprocess = preprocess
         self._tokenize = tokenize
@@ -64,21 +66,32 @@ class OpenClipEncoder:
         """Looks for another bank's concepts from now on; blocking."""
         self._encoded = self._encode(bank)
 
-    def measure(self, rgb: Rgb) -> tuple[Signal, ...]:
+    def measure(self, rgb: Rgb, prompt: str = "") -> tuple[Signal, ...]:
         """The probability of every concept of the bank: what its sentences under yes take of the softmax over all."""
         import torch
 
         encoded = self._encoded
         with torch.inference_mode():
-            image = self._preprocess(Image.fromarray(rgb)).unsqueeze(0)
-            vector = self._network.encode_image(image, normalize=True)[0]
+            vector = self.look(rgb)
             logits = self._network.logit_scale.exp() * (encoded.vectors @ vector)
             scores = [
                 (name, float(torch.sigmoid(logits[yes].logsumexp(0) - logits[no].logsumexp(0))))
                 for name, (yes, no) in encoded.sides.items()
             ]
         source = f"{self._model.name}/{self._model.version}"
-        return tuple(Signal(name, score, source) for name, score in scores)
+        seen = tuple(Signal(name, score, source) for name, score in scores)
+        if self.head is None or not prompt:
+            return seen
+        return seen + self.head.measure(vector.numpy(), self.read([prompt])[0].numpy())
+
+    def look(self, rgb: Rgb) -> Any:
+        """The picture's unit vector, a tensor (dim,)."""
+        image = self._preprocess(Image.fromarray(rgb)).unsqueeze(0)
+        return self._network.encode_image(image, normalize=True)[0].detach()
+
+    def read(self, texts: list[str]) -> Any:
+        """The texts' unit vectors, a tensor (N, dim)."""
+        return self._network.encode_text(self._tokenize(texts), normalize=True).detach()
 
     def _encode(self, bank: Bank) -> _Encoded:
         import torch
@@ -86,10 +99,7 @@ class OpenClipEncoder:
         sentences = {text: at for at, text in enumerate(dict.fromkeys(_sentences(bank)))}
         texts = list(sentences)
         with torch.inference_mode():
-            parts = [
-                self._network.encode_text(self._tokenize(texts[at : at + _AT_ONCE]), normalize=True)
-                for at in range(0, len(texts), _AT_ONCE)
-            ]
+            parts = [self.read(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
         sides = {
             name: ([sentences[text] for text in side.yes], [sentences[text] for text in side.no])
             for name, side in bank.items()
@@ -112,7 +122,11 @@ def load_encoder(settings: ComboFilterSettings) -> OpenClipEncoder | None:
     network, preprocess = _open(settings, weights, config)
     tokenize = open_clip_tokenizer(config, _tokenizer(settings), _CALLED)
     model = ModelVersion("open-clip", config.parent.name, file_sha256(weights))
-    return OpenClipEncoder(network, preprocess, tokenize, read_bank(settings.concepts), model)
+    encoder = OpenClipEncoder(network, preprocess, tokenize, read_bank(settings.concepts), model)
+    if settings.joint_head:
+        head = load_artifact(settings.joint_head, settings.joint_head_sha256)
+        encoder.head = PairHead.load(head, encoder.read(["a"]).shape[-1])
+    return encoder
 
 
 def _open(settings: ComboFilterSettings, weights: Path, config: Path) -> tuple[Any, Any]:

@@ -72,7 +72,7 @@ class ComboPipeline:
                 signals += mask.measure(mask.open_mask(mask_png, image_png), upload_signals)
         if self._encoder is not None:
             with timed(timings, "encoder"):
-                signals += self._encoder.measure(decode_rgb(image_png))
+                signals += self._encoder.measure(decode_rgb(image_png), prompt)
         with timed(timings, "joint"):
             signals += [*named, *joint.combine(named, joint.photo_score(upload_signals))]
             signals += joint.halves(prompt_signals, upload_signals)

@@ -32,6 +32,8 @@ class ComboFilterSettings(RoomSettings):
     joint_encoder_config_sha256: str = Field("", description="Digest of that file, 64 hex digits.")
     joint_encoder_text: str = Field("", description="Of an .onnx encoder, URI of the half that reads sentences.")
     joint_encoder_text_sha256: str = Field("", description="Digest of that file, 64 hex digits.")
+    joint_head: str = Field("", description="URI of a head on both embeddings of a pair (.npz), if one was trained.")
+    joint_head_sha256: str = Field("", description="Digest of that file, 64 hex digits.")
     joint_encoder_tokenizer: str = Field(
         "", description="URI of its tokenizer.json, where the configuration names another tokenizer than CLIP's own."
     )

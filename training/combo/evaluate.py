@@ -52,7 +52,7 @@ class Told:
     def __init__(self) -> None:
         self.shows: frozenset[str] = frozenset()
 
-    def measure(self, rgb: Rgb) -> tuple[Signal, ...]:  # noqa: ARG002 - the protocol's
+    def measure(self, rgb: Rgb, prompt: str) -> tuple[Signal, ...]:  # noqa: ARG002 - the protocol's
         """What is true of the picture, as far as the policy has a name for it."""
         named = [name for name in CONCEPTS if name.removeprefix("concept.") in self.shows]
         return tuple(Signal(name, SURE, "told/1") for name in named)
