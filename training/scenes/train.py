@@ -34,7 +34,6 @@ from training.scenes.pool import draw_pool, pictures, unit
 from training.scenes.precision import fast
 from training.scenes.render import SIDE, render
 from training.scenes.scenes import Scene, lay_out
-from training.scenes.shape_reader import ShapeReader, shape_maps
 from training.scenes.upsampler import train_upsampler
 
 BATCH = 64
@@ -42,7 +41,6 @@ SINGLE_FIRST = 300  # steps see scenes of one object alone
 SAY, SHOW = 0.65, 0.3  # of the scenes come with their caption alone, with another picture's embedding alone
 MAX_SNR = 5.0
 OBJECT_WEIGHT = 3.0  # positions that objects reach into count so much more than the ground
-READ_WEIGHT = 0.1  # of the shapes that its last features tell
 EMA = 0.998
 SAVE_EVERY = 250
 
@@ -79,14 +77,13 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Scenes, their latents (N, 16, 8, 8) of unit variance, how much each position counts (N, 1, 8, 8), which shape is
-    there (N, 8, 8; 0: none), and embeddings (N, 192) of the same things elsewhere.
+    """Scenes, their latents (N, 16, 8, 8) of unit variance, how much each position counts (N, 1, 8, 8), and embeddings
+    (N, 192) of the same things elsewhere.
     """
 
     scenes: list[Scene]
     latents: Tensor
     weights: Tensor
-    shapes: Tensor
     shown: Tensor
 
 
@@ -94,7 +91,7 @@ class Lessons:
 def prepare(autoencoder: Any, clip: Any, rng: np.random.Generator, count: int) -> Lessons:
     """Draws, encodes and embeds `count` scenes."""
     scenes = draw_pool(rng, count)
-    latents, weights, shapes, shown = [], [], [], []
+    latents, weights, shown = [], [], []
     begun = time.monotonic()
     for at in range(0, count, 500):
         part = scenes[at : at + 500]
@@ -102,12 +99,10 @@ def prepare(autoencoder: Any, clip: Any, rng: np.random.Generator, count: int) -
         latents.append(autoencoder.encode(drawn).latent)
         objects = functional.adaptive_max_pool2d((covered > 0).float(), latents[0].shape[-1])
         weights.append(1 + (OBJECT_WEIGHT - 1) * objects)
-        shapes.append(shape_maps(part, latents[0].shape[-1]))
         elsewhere = unit(pictures([lay_out(rng, scene) for scene in part], SIDE))
         shown.append(embed(clip, elsewhere))
     print(f"lessons: {count} scenes in {time.monotonic() - begun:.0f} seconds", flush=True)
-    clean = torch.cat(latents) * autoencoder.config.scaling_factor
-    return Lessons(scenes, clean, torch.cat(weights), torch.cat(shapes), torch.cat(shown))
+    return Lessons(scenes, torch.cat(latents) * autoencoder.config.scaling_factor, torch.cat(weights), torch.cat(shown))
 
 
 def train(
@@ -125,8 +120,7 @@ def train(
     """
     tokenizer, scheduler = components.build_tokenizer(), components.build_scheduler()
     begin = components.load_networks(start) if start else components.build_networks(tokenizer)
-    reader = ShapeReader(begin[1])
-    live = torch.nn.ModuleList([*begin, reader]).train()
+    live = torch.nn.ModuleList(begin).train()
     mean = copy.deepcopy(live).eval().requires_grad_(False)
     optimiser = MuonAdamW(list(live), muon_rate=0.012, adam_rate=1.2e-3)
     first = _restore(state, live, mean, optimiser) if state.exists() else 0
@@ -135,11 +129,9 @@ def train(
     for step in range(first + 1, steps + 1):
         chosen = rng.choice(single if step <= SINGLE_FIRST else len(lessons.scenes), BATCH)
         texts, shown = _conditions(lessons, chosen, rng)
-        at = torch.from_numpy(chosen)
+        clean, weights = (each[torch.from_numpy(chosen)] for each in (lessons.latents, lessons.weights))
         ids = _tokenize(tokenizer, texts)
-        kept = scheduler.alphas_cumprod
-        loss = _loss(live[0], live[1], kept, ids, shown, lessons.latents[at], lessons.weights[at])
-        loss = loss + READ_WEIGHT * reader.loss(lessons.shapes[at])
+        loss = _loss(live[0], live[1], scheduler.alphas_cumprod, ids, shown, clean, weights)
         loss.backward()
         optimiser.step(_rate(step, steps))
         _follow(mean, live, min(EMA, 1 - 10 / (10 + step)))
