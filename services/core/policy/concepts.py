@@ -38,6 +38,8 @@ CONCEPTS: dict[str, str] = {
     "concept.uniform": "the picture shows somebody in uniform",
     "concept.faith_dress": "the picture shows somebody in the dress of a faith",
     "concept.alcohol": "the picture shows alcohol",
+    "concept.food": "the picture shows food",
+    "concept.school": "the picture shows a school, a classroom or a nursery",
     # of a doubtful prompt or picture, by a guard model where one is configured
     "concept.second_opinion": "a guard model calls the text unsafe",
     "concept.picture_opinion": "a guard model calls the picture sexually explicit",
