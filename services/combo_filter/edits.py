@@ -48,8 +48,11 @@ class EditIntent:
                 (settings.edit_heads, settings.edit_heads_sha256),
             )
         )
-        with np.load(heads, allow_pickle=False) as file:
-            parts = {name: file[name] for name in ("labels", "query", "weight", "bias")}
+        try:
+            with np.load(heads, allow_pickle=False) as file:
+                parts = {name: file[name] for name in ("labels", "query", "weight", "bias")}
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigurationError(f"{heads.name}: cannot be read: {error}") from error
         labels = tuple(str(label) for label in parts.pop("labels"))
         unknown = [label for label in labels if not label.startswith(_HARMLESS) and f"concept.{label}" not in CONCEPTS]
         if unknown:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, FilePath
+from pathlib import Path
+
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.core.config import RoomSettings
@@ -13,7 +15,7 @@ class ComboFilterSettings(RoomSettings):
 
     model_config = SettingsConfigDict(env_prefix="PORTCULLIS_COMBO_FILTER_")
 
-    concepts: FilePath | None = Field(
+    concepts: Path | None = Field(
         None, description="A concept bank (YAML) instead of the room's own; read again when it changes."
     )
     edit_encoder: str = Field("models/edits/encoder.onnx", description="What reads an edit's words (ONNX).")

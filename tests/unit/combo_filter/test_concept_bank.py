@@ -143,6 +143,11 @@ def test_a_rule_on_two_concepts_fires_where_both_are_seen(
     assert evaluate(load_policy(POLICY, "policy"), "pair", "new", measured).verdict is verdict
 
 
+def test_a_bank_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"bank\.yaml cannot be read"):
+        read_bank(tmp_path / "bank.yaml")
+
+
 def test_the_rooms_own_bank_is_read_without_a_file() -> None:
     assert "concept.bathroom" in read_bank(None)
     assert set(PLACES) <= set(GROUNDS)

@@ -76,3 +76,13 @@ def test_heads_that_tell_unknown_concepts_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"does not know: levitate"):
         EditIntent.load(settings)
+
+
+@pytest.mark.parametrize("arrays", [None, {"labels": np.array(["harmless_light"])}])
+def test_heads_that_cannot_be_read_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray] | None) -> None:
+    path = tmp_path / "heads.npz"
+    path.write_text("no arrays") if arrays is None else np.savez(path, **arrays)
+    settings = ComboFilterSettings.model_validate({"edit_heads": str(path), "edit_heads_sha256": file_sha256(path)})
+
+    with pytest.raises(ConfigurationError, match=r"heads\.npz: cannot be read"):
+        EditIntent.load(settings)
