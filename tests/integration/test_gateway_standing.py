@@ -61,14 +61,14 @@ async def test_refusals_lead_to_a_pause_that_the_very_next_request_meets(desk: D
     await ask_on(desk, 8)
 
     with pytest.raises(FailedPrecondition) as caught:
-        await ask_on(desk, 6)  # 9 to 14 refusals are enough, by the jitter
+        await ask_on(desk, 7)  # 9 to 14 refusals are enough, by the jitter; the next request meets the pause
 
     assert caught.value.reason == "ACCOUNT_COOLING"
 
 
 async def test_the_wire_says_until_when_and_how_to_appeal(desk: Desk) -> None:
     with pytest.raises(FailedPrecondition) as caught:
-        await ask_on(desk, 14)
+        await ask_on(desk, 15)
 
     info = error_details_pb2.ErrorInfo()
     assert to_status(caught.value).details[0].Unpack(info)
