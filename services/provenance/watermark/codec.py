@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -11,27 +11,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from services.provenance.watermark.code import Bits, Floats
-from services.provenance.watermark.lattice import poses, undo
-from services.provenance.watermark.mask import visibility_mask
-from services.provenance.watermark.payload import CHECK_BITS, PayloadCode
-from services.provenance.watermark.residual import fold, luma, middle, repeat, residual, resize
-from services.provenance.watermark.search import PLACES, lay, locks, turned
-from services.provenance.watermark.tile import SIZE, load_tile
+from services.provenance.watermark.drawing import drawn, without
+from services.provenance.watermark.payload import PayloadCode
+from services.provenance.watermark.residual import folded, luma, middle, residual
+from services.provenance.watermark.search import PLACES, Lock, locks, scan, settled_weights, turned
+from services.provenance.watermark.tile import Spectrum, Tile, load_tile
+from services.provenance.watermark.views import SIDE, Effort, View, views
 
 DEVELOPMENT_KEY = b"portcullis development watermark"
-_PSNR = 42.0
-# Below this peak no payload was ever read under any attack; clean pictures reach 4.8.
-_LEAST_PEAK = 6.5
-_LOCKS = 2
-_POSES = 8
-# Longest sides that pictures are made in: a copy resized as a whole is tried at each.
-_HOUSE_SIDES = (256, 512, 1024)
-# Of a larger picture the middle is read: the tile repeats, and a stranger's file must not cost seconds.
-_LARGEST = 2048
+# Of the places that synchronisation proposes, so many are decoded, where their match is at least this many deviations.
+_TRIED = 12
+# Where nothing else speaks for a mark, it must be one that noise does not reach.
+_LEAST_LOCK, _LEAST_SURE_LOCK = 5.5, 6.2
+# From this bound on the probability that noise reads so, nothing is called a mark.
+_MOST_FALSE_POSITIVE = 1e-10
 
 
 class Detection(TypedDict):
-    """What was read: uint8 `bits` of shape (nbits,), zeros where the keyed check did not agree (`ok`); peak `z`."""
+    """What was read: uint8 `bits` of shape (nbits,), zeros where no mark was found (`ok`); the match `z`."""
 
     bits: Bits
     ok: bool
@@ -42,8 +39,8 @@ class Detection(TypedDict):
 class Reading:
     """A mark that was read.
 
-    `z` is the synchronisation peak in standard deviations; `false_positive` bounds the probability that a picture
-    without our mark is read so; `plane` is the luma with turn, scale and mirroring undone: as it lay when marked.
+    `z` is how well the whole mark fits, in standard deviations; `false_positive` bounds the probability that a picture
+    without our mark is read so; `plane` is the luma with turn, scale, tilt and mirroring undone: as it lay when marked.
     """
 
     bits: Bits
@@ -52,81 +49,98 @@ class Reading:
     plane: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    """One key's payload code and tile."""
+
+    payload: PayloadCode
+    tile: Tile
+
+    def spectrum(self, bits: Bits) -> tuple[Spectrum, int]:
+        variant = self.payload.variant(bits)
+        return self.tile.spectrum(self.payload.encode(bits), variant), variant
+
+    def decode(self, lock: Lock) -> tuple[Bits, float] | None:
+        """What a lock carries and how well the whole mark fits; by two ways to weigh the band."""
+        for weights in (lock.weights, settled_weights(self.tile, lock)):
+            bits = self.payload.decode(self.tile.soft(lock.values * weights, lock.variant), lock.variant)
+            if bits is not None:
+                return bits, self._fit(lock, bits, weights)
+        return None
+
+    def _fit(self, lock: Lock, bits: Bits, weights: Floats) -> float:
+        expected = self.spectrum(bits)[0] / self.tile.amplitudes
+        used = self.tile.used
+        match = float(((lock.values * weights)[used] * np.conj(expected[used])).real.sum())
+        return match / math.sqrt(float((weights[used] ** 2).sum()) / 2)
+
+
 class Codec:
-    """Writes and reads marks under one key. Holds no state that changes; safe to share between threads."""
+    """Writes marks under one key and reads them under several. Holds no state that changes; safe between threads."""
 
-    def __init__(self, nbits: int = 64, key: bytes = DEVELOPMENT_KEY) -> None:
-        """`nbits` a multiple of 8, at most 64; `key` 16 … 64 bytes, secret."""
-        self._payload = PayloadCode(nbits, key)
-        self._tile = load_tile(key, self._payload.length)
+    def __init__(self, nbits: int = 64, key: bytes = DEVELOPMENT_KEY, retired: Sequence[bytes] = ()) -> None:
+        """`nbits` a multiple of 8, at most 64; `key` 16 … 64 bytes, secret; `retired` keys of earlier epochs."""
+        self._nbits = nbits
+        codes = [PayloadCode(nbits, each) for each in (key, *retired)]
+        self._epochs = [_Epoch(code, load_tile(code.key, code.length)) for code in codes]
 
-    def embed(self, rgb: NDArray[np.uint8], bits: ArrayLike) -> NDArray[np.uint8]:
-        """A copy of an H × W × 3 sRGB picture that carries `bits` (0 and 1, shape (nbits,)); PSNR about 42 dB.
+    def embed(self, rgb: NDArray[np.uint8], bits: ArrayLike, *, edited: bool = False) -> NDArray[np.uint8]:
+        """A copy of an H × W × 3 sRGB picture that carries `bits` (0 and 1, shape (nbits,)).
 
-        What is left of an earlier mark, as in an edit of a picture of ours, is taken out: two would blur each other.
+        `edited`: the picture may hold an earlier mark, which is taken out first: two would blur each other.
         """
-        grey = luma(rgb)
-        strength = np.float32(255.0 / 10 ** (_PSNR / 20)) * visibility_mask(grey)
-        change = strength * repeat(self._draw(np.asarray(bits, np.uint8)), grey.shape) - self._earlier(grey, strength)
-        marked: NDArray[np.uint8] = np.clip(np.rint(rgb + change[..., None]), 0, 255).astype(np.uint8)
-        return marked
+        if edited:
+            rgb = self._cleaned(rgb)
+        epoch = self._epochs[0]
+        return drawn(rgb, epoch.tile, *epoch.spectrum(np.asarray(bits, np.uint8)))
 
-    def _draw(self, bits: Bits) -> Floats:
-        return self._tile.picture(self._tile.spectrum(self._payload.encode(bits)))
-
-    def _earlier(self, grey: Floats, strength: Floats) -> Floats:
-        """The change that an earlier mark, found at its own scale, made to a luma plane; zeros where there is none."""
-        found = fold(residual(grey), SIZE)
-        lock = locks(found, self._tile, 1)[0]
-        if lock.z < _LEAST_PEAK:
-            return np.zeros_like(grey)
-        bits, ok = self._payload.decode(self._tile.soft(lock.values))
-        if not ok:
-            return np.zeros_like(grey)
-        change = strength * repeat(lay(self._draw(bits), lock), grey.shape)
-        effect = fold(residual(grey + change), SIZE) - found
-        share = float(np.vdot(effect, found) / np.vdot(effect, effect))
-        return np.float32(min(max(share, 0.0), 1.0)) * change
+    def _cleaned(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        view = folded(residual(luma(rgb)))
+        for epoch in self._epochs:
+            for lock in locks(view, epoch.tile, 1):
+                found = epoch.decode(lock)
+                if found:
+                    return without(rgb, epoch.tile, *epoch.spectrum(found[0]), lock)
+        return rgb
 
     def detect(self, rgb: NDArray[np.uint8]) -> Detection:
         """`read` in the form that codecs are measured in."""
-        reading, highest = self._read(rgb)
+        reading = self.read(rgb)
         if reading is None:
-            return Detection(bits=np.zeros(self._payload.nbits, np.uint8), ok=False, z=highest)
+            return Detection(bits=np.zeros(self._nbits, np.uint8), ok=False, z=0.0)
         return Detection(bits=reading.bits, ok=True, z=reading.z)
 
-    def read(self, rgb: NDArray[np.uint8]) -> Reading | None:
-        """Look for a mark in an H × W × 3 sRGB picture: as it lies first, then with scale and rotation undone."""
-        return self._read(rgb)[0]
+    def read(self, rgb: NDArray[np.uint8], effort: Effort = "full") -> Reading | None:
+        """Look for a mark in an H × W × 3 sRGB picture, cheapest way first.
 
-    def _read(self, rgb: NDArray[np.uint8]) -> tuple[Reading | None, float]:
-        """The reading, and the highest peak that was seen."""
-        highest = 0.0
-        for views, plane in enumerate(_views(luma(rgb)), start=1):
-            for lock in locks(fold(residual(plane), SIZE), self._tile, _LOCKS):
-                highest = max(highest, lock.z)
-                if lock.z < _LEAST_PEAK:
-                    break
-                bits, ok = self._payload.decode(self._tile.soft(lock.values))
-                if ok:
-                    risk = _false_positive(views, lock.z)
-                    return Reading(bits, lock.z, risk, turned(plane, lock.turn)), highest
-        return None, highest
+        `effort` "fast" looks at the middle as it lies; "full" also undoes scale, rotation and tilt where the picture
+        holds a trace of a tile, and looks for marks that lost their synchronisation.
+        """
+        tried = 0
+        for view in views(luma(rgb), effort):
+            tile = folded(residual(view.plane))
+            for epoch in self._epochs:
+                tried += 1
+                found = self._search(view, tile, epoch)
+                if found is None:
+                    continue
+                lock, bits, z = found
+                risk = _false_positive(tried, z)
+                if risk <= _MOST_FALSE_POSITIVE:
+                    return Reading(bits, z, risk, turned(view.plane, lock.turn))
+        return None
+
+    def _search(self, view: View, tile: Floats, epoch: _Epoch) -> tuple[Lock, Bits, float] | None:
+        proposed = scan(tile, epoch.tile) if view.unsynchronised else locks(tile, epoch.tile, _TRIED)
+        for lock in proposed:
+            if lock.z < (_LEAST_LOCK if view.suspected else _LEAST_SURE_LOCK):
+                break
+            found = epoch.decode(lock)
+            if found:
+                return lock, *found
+        return None
 
 
-def _views(grey: Floats) -> Iterator[Floats]:
-    """The picture as it lies, then every guess at how it lay before, cheapest and likeliest first."""
-    centre = middle(grey, _LARGEST)
-    yield centre
-    longest = max(grey.shape)
-    for side in _HOUSE_SIDES:
-        if side != longest:
-            yield resize(grey, side / longest)
-    for pose in poses(centre, _POSES):
-        yield undo(centre, pose)
-
-
-def _false_positive(views: int, z: float) -> float:
-    """A union bound: noise must reach the peak somewhere in some view, and then pass a check of 24 bits."""
-    peak = min(1.0, views * PLACES * 0.5 * math.erfc(z / math.sqrt(2.0)))
-    return peak * min(1.0, views * _LOCKS * 2.0**-CHECK_BITS)
+def _false_positive(tried: int, z: float) -> float:
+    """A union bound: noise must fit one of 2⁶⁴ marks at one place of one view as well as this."""
+    return min(1.0, tried * PLACES * 2.0**64 * 0.5 * math.erfc(z / math.sqrt(2.0)))

@@ -8,12 +8,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from services.provenance.watermark.code import Floats
+from services.provenance.watermark.tile import SIZE
 
 _SLOW = 4.5
 _WINDOW = 9
-_FLOOR = 1.5
+_FLOOR = 2.0
+_EVENNESS = 1.5
+_DEAD = 0.05
 
 
 def luma(rgb: NDArray[np.uint8]) -> Floats:
@@ -26,7 +30,7 @@ def residual(grey: Floats) -> Floats:
     """The evened-out fast part of a luma plane, of about unit deviation everywhere, zero where the plane is flat."""
     fast = grey - cv2.GaussianBlur(grey, (0, 0), _SLOW, borderType=cv2.BORDER_REFLECT)
     power = cv2.blur(fast * fast, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
-    even: Floats = fast / np.sqrt(np.maximum(power, 0) + _FLOOR**2)
+    even: Floats = fast / (np.sqrt(np.maximum(power, 0)) + np.float32(_FLOOR)) ** np.float32(_EVENNESS)
     return even
 
 
@@ -34,6 +38,21 @@ def middle(plane: Floats, side: int) -> Floats:
     """The middle of a plane, at most `side` pixels high and wide."""
     top, left = (max(0, length - side) // 2 for length in plane.shape)
     return plane[top : top + side, left : left + side]
+
+
+def liveliest(plane: Floats, side: int) -> Floats:
+    """The window of a plane, the middle or a corner, at most `side` pixels high and wide, with the least dead ground.
+
+    A mark leaves no pixel quite as its neighbours: where they are alike, as under a sticker, there is none to find.
+    """
+    height, width = plane.shape
+    if max(height, width) <= side:
+        return plane
+    rough = np.abs(plane - cv2.blur(plane, (3, 3))) < _DEAD
+    tops, lefts = (sorted({0, max(0, length - side) // 2, max(0, length - side)}) for length in plane.shape)
+    windows = [(slice(top, top + side), slice(left, left + side)) for top in tops for left in lefts]
+    middle_first = sorted(windows, key=lambda window: abs(window[0].start - tops[-1] // 2) + abs(window[1].start - lefts[-1] // 2))
+    return plane[min(middle_first, key=lambda window: float(rough[window].mean()) > 0.5)]
 
 
 def resize(plane: Floats, factor: float) -> Floats:
@@ -51,9 +70,22 @@ def repeat(tile: Floats, shape: tuple[int, ...]) -> Floats:
     return pattern
 
 
-def fold(plane: Floats, size: int) -> Floats:
-    """Sum a plane over all its size × size periods, the cut ones at the right and lower edge included."""
-    height, width = plane.shape
-    padded = np.pad(plane, ((0, -height % size), (0, -width % size)))
-    folded: Floats = padded.reshape(padded.shape[0] // size, size, padded.shape[1] // size, size).sum(axis=(0, 2))
-    return folded
+def folded(plane: Floats) -> Floats:
+    """What a plane holds of any SIZE × SIZE tile, in units of the noise around it, as such a tile.
+
+    The sum over all periods, each of its coefficients divided by the plane's own level between the tile's frequencies,
+    where no mark lies: a matched filter for whatever texture the picture has.
+    """
+    height, width = (max(2 * SIZE, -(-side // SIZE) * SIZE) for side in plane.shape)
+    padded = np.zeros((height, width), np.float32)
+    padded[: plane.shape[0], : plane.shape[1]] = plane
+    spectrum = fft.rfft2(padded)
+    down, across = height // SIZE, width // SIZE
+    lattice = spectrum[::down, ::across].copy()
+    power = spectrum.real**2 + spectrum.imag**2
+    power[::down, ::across] = 0.0
+    cells = power[:, :-1].reshape(SIZE, down, SIZE // 2, across).sum(axis=(1, 3)) / (down * across - 1)
+    cells = cells + np.roll(cells, 1, axis=0)
+    level = 0.25 * (np.pad(cells, ((0, 0), (0, 1)), mode="edge") + np.pad(cells, ((0, 0), (1, 0)), mode="edge"))
+    tile: Floats = fft.irfft2(lattice / np.sqrt(level + 1e-9), (SIZE, SIZE))
+    return tile

@@ -1,4 +1,4 @@
-"""Finding the tile in a folded picture: its orientation, its shift, and the coefficients once both are undone."""
+"""Finding the tile in a folded picture: its orientation, its shift, its variant, and what it then carries."""
 
 from __future__ import annotations
 
@@ -6,44 +6,36 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
+from scipy.ndimage import maximum_filter, uniform_filter1d
 
 from services.provenance.watermark.code import Floats
-from services.provenance.watermark.tile import SIZE, Spectrum, Tile
+from services.provenance.watermark.tile import SIZE, VARIANTS, Index, Spectrum, Tile
 
 TURNS = 8
 PLACES = TURNS * SIZE * SIZE
-_CLIP = 1.8
-_RING = 48
+_RING = 31
+_LEAST_GAIN = 0.35
+_PEAKS = 96
+_SCANNED = 48
+_CHUNK = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A place where the synchronisation part was found. `z` is its peak in standard deviations over all shifts.
+    """A place where a variant of the tile seems to lie. `z` is its sync and pilots' match in standard deviations.
 
-    `turn` is the orientation that undoes what was done to the picture, (`dy`, `dx`) where the tile then begins, in
-    pixels; `values` are the coefficients with both undone.
+    `turn` is the orientation that undoes what was done to the picture; `values` are the coefficients with the turn and
+    the shift (`dy`, `dx`, pixels) undone, weighted by how much of the mark each ring of the band still holds: under
+    noise alone, sums of their real parts have half the variance of the sum of squared `weights`.
     """
 
     z: float
     turn: int
     dy: float
     dx: float
+    variant: int
     values: Spectrum
-
-
-def locks(folded: Floats, tile: Tile, best: int) -> list[Lock]:
-    """The `best` places of the tile over all shifts and orientations, highest peak first, one for each orientation."""
-    found = []
-    for turn in range(TURNS):
-        values = _whiten(fft.fft2(turned(folded, turn))[tile.rows, tile.columns])
-        grid = np.zeros((SIZE, SIZE), np.complex64)
-        grid[tile.rows[tile.sync], tile.columns[tile.sync]] = values[tile.sync] * np.conj(tile.sync_values)
-        surface = fft.ifft2(grid).real
-        row, column = (int(index) for index in np.unravel_index(int(surface.argmax()), surface.shape))
-        z = float(surface[row, column] / (surface.std() + 1e-12))
-        dy, dx = _vertex(surface, row, column)
-        found.append(Lock(z, turn, dy, dx, _unshift(values, tile, dy, dx)))
-    return sorted(found, key=lambda lock: -lock.z)[:best]
+    weights: Floats
 
 
 def turned(plane: Floats, turn: int) -> Floats:
@@ -58,29 +50,109 @@ def lay(tile: Floats, lock: Lock) -> Floats:
     return back if lock.turn < 4 else back[:, ::-1]
 
 
-def _whiten(values: Spectrum) -> Spectrum:
-    """Even out radius-sorted coefficients: each is divided by the level of its ring, and outliers are held down."""
-    power = np.pad(np.abs(values) ** 2, _RING, mode="reflect")
-    level = np.sqrt(np.convolve(power, np.full(2 * _RING + 1, 1 / (2 * _RING + 1)), "valid"))
-    even = values / (level + 1e-9)
-    held: Spectrum = (even / np.maximum(1.0, np.abs(even) / _CLIP)).astype(np.complex64)
-    return held
+def locks(folded: Floats, tile: Tile, best: int) -> list[Lock]:
+    """The `best` places that the synchronisation part proposes and the pilots confirm, likeliest first."""
+    values, weights = (np.stack(each) for each in zip(*(carried(folded, tile, turn) for turn in range(TURNS)), strict=True))
+    grid = np.zeros((TURNS, SIZE, SIZE), np.complex64)
+    grid[:, tile.rows[tile.sync], tile.columns[tile.sync]] = (values * weights)[:, tile.sync] * np.conj(tile.sync_values)
+    surfaces = fft.ifft2(grid, overwrite_x=True).real
+    turns, rows, columns = _peaks(surfaces, _PEAKS)
+    dy, dx = _vertices(surfaces, turns, rows, columns)
+    aligned = tile.moved(values[turns], dy[:, None], dx[:, None])
+    weighted = aligned * weights[turns]
+    match = (weighted[:, tile.sync] @ np.conj(tile.sync_values)).real[:, None]
+    match = match + (weighted[:, tile.pilots] @ np.conj(tile.pilot_values).T).real
+    power = (weights[turns][:, np.concatenate([tile.sync, tile.pilots])] ** 2).sum(axis=1)
+    z = match / np.sqrt(power / 2)[:, None]
+    likely = np.argpartition(z.ravel(), -best)[-best:]
+    found = []
+    for place in likely[np.argsort(-z.ravel()[likely])].tolist():
+        peak, variant = divmod(place, VARIANTS)
+        turn = int(turns[peak])
+        found.append(_settled(tile, values[turn], weights[turn], turn, float(dy[peak]), float(dx[peak]), variant))
+    return sorted(found, key=lambda lock: -lock.z)
 
 
-def _vertex(surface: Floats, row: int, column: int) -> tuple[float, float]:
-    """The peak between pixels: the vertices of parabolas through its neighbours on both axes."""
+def _settled(
+    tile: Tile, values: Spectrum, weights: Floats, turn: int, dy: float, dx: float, variant: int
+) -> Lock:
+    """The lock near a shift: Newton's step to where sync and pilots together agree best."""
+    known = np.concatenate([tile.sync_values, tile.pilot_values[variant]])
+    v, u = 2 * np.pi * tile.v[tile.known], 2 * np.pi * tile.u[tile.known]
+    for _ in range(2):
+        match = (tile.moved(values, dy, dx) * weights)[tile.known] * np.conj(known)
+        slope = -np.array([v @ match.imag, u @ match.imag])
+        bend = np.array([[v * v @ match.real, v * u @ match.real], [v * u @ match.real, u * u @ match.real]])
+        step = np.linalg.solve(bend + np.eye(2) * 1e-6, slope)
+        if np.abs(step).max() > 1.0:
+            break
+        dy, dx = dy + float(step[0]), dx + float(step[1])
+    aligned = tile.moved(values, dy, dx)
+    match = ((aligned * weights)[tile.known] * np.conj(known)).real.sum()
+    z = float(match / np.sqrt((weights[tile.known] ** 2).sum() / 2))
+    return Lock(z, turn, dy, dx, variant, aligned, weights)
 
-    def vertex(before: float, at: float, after: float) -> float:
+
+def scan(folded: Floats, tile: Tile) -> list[Lock]:
+    """As `locks`, without the synchronisation part, which an average over many pictures can take away: every variant
+    at every shift and orientation. Costs a thousand times as much.
+    """
+    best: list[tuple[float, int, int, int, int]] = []
+    for turn in range(TURNS):
+        values, weights = carried(folded, tile, turn)
+        pilots = (values * weights)[tile.pilots]
+        for first in range(0, VARIANTS, _CHUNK):
+            grid = np.zeros((_CHUNK, SIZE, SIZE), np.complex64)
+            grid[:, tile.rows[tile.pilots], tile.columns[tile.pilots]] = pilots * np.conj(
+                tile.pilot_values[first : first + _CHUNK]
+            )
+            surfaces = fft.ifft2(grid, overwrite_x=True).real
+            flat = surfaces.reshape(-1)
+            for place in np.argpartition(flat, -4)[-4:].tolist():
+                variant, at = divmod(place, SIZE * SIZE)
+                best.append((float(flat[place]), turn, first + variant, *divmod(at, SIZE)))
+    found = []
+    for _, turn, variant, row, column in sorted(best, reverse=True)[:_SCANNED]:
+        values, weights = carried(folded, tile, turn)
+        aligned = tile.moved(values, row, column)
+        match = float(((aligned * weights)[tile.pilots] @ np.conj(tile.pilot_values[variant])).real)
+        z = match / float(np.sqrt((weights[tile.pilots] ** 2).sum() / 2))
+        found.append(Lock(z, turn, float(row), float(column), variant, aligned, weights))
+    return found
+
+
+def settled_weights(tile: Tile, lock: Lock) -> Floats:
+    """Other weights for a lock, from how its sync and pilots fare: filters turn a ring's phases around, or mix it up."""
+    known = np.concatenate([tile.sync_values, tile.pilot_values[lock.variant]])
+    agreement = (lock.values[tile.known] * np.conj(known)).real
+    gain = lock.weights
+    signal = np.clip(tile.nearness @ agreement / (tile.nearness @ gain[tile.known]), 0.05, 1.0) * gain
+    weights: Floats = signal / (1 + gain**2 - signal**2)
+    return weights
+
+
+def carried(folded: Floats, tile: Tile, turn: int) -> tuple[Spectrum, Floats]:
+    """The band's coefficients in one orientation, and how much of the mark is in each ring, in units of the noise."""
+    values: Spectrum = fft.rfft2(turned(folded, turn))[tile.rows, tile.columns]
+    power = np.minimum(values.real**2 + values.imag**2, 30.0)
+    gain = np.sqrt(np.maximum(uniform_filter1d(power, _RING) - 1.0, _LEAST_GAIN**2)).astype(np.float32)
+    held = np.maximum(3.0, 2.0 * gain)
+    return (values / np.maximum(1.0, np.abs(values) / held)).astype(np.complex64), gain
+
+
+def _peaks(surfaces: Floats, best: int) -> tuple[Index, Index, Index]:
+    tops = np.where(surfaces == maximum_filter(surfaces, (1, 3, 3), mode="wrap"), surfaces, -np.inf)
+    return np.unravel_index(np.argpartition(tops.ravel(), -best)[-best:], surfaces.shape)
+
+
+def _vertices(surfaces: Floats, turns: Index, rows: Index, columns: Index) -> tuple[Floats, Floats]:
+    """The peaks between pixels: the vertices of parabolas through their neighbours on both axes."""
+
+    def vertex(before: Floats, at: Floats, after: Floats) -> Floats:
         bend = before - 2 * at + after
-        return 0.0 if bend >= 0 else 0.5 * (before - after) / bend
+        return 0.5 * (before - after) / np.where(bend < 0, bend, np.inf)
 
-    rows = surface[[row - 1, row, (row + 1) % SIZE], column]
-    columns = surface[row, [column - 1, column, (column + 1) % SIZE]]
-    return row + vertex(*rows.tolist()), column + vertex(*columns.tolist())
-
-
-def _unshift(values: Spectrum, tile: Tile, dy: float, dx: float) -> Spectrum:
-    v = np.where(tile.rows > SIZE // 2, tile.rows - SIZE, tile.rows)
-    u = np.where(tile.columns > SIZE // 2, tile.columns - SIZE, tile.columns)
-    back: Spectrum = (values * np.exp(2j * np.pi * (v * dy + u * dx) / SIZE)).astype(np.complex64)
-    return back
+    at = surfaces[turns, rows, columns]
+    above, below = surfaces[turns, rows - 1, columns], surfaces[turns, (rows + 1) % SIZE, columns]
+    left, right = surfaces[turns, rows, columns - 1], surfaces[turns, rows, (columns + 1) % SIZE]
+    return rows + vertex(above, at, below), columns + vertex(left, at, right)
