@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -190,7 +191,9 @@ def migrate(dsn: str) -> list[str]:
             lock.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
             applied = _apply(dsn)
             lock.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
-            lock.execute("SELECT create_image_hash_partition(extract(year FROM now())::integer + n) FROM generate_series(0, 1) n")
+            lock.execute(
+                "SELECT create_image_hash_partition(extract(year FROM now())::integer + n) FROM generate_series(0, 1) n"
+            )
     except psycopg.OperationalError as error:
         raise _unavailable(place) from error
     return applied

@@ -92,8 +92,8 @@ async def insert(conn: Connection, image: RegisteredImage) -> None:
     """Writes one image; psycopg's UniqueViolation where its id, payload id or sha256 is there already."""
     await conn.execute(
         "WITH image AS ("
-        " INSERT INTO images (image_id, tenant, decision_id, payload_id, sha256, pdq, pdq_quality, phash, sketch, width,"
-        " height, format, operation, parents, depth, model, policy, request_digest, manifest, bare_sha256)"
+        " INSERT INTO images (image_id, tenant, decision_id, payload_id, sha256, pdq, pdq_quality, phash, sketch,"
+        " width, height, format, operation, parents, depth, model, policy, request_digest, manifest, bare_sha256)"
         " VALUES (%s, %s, %s, %s, %s, %s::bit(256), %s, %s::bit(64), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " RETURNING pdq"
         ") INSERT INTO image_hashes (pdq) SELECT pdq FROM image"
@@ -183,7 +183,8 @@ async def nearest(conn: Connection, hashes: Sequence[bytes], radius: int) -> Reg
     """
     assert radius < 2 * _BANDS, "beyond, a search by bands would miss some"
     values = {"hashes": [_bits(value, _PDQ_BITS) for value in dict.fromkeys(hashes)], "radius": radius}
-    found = await _fetch(conn, _NEAREST, values)
+    await conn.execute("SET LOCAL plan_cache_mode = force_generic_plan")  # planning anew takes as long as searching
+    found = await _fetch(conn, _NEAREST, values, prepare=True)
     return found[0] if found else None
 
 
@@ -200,7 +201,9 @@ async def _all(conn: Connection, where: sql.Composable, values: Mapping[str, Any
     return await _fetch(conn, sql.SQL("SELECT {} FROM images WHERE {}").format(_COLUMNS, where), values)
 
 
-async def _fetch(conn: Connection, query: sql.Composable, values: Mapping[str, Any]) -> list[RegisteredImage]:
+async def _fetch(
+    conn: Connection, query: sql.Composable, values: Mapping[str, Any], prepare: bool | None = None
+) -> list[RegisteredImage]:
     async with conn.cursor(row_factory=class_row(RegisteredImage)) as cursor:
-        await cursor.execute(query, values)
+        await cursor.execute(query, values, prepare=prepare)
         return await cursor.fetchall()

@@ -48,8 +48,15 @@ $$;
 CREATE INDEX images_by_pdq ON images (pdq);
 
 -- What was released before.
-SELECT create_image_hash_partition(year::integer)
-FROM (SELECT DISTINCT extract(year FROM created_at AT TIME ZONE 'UTC') FROM images) AS years (year);
+DO $$
+DECLARE
+    year integer;
+BEGIN
+    FOR year IN SELECT DISTINCT extract(year FROM created_at AT TIME ZONE 'UTC')::integer FROM images LOOP
+        PERFORM create_image_hash_partition(year);
+    END LOOP;
+END
+$$;
 
 INSERT INTO image_hashes (pdq, created_at) SELECT pdq, min(created_at) FROM images GROUP BY pdq;
 
