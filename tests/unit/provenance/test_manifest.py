@@ -17,6 +17,7 @@ from services.core.signals import Lineage, ModelVersion
 from services.provenance.authority import make_chain
 from services.provenance.manifest import ManifestSigner, Release, Signed
 from services.provenance.manifest_reader import ManifestFinding, ManifestReader
+from services.provenance.signing_key import sign_with_key
 
 RELEASE = Release(
     image_id="6b1c0a52-0f5c-4f0e-9f4d-3f2d6a0f7a11",
@@ -40,12 +41,12 @@ def picture(shade: int = 90) -> bytes:
 
 @pytest.fixture(scope="module")
 def signer() -> ManifestSigner:
-    return ManifestSigner(CHAIN, KEY)
+    return ManifestSigner(CHAIN, sign_with_key(KEY))
 
 
 @pytest.fixture(scope="module")
 def signed(signer: ManifestSigner) -> Signed:
-    return signer.sign(picture(), "image/png", RELEASE, None)
+    return signer.sign(picture(), "PNG", RELEASE, None)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def reader() -> Iterator[ManifestReader]:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_what_we_sign_is_trusted(signer: ManifestSigner, reader: ManifestReader, kind: str) -> None:
     pixels = np.full((64, 64, 3), 90, np.uint8)
-    signed = signer.sign(encode(pixels, kind), f"image/{kind.lower()}", RELEASE, None)
+    signed = signer.sign(encode(pixels, kind), kind, RELEASE, None)
 
     assert reader.read(signed.image, kind) == ManifestFinding("trusted", RELEASE.image_id, RELEASE.payload_id)
 
@@ -66,7 +67,7 @@ def test_what_we_sign_is_trusted(signer: ManifestSigner, reader: ManifestReader,
 def test_an_edit_with_its_parent_is_trusted(signer: ManifestSigner, reader: ManifestReader) -> None:
     edit = Release(**{name: getattr(RELEASE, name) for name in Release.__slots__} | {"operation": "edit"})
 
-    signed = signer.sign(picture(), "image/png", edit, picture(7))
+    signed = signer.sign(picture(), "PNG", edit, picture(7))
 
     assert reader.read(signed.image, "PNG").state == "trusted"
 
@@ -105,7 +106,7 @@ def test_a_forged_manifest_is_not_ours(signed: Signed, reader: ManifestReader) -
 def test_a_strangers_chain_with_our_names_is_not_ours(reader: ManifestReader) -> None:
     _, chain, key = make_chain(NAMES, NOW)
 
-    signed = ManifestSigner(chain, key).sign(picture(), "image/png", RELEASE, None)
+    signed = ManifestSigner(chain, sign_with_key(key)).sign(picture(), "PNG", RELEASE, None)
 
     assert reader.read(signed.image, "PNG") == ManifestFinding("foreign")
 
@@ -114,7 +115,7 @@ def test_an_expired_certificate_signs_nothing() -> None:
     _, chain, key = make_chain(NAMES, NOW - timedelta(days=500))
 
     with pytest.raises(Unavailable):
-        ManifestSigner(chain, key).sign(picture(), "image/png", RELEASE, None)
+        ManifestSigner(chain, sign_with_key(key)).sign(picture(), "PNG", RELEASE, None)
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense" * 99, picture()[:60]], ids=["empty", "nonsense", "truncated"])
@@ -153,4 +154,4 @@ def test_the_manifest_says_what_it_must_and_shows_nothing(signed: Signed) -> Non
 
 def test_a_key_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigurationError):
-        ManifestSigner(CHAIN, b"no key")
+        sign_with_key(b"no key")

@@ -1,0 +1,91 @@
+"""The chain that signs and the CAs that are trusted, as they are in the data home now: rotated without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+
+from services.core.errors import ConfigurationError
+from services.core.imaging import OutputFormat
+from services.provenance.authority import CHAIN, KEY
+from services.provenance.manifest import ManifestSigner, Release, Signed
+from services.provenance.manifest_reader import TIME_ROOTS, ManifestReader, trusted
+from services.provenance.settings import ProvenanceSettings
+from services.provenance.signing_key import load_sign
+from services.provenance.timestamp import TimestampAuthority
+
+EVERY_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Keyring:
+    """Signs with the chain in use, and keeps `reader` trusting what it shall."""
+
+    def __init__(self, folder: Path, settings: ProvenanceSettings) -> None:
+        """Reads everything in `folder`; ConfigurationError where something is missing or does not fit together."""
+        self._folder = folder
+        self._settings = settings
+        self.reader = ManifestReader.load(folder)
+        self.authority = self._clock()
+        self._signer = self._load()
+        self._seen = self._digest()
+
+    def sign(self, image: bytes, kind: OutputFormat, release: Release, parent: bytes | None) -> Signed:
+        """As ManifestSigner.sign, with the chain in use."""
+        return self._signer.sign(image, kind, release, parent)
+
+    async def follow(self) -> None:
+        """Takes what has changed in the folder, for ever."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.to_thread(self.refresh)
+
+    def refresh(self) -> None:
+        """Takes what has changed in the folder, if it fits together; else stays with what it has, and says so."""
+        try:
+            digest = self._digest()
+            if digest == self._seen:
+                return
+            self.reader.trust(*trusted(self._folder))
+            self._signer = self._load()
+        except (ConfigurationError, OSError) as error:
+            log.error("the changed signing chain is not used", mend=str(error))
+            return
+        self._seen = digest
+
+    def close(self) -> None:
+        """End the helper of the reader, and hang up on the time-stamping authority."""
+        self.reader.close()
+        if self.authority:
+            self.authority.close()
+
+    def _load(self) -> ManifestSigner:
+        path = self._folder / CHAIN
+        try:
+            chain = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"no signing chain at {path}: start `portcullis up` once to make one") from error
+        signer = ManifestSigner(chain, load_sign(self._settings, self._folder / KEY), self.authority)
+        until = x509.load_pem_x509_certificates(chain)[0].not_valid_after_utc
+        log.info("signing chain", until=until.isoformat())
+        return signer
+
+    def _clock(self) -> TimestampAuthority | None:
+        if not self._settings.tsa_url:
+            return None
+        roots = self._folder / TIME_ROOTS
+        if not roots.exists():
+            raise ConfigurationError(
+                f"PORTCULLIS_PROVENANCE_TSA_URL is set, but {roots} is missing: put the authority's root there, as PEM"
+            )
+        return TimestampAuthority(self._settings.tsa_url, roots.read_bytes())
+
+    def _digest(self) -> bytes:
+        """Of all that is followed; a key that comes from elsewhere is taken once."""
+        files = sorted(self._folder.glob("*.pem"))
+        return sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).digest()
