@@ -37,7 +37,7 @@ ess_cert_id_alg = sha256
 class TimeStamps:
     """A running authority: `url`, and its root as PEM.
 
-    `up` False answers 503; `delay` is waited before each answer, in seconds; `asked` counts the calls.
+    `up` False answers 503; with `delay` it keeps silent for so many seconds and hangs up; `asked` counts the calls.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,6 +66,8 @@ def running(folder: Path) -> Iterator[TimeStamps]:
             authority.asked += 1
             query = self.rfile.read(int(self.headers["Content-Length"]))
             time.sleep(authority.delay)
+            if authority.delay:
+                return
             if not authority.up:
                 self.send_error(503)
                 return
@@ -92,11 +94,7 @@ def _make_files(folder: Path) -> bytes:
     """The authority's certificate, key and configuration; returns its root as PEM."""
     start = datetime(2024, 1, 1, tzinfo=UTC)
     root, key = make_authority("Test time", "es256", start), ec.generate_private_key(ec.SECP256R1())
-    usage = dict.fromkeys(
-        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")
-        + ("encipher_only", "decipher_only"),
-        False,
-    )
+    usage = x509.KeyUsage(True, *8 * [False])  # digitalSignature alone
     organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test time")
     leaf = (
         x509.CertificateBuilder()
@@ -107,7 +105,7 @@ def _make_files(folder: Path) -> bytes:
         .not_valid_before(start)
         .not_valid_after(start + timedelta(days=3000))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.KeyUsage(digital_signature=True, **usage), critical=True)
+        .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False)

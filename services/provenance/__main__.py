@@ -21,7 +21,6 @@ from services.provenance.settings import ProvenanceSettings
 
 async def build(house: HouseSettings) -> App:
     """Load keys and open the registry; ConfigurationError where one is missing."""
-    forbid_core_dumps()
     keys = house.home / "keys"
     codec = await asyncio.to_thread(load_codec, keys / "watermark.key")
     verifier = ClearanceVerifier.load(keys / "clearance" / "jwks.json", "provenance")
@@ -51,4 +50,5 @@ async def build(house: HouseSettings) -> App:
 
 
 if __name__ == "__main__":
+    forbid_core_dumps()
     run("provenance", build)

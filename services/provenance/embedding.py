@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Literal
-
-Kind = Literal["PNG", "JPEG", "WEBP"]
 
 _LONGEST_SEGMENT = 0xFFFF - 10
 _RIFF_HEADER = 8
 
 
-def embed(file: bytes, kind: Kind, manifest: bytes, at: int) -> bytes:
-    """The file with the manifest at byte `at`, as it was before it was stripped.
+def embed(file: bytes, kind: str, manifest: bytes, at: int) -> bytes:
+    """A file of one of `KINDS` with the manifest at byte `at`, as it was before it was stripped.
 
     ValueError where a JPEG's manifest does not fit one segment: ours always do.
     """
@@ -23,7 +20,7 @@ def embed(file: bytes, kind: Kind, manifest: bytes, at: int) -> bytes:
     return whole[:4] + struct.pack("<I", len(whole) - _RIFF_HEADER) + whole[_RIFF_HEADER:]
 
 
-def replace(file: bytes, kind: Kind, old: bytes, new: bytes) -> bytes:
+def replace(file: bytes, kind: str, old: bytes, new: bytes) -> bytes:
     """The file with `new` in the place of its manifest `old`, which is as long."""
     start = file.index(old)
     end = start + len(old)
@@ -48,3 +45,4 @@ def _webp(manifest: bytes) -> bytes:
 
 
 _FRAMES = {"PNG": _png, "JPEG": _jpeg, "WEBP": _webp}
+KINDS = frozenset(_FRAMES)

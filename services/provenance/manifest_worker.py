@@ -16,7 +16,7 @@ from typing import Any
 import c2pa
 
 from services.core.apart import Message, confine, serve
-from services.provenance.embedding import embed
+from services.provenance.embedding import KINDS, embed
 
 MEMORY_BYTES = 2 << 30
 _CLAIM_SIGNING = "1.3.6.1.4.1.62558.2.1"
@@ -65,11 +65,19 @@ def _read(context: c2pa.Context, kind: str, image: bytes, sidecar: bytes) -> dic
         if not sidecar or finding["state"] != "changed":
             return finding
         place = _place(reader)
-    if place is None or kind == "GIF":
+    if place is None or kind not in KINDS:
         return finding
-    whole = embed(image, kind, sidecar, place)  # type: ignore[arg-type]  # GIF is none of ours
-    with c2pa.Reader(_MIMES[kind], BytesIO(whole), context=context) as reader:
-        return _judge(reader)
+    return _reread(context, kind, embed(image, kind, sidecar, place)) or finding
+
+
+def _reread(context: c2pa.Context, kind: str, whole: bytes) -> dict[str, Any] | None:
+    """The finding for a file that has its manifest again; None where it is not the file that was signed."""
+    try:
+        with c2pa.Reader(_MIMES[kind], BytesIO(whole), context=context) as reader:
+            finding = _judge(reader)
+    except c2pa.C2paError:
+        return None
+    return finding if finding["state"] == "trusted" else None
 
 
 def _place(reader: c2pa.Reader) -> int | None:

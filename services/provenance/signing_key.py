@@ -79,7 +79,7 @@ def leaf_key(chain: bytes) -> PublicKey:
 
 
 def cose_signature(signature: bytes, key: PublicKey) -> bytes:
-    """The 64 bytes that COSE wants (RFC 9053 § 2.1): r ‖ s of ES256, which a KMS gives in DER and an HSM as they are."""
+    """The 64 bytes that COSE wants (RFC 9053 § 2.1); of ES256 r ‖ s, as an HSM gives them, or DER, as a KMS does."""
     if isinstance(key, Ed25519PublicKey) or len(signature) == _RAW:
         return signature
     r, s = decode_dss_signature(signature)
