@@ -70,7 +70,8 @@ class Keyring:
             chain = path.read_bytes()
         except OSError as error:
             raise ConfigurationError(f"no signing chain at {path}: start `portcullis up` once to make one") from error
-        signer = ManifestSigner(chain, load_sign(self._settings, self._folder / KEY), self.authority)
+        sign = load_sign(self._settings, self._folder / KEY)
+        signer = ManifestSigner(chain, sign, self.authority, self._settings.detector_url)
         until = x509.load_pem_x509_certificates(chain)[0].not_valid_after_utc
         log.info("signing chain", until=until.isoformat())
         return signer

@@ -65,13 +65,19 @@ class Signed:
 class ManifestSigner:
     """Signs manifests with one chain. Safe to share between threads."""
 
-    def __init__(self, chain: bytes, sign: Sign, authority: TimestampAuthority | None = None) -> None:
-        """`chain` is PEM, leaf first; ConfigurationError where `sign` does not sign for its leaf."""
+    def __init__(
+        self, chain: bytes, sign: Sign, authority: TimestampAuthority | None = None, detector_url: str = ""
+    ) -> None:
+        """`chain` is PEM, leaf first; `detector_url`, where anyone may ask about a picture, goes into the manifest.
+
+        ConfigurationError where `sign` does not sign for the chain's leaf.
+        """
         self._key = leaf_key(chain)
         if not belongs(sign, self._key):
             raise ConfigurationError("the signing key does not belong to the first certificate of the chain")
         self._sign = sign
         self._authority = authority
+        self._detector_url = detector_url
         kind = c2pa.C2paSigningAlg.ED25519 if isinstance(self._key, Ed25519PublicKey) else c2pa.C2paSigningAlg.ES256
         try:
             # By callback always: it leaves room for a timestamp, which a signer made from a key does not.
@@ -86,9 +92,9 @@ class ManifestSigner:
         Without a timestamp where none is to be had just now. Unavailable where it cannot be signed: nothing is
         released without its manifest.
         """
-        target = BytesIO()
+        target, definition = BytesIO(), _definition(release, parent is not None, self._detector_url)
         try:
-            with c2pa.Builder(_definition(release, parent is not None), context=self._context) as builder:
+            with c2pa.Builder(definition, context=self._context) as builder:
                 if parent is not None:
                     ingredient = {"title": "upload", "relationship": "parentOf", "instance_id": _PARENT}
                     builder.add_ingredient_from_stream(ingredient, "image/png", BytesIO(parent))
@@ -114,7 +120,7 @@ class ManifestSigner:
             return b""
 
 
-def _definition(release: Release, has_parent: bool) -> dict[str, Any]:
+def _definition(release: Release, has_parent: bool, detector_url: str) -> dict[str, Any]:
     binding = {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": release.payload_id}]}
     facts = {
         "image_id": release.image_id,
@@ -127,6 +133,8 @@ def _definition(release: Release, has_parent: bool) -> dict[str, Any]:
         "policy": release.policy,
         "clearance": release.clearance_id,
     }
+    if detector_url:
+        facts["detector"] = detector_url
     return {
         "claim_generator_info": [{"name": "Portcullis"}],
         "title": release.image_id,

@@ -12,7 +12,6 @@ from services.core.store.database import Database
 from services.provenance.timestamp import TimestampAuthority, stamp
 
 EVERY_SECONDS = 10.0
-_AT_ONCE = 20
 
 log = structlog.get_logger()
 
@@ -20,27 +19,30 @@ log = structlog.get_logger()
 async def keep_stamping(database: Database, authority: TimestampAuthority) -> None:
     """Stamps what waits, oldest first, for ever; one provenance or many."""
     while True:
-        while not authority.rests and await stamp_waiting(database, authority):
-            """Until nothing waits, or the authority fails."""
+        try:
+            while not authority.rests and await stamp_next(database, authority):
+                """Until nothing waits, or the authority fails."""
+        except Unavailable as error:
+            log.warning("owed timestamps wait", why=error.reason)
         await asyncio.sleep(EVERY_SECONDS)
 
 
-async def stamp_waiting(database: Database, authority: TimestampAuthority) -> int:
-    """Stamps up to twenty sidecars that wait; how many. One that no timestamp can help waits no more."""
-    stamped = useless = 0
+async def stamp_next(database: Database, authority: TimestampAuthority) -> bool:
+    """Stamps the sidecar that waits longest; whether there was one that waits no more.
+
+    One that no timestamp can help leaves the queue too, and the log says so. Unavailable without Postgres.
+    """
     async with database.transaction() as conn:
-        for image_id, sidecar in await timestamps.claim(conn, _AT_ONCE):
-            try:
-                sidecar = await asyncio.to_thread(stamp, sidecar, authority.token)
-            except Unavailable:
-                break
-            except FailedPrecondition as error:
-                log.warning("a manifest stays without a timestamp", reason=error.reason, image=str(image_id))
-                await timestamps.remove(conn, image_id)
-                useless += 1
-                continue
-            await timestamps.settle(conn, image_id, sidecar)
-            stamped += 1
-    if stamped:
-        log.info("timestamps followed", manifests=stamped)
-    return stamped + useless
+        waiting = await timestamps.oldest(conn)
+        if waiting is None:
+            return False
+        image_id, sidecar = waiting
+        try:
+            stamped = await asyncio.to_thread(stamp, sidecar, authority.token)
+        except Unavailable:
+            return False
+        except FailedPrecondition as error:
+            log.warning("a manifest stays without a timestamp", reason=error.reason, image=str(image_id))
+            stamped = sidecar
+        await timestamps.settle(conn, image_id, stamped)
+    return True

@@ -25,3 +25,8 @@ class ProvenanceSettings(RoomSettings):
         pattern="^(https?://.+)?$",
         description="RFC 3161 time-stamping authority, whose roots are keys/c2pa/tsa.pem; empty: no timestamps.",
     )
+    detector_url: str = Field(
+        "",
+        pattern="^(https?://.+)?$",
+        description="Where anyone may ask whether a picture is yours; written into every manifest. Empty: not told.",
+    )

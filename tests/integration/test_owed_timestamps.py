@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +14,11 @@ from services.core.signals import ModelVersion
 from services.core.store import images, tenants, timestamps
 from services.core.store.database import Database
 from services.core.store.images import RegisteredImage
-from services.provenance import timestamp
+from services.provenance import restamp, timestamp
 from services.provenance.authority import make_chain
 from services.provenance.manifest import ManifestSigner
 from services.provenance.manifest_reader import ManifestReader
-from services.provenance.restamp import stamp_waiting
+from services.provenance.restamp import stamp_next
 from services.provenance.signing_key import sign_with_key
 from services.provenance.timestamp import TimestampAuthority
 from tests import tsa
@@ -86,11 +87,11 @@ async def test_a_timestamp_follows_when_the_authority_is_back(
     image_id = await released(db, signed.sidecar)
 
     clock.up = False
-    during = await stamp_waiting(db, authority), await owed(db)
+    during = await stamp_next(db, authority), await owed(db)
     clock.up = True
-    after = await stamp_waiting(db, authority), await owed(db)
+    after = await stamp_next(db, authority), await owed(db)
 
-    assert (during, after) == ((0, 1), (1, 0))
+    assert (during, after) == ((False, 1), (True, 0))
     async with db.transaction() as conn:
         image = await images.registered(conn, image_id)
     assert image is not None
@@ -108,9 +109,9 @@ async def test_one_that_no_timestamp_can_help_does_not_hold_up_the_others(
     await released(db, signer.sign(picture(), "PNG", RELEASE, None).sidecar)
     await released(db, ManifestSigner(CHAIN, sign_with_key(KEY)).sign(picture(), "PNG", RELEASE, None).sidecar)
 
-    handled = await stamp_waiting(db, authority)
+    handled = [await stamp_next(db, authority) for _ in range(4)]
 
-    assert (handled, await owed(db)) == (3, 0)
+    assert (handled, await owed(db)) == ([True, True, True, False], 0)
 
 
 async def test_the_oldest_is_stamped_first(db: Database, clock: TimeStamps, authority: TimestampAuthority) -> None:
@@ -122,6 +123,27 @@ async def test_the_oldest_is_stamped_first(db: Database, clock: TimeStamps, auth
             [datetime.now(UTC) - timedelta(days=1), ids[1]],
         )
 
-        waiting = await timestamps.claim(conn, 1)
+        waiting = await timestamps.oldest(conn)
 
-    assert [image_id for image_id, _ in waiting] == [ids[1]]
+    assert waiting is not None
+    assert waiting[0] == ids[1]
+
+
+async def test_the_loop_outlives_an_authority_that_is_down(
+    db: Database, clock: TimeStamps, authority: TimestampAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restamp, "EVERY_SECONDS", 0.02)
+    await released(db, ManifestSigner(CHAIN, sign_with_key(KEY)).sign(picture(), "PNG", RELEASE, None).sidecar)
+    clock.up = False
+    task = asyncio.create_task(restamp.keep_stamping(db, authority))
+    try:
+        async with asyncio.timeout(20):
+            while clock.asked < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            clock.up = True
+            while await owed(db):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    finally:
+        task.cancel()
+
+    assert clock.asked >= 3

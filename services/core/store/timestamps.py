@@ -12,24 +12,21 @@ async def owe(conn: Connection, image_id: UUID) -> None:
     await conn.execute("INSERT INTO owed_timestamps (image_id) VALUES (%s)", [image_id])
 
 
-async def claim(conn: Connection, limit: int) -> list[tuple[UUID, bytes]]:
-    """Up to `limit` pictures that wait, with their manifests, oldest first; locked until the transaction ends."""
+async def oldest(conn: Connection) -> tuple[UUID, bytes] | None:
+    """The picture that waits longest and its manifest, locked until the transaction ends; None where none waits.
+
+    One that another process works on is passed over.
+    """
     cursor = await conn.execute(
         "SELECT image_id, manifest FROM owed_timestamps JOIN images USING (image_id)"
-        " ORDER BY since, image_id LIMIT %s FOR UPDATE OF owed_timestamps SKIP LOCKED",
-        [limit],
+        " ORDER BY since, image_id LIMIT 1 FOR UPDATE OF owed_timestamps SKIP LOCKED"
     )
-    return await cursor.fetchall()
+    return await cursor.fetchone()
 
 
 async def settle(conn: Connection, image_id: UUID, manifest: bytes) -> None:
     """Keeps the manifest with its timestamp; the picture waits no more."""
     await conn.execute("UPDATE images SET manifest = %s WHERE image_id = %s", [manifest, image_id])
-    await remove(conn, image_id)
-
-
-async def remove(conn: Connection, image_id: UUID) -> None:
-    """The picture waits no more."""
     await conn.execute("DELETE FROM owed_timestamps WHERE image_id = %s", [image_id])
 
 

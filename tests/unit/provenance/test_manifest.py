@@ -152,6 +152,14 @@ def test_the_manifest_says_what_it_must_and_shows_nothing(signed: Signed) -> Non
     assert len(signed.sidecar) < 15_000
 
 
+def test_the_manifest_says_where_to_ask() -> None:
+    signer = ManifestSigner(CHAIN, sign_with_key(KEY), detector_url="https://example.com/ours")
+
+    signed = signer.sign(picture(), "PNG", RELEASE, None)
+
+    assert b'"detector":"https://example.com/ours"' in signed.sidecar
+
+
 def test_a_key_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigurationError):
         sign_with_key(b"no key")
