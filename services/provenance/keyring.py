@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 from cryptography import x509
 
-from services.core.errors import ConfigurationError
+from services.core.errors import ConfigurationError, Unavailable
 from services.core.imaging import OutputFormat
 from services.provenance.authority import CHAIN, KEY
 from services.provenance.manifest import ManifestSigner, Release, Signed
@@ -27,7 +27,10 @@ class Keyring:
     """Signs with the chain in use, and keeps `reader` trusting what it shall."""
 
     def __init__(self, folder: Path, settings: ProvenanceSettings) -> None:
-        """Reads everything in `folder`; ConfigurationError where something is missing or does not fit together."""
+        """Reads everything in `folder`; ConfigurationError where something is missing or does not fit together.
+
+        Unavailable where the signing function fails.
+        """
         self._folder = folder
         self._settings = settings
         self.reader = ManifestReader.load(folder)
@@ -53,8 +56,10 @@ class Keyring:
                 return
             self.reader.trust(*trusted(self._folder))
             self._signer = self._load()
-        except (ConfigurationError, OSError) as error:
-            log.error("the changed signing chain is not used", mend=str(error))
+        except ConfigurationError as error:
+            log.error("the changed signing chain is not used", mend=error.message)
+        except (Unavailable, OSError) as error:
+            log.warning("the changed signing chain is not used yet", error=type(error).__name__)
             return
         self._seen = digest
 

@@ -11,10 +11,8 @@ from io import BytesIO
 from typing import Any, Literal
 
 import c2pa
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from services.core import telemetry
 from services.core.errors import ConfigurationError, FailedPrecondition, Unavailable
 from services.core.imaging import OutputFormat
 from services.core.signals import Lineage, ModelVersion
@@ -34,8 +32,6 @@ _SETTINGS = {
     "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
 }
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ class ManifestSigner:
     ) -> None:
         """`chain` is PEM, leaf first; `detector_url`, where anyone may ask about a picture, goes into the manifest.
 
-        ConfigurationError where `sign` does not sign for the chain's leaf.
+        ConfigurationError where `sign` does not sign for the chain's leaf, Unavailable where it fails.
         """
         self._key = leaf_key(chain)
         if not belongs(sign, self._key):
@@ -115,8 +111,7 @@ class ManifestSigner:
     def _answer(self, data: bytes) -> bytes:
         try:
             return cose_signature(self._sign(data), self._key)
-        except Exception as error:  # whatever a KMS's client raises; the library would log its message
-            log.error("signing failed", **telemetry.fault(error))
+        except (Unavailable, ValueError):  # told by the library as a signature that is missing
             return b""
 
 

@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -22,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from services.core.errors import ConfigurationError
+from services.core import telemetry
+from services.core.errors import ConfigurationError, Unavailable
 from services.provenance.settings import ProvenanceSettings
 
 Sign = Callable[[bytes], bytes]
@@ -30,6 +32,8 @@ PublicKey = EllipticCurvePublicKey | Ed25519PublicKey
 
 _COORDINATE = 32
 _RAW = 2 * _COORDINATE
+
+log = structlog.get_logger()
 
 
 def load_sign(settings: ProvenanceSettings, key_file: Path) -> Sign:
@@ -87,7 +91,7 @@ def cose_signature(signature: bytes, key: PublicKey) -> bytes:
 
 
 def belongs(sign: Sign, key: PublicKey) -> bool:
-    """Whether what `sign` signs verifies under `key`; asked once, before the chain is used."""
+    """Whether what `sign` signs verifies under `key`; asked once, before the chain is used. Unavailable as `sign`."""
     probe = b"portcullis"
     try:
         signature = cose_signature(sign(probe), key)
@@ -111,4 +115,12 @@ def _function(path: str) -> Sign:
         ) from error
     if not callable(found):
         raise ConfigurationError(f"PORTCULLIS_PROVENANCE_SIGN_WITH names {path!r}, which is no function")
-    return found  # type: ignore[no-any-return]
+
+    def sign(data: bytes) -> bytes:
+        try:
+            return bytes(found(data))
+        except Exception as error:  # whatever the client of a KMS raises; its message is not ours to tell
+            log.error("the signing function failed", **telemetry.fault(error))
+            raise Unavailable("the signing function failed", reason="SIGNER_FAILED") from None
+
+    return sign

@@ -157,7 +157,9 @@ def test_the_manifest_says_where_to_ask() -> None:
 
     signed = signer.sign(picture(), "PNG", RELEASE, None)
 
-    assert b'"detector":"https://example.com/ours"' in signed.sidecar
+    with c2pa.Reader("image/png", io.BytesIO(signed.image)) as store:
+        assertions = {entry["label"]: entry["data"] for entry in store.get_active_manifest()["assertions"]}
+    assert assertions["org.portcullis.release"]["detector"] == "https://example.com/ours"
 
 
 def test_a_key_that_is_none_is_refused() -> None:

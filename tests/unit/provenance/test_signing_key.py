@@ -114,6 +114,11 @@ def test_a_function_that_is_none_is_refused(elsewhere: str, tmp_path: Path, name
         load_sign(settings(sign_with=name), tmp_path / "none.pem")
 
 
+def test_a_function_that_fails_at_the_start_may_be_tried_again(elsewhere: str, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        ManifestSigner(CHAIN, load_sign(settings(sign_with=f"{elsewhere}:fail"), tmp_path / "none.pem"))
+
+
 def test_two_keys_are_one_too_many(elsewhere: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="both set"):
         load_sign(settings(sign_with=f"{elsewhere}:sign", signing_key=KEY.decode()), tmp_path / "none.pem")
