@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import structlog
 from cryptography import x509
 
 from services.core.errors import ConfigurationError, Unavailable
-from services.core.imaging import OutputFormat
-from services.provenance.authority import CHAIN, KEY
+from services.core.imaging import OutputFormat, encode
+from services.core.signals import Lineage, ModelVersion
+from services.provenance.authority import AUTHORITIES, CHAIN, KEY
 from services.provenance.manifest import ManifestSigner, Release, Signed
 from services.provenance.manifest_reader import TIME_ROOTS, ManifestReader, trusted
 from services.provenance.settings import ProvenanceSettings
@@ -19,6 +22,7 @@ from services.provenance.signing_key import load_sign
 from services.provenance.timestamp import TimestampAuthority
 
 EVERY_SECONDS = 5.0
+_PROBE = Release("", "0" * 16, "create", Lineage(1, ()), ModelVersion("probe", "", ""), "", "", 0, {})
 
 log = structlog.get_logger()
 
@@ -78,8 +82,22 @@ class Keyring:
         sign = load_sign(self._settings, self._folder / KEY)
         signer = ManifestSigner(chain, sign, self.authority, self._settings.detector_url)
         until = x509.load_pem_x509_certificates(chain)[0].not_valid_after_utc
+        if until < datetime.now(UTC):
+            raise ConfigurationError(
+                f"the signing certificate expired on {until:%Y-%m-%d}: `portcullis provenance ca rotate` makes another"
+            )
+        self._prove(ManifestSigner(chain, sign))
         log.info("signing chain", until=until.isoformat())
         return signer
+
+    def _prove(self, signer: ManifestSigner) -> None:
+        """That what is signed is trusted here; ConfigurationError where it is not."""
+        image = signer.sign(encode(np.zeros((8, 8, 3), np.uint8)), "PNG", _PROBE, None).image
+        if self.reader.read(image, "PNG").state != "trusted":
+            raise ConfigurationError(
+                f"what the signing chain signs is not trusted: its CA must be in {AUTHORITIES}, and it must follow the"
+                " recipe that `portcullis provenance ca init --help` tells"
+            )
 
     def _clock(self) -> TimestampAuthority | None:
         if not self._settings.tsa_url:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cryptography import x509
+
 from services.core.apart import Apart
 from services.core.errors import ConfigurationError, Unavailable
 from services.provenance.authority import AUTHORITIES
@@ -49,7 +51,13 @@ class ManifestReader:
             raise ConfigurationError(f"no CA in {folder}: start `portcullis up` once to make one") from error
 
     def trust(self, authorities: bytes, time_roots: bytes) -> None:
-        """From now on trusts these, and these alone."""
+        """From now on trusts these, and these alone; ConfigurationError where they are no PEM of certificates."""
+        try:
+            x509.load_pem_x509_certificates(authorities)
+            if time_roots:
+                x509.load_pem_x509_certificates(time_roots)
+        except ValueError as error:
+            raise ConfigurationError(f"{AUTHORITIES} or {TIME_ROOTS} is no PEM of certificates") from error
         self._trusted = (authorities, time_roots)
 
     def read(self, data: bytes, kind: str, sidecar: bytes = b"") -> ManifestFinding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
+from prometheus_client import Gauge
 
 from services.core.errors import FailedPrecondition, Unavailable
 from services.core.store import timestamps
@@ -12,6 +13,8 @@ from services.core.store.database import Database
 from services.provenance.timestamp import TimestampAuthority, stamp
 
 EVERY_SECONDS = 10.0
+
+OWED = Gauge("portcullis_owed_timestamps", "Released pictures whose manifest has no timestamp yet.")
 
 log = structlog.get_logger()
 
@@ -22,6 +25,8 @@ async def keep_stamping(database: Database, authority: TimestampAuthority) -> No
         try:
             while not authority.rests and await stamp_next(database, authority):
                 """Until nothing waits, or the authority fails."""
+            async with database.transaction() as conn:
+                OWED.set(await timestamps.owed(conn))
         except Unavailable as error:
             log.warning("owed timestamps wait", why=error.reason)
         await asyncio.sleep(EVERY_SECONDS)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.core.errors import ConfigurationError
 from services.core.secret_files import replace_secret
-from services.provenance.authority import Algorithm, create_authority, make_authority, make_chain, rotate
+from services.provenance.authority import Algorithm, create_authority, init, make_authority, make_chain, rotate
 from services.provenance.keyring import Keyring
 from services.provenance.settings import ProvenanceSettings
 from tests.unit.provenance.test_manifest import RELEASE, picture
@@ -49,8 +49,9 @@ def test_old_and_new_manifests_are_trusted_after_a_rotation(
 
 
 def test_half_a_rotation_changes_nothing(folder: Path, keyring: Keyring) -> None:
-    _, chain, key = make_chain("Another name", datetime.now(UTC))
+    ca, chain, key = make_chain("Another name", datetime.now(UTC))
 
+    replace_secret(folder / "ca.pem", ca)
     replace_secret(folder / "key.pem", key)
     keyring.refresh()
     between = signed(keyring)
@@ -75,6 +76,32 @@ def test_a_ca_that_is_removed_is_trusted_no_more(folder: Path, keyring: Keyring)
 def test_timestamps_without_their_root_are_a_mistake(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"tsa\.pem is missing"):
         Keyring(folder, ProvenanceSettings(tsa_url="http://127.0.0.1:1/"))
+
+
+def test_a_chain_whose_ca_is_not_trusted_stops_the_start(folder: Path) -> None:
+    replace_secret(folder / "ca.pem", make_chain("Another name", datetime.now(UTC))[0])
+
+    with pytest.raises(ConfigurationError, match=r"must be in ca\.pem"):
+        Keyring(folder, ProvenanceSettings())
+
+
+def test_an_expired_certificate_stops_the_start(tmp_path: Path) -> None:
+    then = datetime.now(UTC) - timedelta(days=500)
+    init(tmp_path, make_authority("Portcullis development", "es256", then), "es256", then)
+
+    with pytest.raises(ConfigurationError, match="ca rotate"):
+        Keyring(tmp_path, ProvenanceSettings())
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "chain.pem", "key.pem", "tsa.pem"])
+def test_a_spoilt_file_is_not_taken(folder: Path, keyring: Keyring, name: str) -> None:
+    before = signed(keyring)
+
+    (folder / name).write_bytes(b"\xff nonsense")
+    keyring.refresh()
+
+    assert keyring.reader.read(before, "PNG").state == "trusted"
+    assert keyring.reader.read(signed(keyring), "PNG").state == "trusted"
 
 
 def test_a_key_that_does_not_fit_stops_the_start(folder: Path) -> None:
