@@ -8,14 +8,12 @@ from typing import Annotated
 
 import typer
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.x509.oid import NameOID
 from rich.console import Console
 from rich.table import Table
 
 from services.commands.plain import told_plainly
 from services.core.config import HouseSettings
-from services.core.errors import AlreadyExists, FailedPrecondition, InvalidInput
+from services.core.errors import AlreadyExists, InvalidInput
 from services.core.secret_files import write_secret
 from services.provenance import authority
 from services.provenance.authority import AUTHORITIES, CHAIN, ORGANISATION, Algorithm, Authority
@@ -96,8 +94,8 @@ def rotate(
     """
     place, now = _place(folder), datetime.now(UTC)
     with told_plainly():
-        leaf = _certificates(place, CHAIN)[0]
-        algorithm: Algorithm = "ed25519" if isinstance(leaf.public_key(), Ed25519PublicKey) else "es256"
+        leaf = authority.certificates(place, CHAIN)[0]
+        algorithm = authority.algorithm_of(leaf)
         authority.rotate(place, _issuer(place, leaf, algorithm, ca_key, now), algorithm, now)
     out.print(f"[bold green]rotated[/] the chain in {place}", soft_wrap=True)
     _show(place)
@@ -125,22 +123,8 @@ def _named(organisation: str) -> str:
 
 def _issuer(place: Path, leaf: x509.Certificate, algorithm: Algorithm, ca_key: Path | None, now: datetime) -> Authority:
     if ca_key:
-        return authority.load_authority((place / AUTHORITIES).read_bytes(), ca_key.read_bytes())
-    return authority.make_authority(_organisation(leaf), algorithm, now)
-
-
-def _certificates(place: Path, name: str) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates((place / name).read_bytes())
-    except OSError:
-        raise FailedPrecondition(f"no {name} in {place}: make a chain with `portcullis provenance ca init`") from None
-    except ValueError:
-        raise FailedPrecondition(f"{place / name} is no PEM of certificates") from None
-
-
-def _organisation(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    return str(names[0].value) if names else ORGANISATION
+        return authority.load_authority(place, ca_key.read_bytes())
+    return authority.make_authority(authority.organisation_of(leaf), algorithm, now)
 
 
 def _show(place: Path) -> None:
@@ -148,12 +132,10 @@ def _show(place: Path) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("what", "organisation", "algorithm", "until", "days left"):
         table.add_column(column, justify="right" if column == "days left" else "left")
-    rows = [
-        ("signs", _certificates(place, CHAIN)[0]),
-        *(("trusted CA", one) for one in _certificates(place, AUTHORITIES)),
-    ]
+    trusted = authority.certificates(place, AUTHORITIES)
+    rows = [("signs", authority.certificates(place, CHAIN)[0]), *(("trusted CA", one) for one in trusted)]
     for what, certificate in rows:
         until = certificate.not_valid_after_utc
-        algorithm = "Ed25519" if isinstance(certificate.public_key(), Ed25519PublicKey) else "ES256"
-        table.add_row(what, _organisation(certificate), algorithm, f"{until:%Y-%m-%d}", str((until - now).days))
+        algorithm, organisation = authority.algorithm_of(certificate), authority.organisation_of(certificate)
+        table.add_row(what, organisation, algorithm, f"{until:%Y-%m-%d}", str((until - now).days))
     out.print(table)

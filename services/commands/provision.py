@@ -18,6 +18,7 @@ from services.core.secret_files import replace_secret
 from services.core.store import policies, staff, tenants
 from services.core.store.database import Connection, Database
 from services.provenance.authority import create_authority, create_watermark_key
+from services.provenance.settings import ProvenanceSettings
 from services.review.console.second_factor import create_staff_key
 from services.review.console.settings import ConsoleSettings
 
@@ -72,7 +73,8 @@ def _make_keys(home: Path) -> None:
     clearance.create_keys(home / "keys" / "clearance")
     create_evidence_key(home / "keys" / "evidence.key")
     create_key(home / "keys" / "webhooks.key")
-    create_authority(home / "keys" / "c2pa")
+    if not ProvenanceSettings().key_is_elsewhere:
+        create_authority(home / "keys" / "c2pa")
     create_watermark_key(home / "keys" / "watermark.key")
     create_staff_key(home / "keys" / "staff.key")
 

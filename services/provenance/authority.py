@@ -16,7 +16,7 @@ from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
@@ -34,6 +34,7 @@ AUTHORITIES, CHAIN, KEY = _FILES = ("ca.pem", "chain.pem", "key.pem")
 _CLAIM_SIGNING = ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
 _AUTHORITY_LIFE = timedelta(days=3650)
 _SIGNER_LIFE = timedelta(days=397)
+_RENEWAL = timedelta(days=30)
 _BACKDATE = timedelta(minutes=5)
 _USAGES = (
     "digital_signature",
@@ -73,17 +74,22 @@ class Authority:
 def create_authority(folder: Path) -> None:
     """Make ca.pem, chain.pem and key.pem in `folder`, mode 0600; keep them where all exist.
 
+    A chain that was made here is rotated in its last month; one of another organisation is its owner's to rotate.
     Raises ConfigurationError where only some exist: a chain without its key must not be papered over. The CA's own key
     is never written: it signs one leaf and is forgotten, so nobody can make another.
     """
-    present = _present(folder)
+    present, now = _present(folder), datetime.now(UTC)
     if len(present) == len(_FILES):
+        leaf = certificates(folder, CHAIN)[0]
+        if organisation_of(leaf) == ORGANISATION and leaf.not_valid_after_utc < now + _RENEWAL:
+            algorithm = algorithm_of(leaf)
+            rotate(folder, make_authority(ORGANISATION, algorithm, now), algorithm, now)
         return
     if present:
         raise ConfigurationError(
             f"{folder} holds only {', '.join(present)}: restore the rest, or remove it to start anew"
         )
-    init(folder, make_authority(ORGANISATION, "es256", datetime.now(UTC)), "es256", datetime.now(UTC))
+    init(folder, make_authority(ORGANISATION, "es256", now), "es256", now)
 
 
 def init(folder: Path, authority: Authority, algorithm: Algorithm, now: datetime) -> None:
@@ -102,9 +108,8 @@ def rotate(folder: Path, authority: Authority, algorithm: Algorithm, now: dateti
 
     In this order a running service is never without: it trusts the CA first, and takes a key only with its chain.
     """
-    trusted = (folder / AUTHORITIES).read_bytes()
-    if authority.certificate not in x509.load_pem_x509_certificates(trusted):
-        replace_secret(folder / AUTHORITIES, authority.pem + trusted)
+    if authority.certificate not in certificates(folder, AUTHORITIES):
+        replace_secret(folder / AUTHORITIES, authority.pem + (folder / AUTHORITIES).read_bytes())
     chain, key = issue(authority, algorithm, now)
     replace_secret(folder / KEY, key)
     replace_secret(folder / CHAIN, chain)
@@ -134,15 +139,15 @@ def make_authority(organisation: str, algorithm: Algorithm, now: datetime) -> Au
     return Authority(_sign(builder, key), key)
 
 
-def load_authority(certificates: bytes, key: bytes) -> Authority:
-    """The CA among `certificates` (PEM) that `key` (PEM) belongs to; ConfigurationError where there is none."""
+def load_authority(folder: Path, key: bytes) -> Authority:
+    """The CA in ca.pem that `key` (PEM) belongs to; ConfigurationError where there is none."""
     try:
         private = load_pem_private_key(key, password=None)
     except (ValueError, TypeError):
         raise ConfigurationError("the CA's key is no private key in PEM without a passphrase") from None
     if not isinstance(private, PrivateKey):
         raise ConfigurationError("the CA's key must be P-256 or Ed25519")
-    for certificate in x509.load_pem_x509_certificates(certificates):
+    for certificate in certificates(folder, AUTHORITIES):
         if certificate.public_key() == private.public_key():
             return Authority(certificate, private)
     raise ConfigurationError("none of the trusted CAs belongs to this key")
@@ -151,16 +156,37 @@ def load_authority(certificates: bytes, key: bytes) -> Authority:
 def issue(authority: Authority, algorithm: Algorithm, now: datetime) -> tuple[bytes, bytes]:
     """A leaf for 397 days (never beyond its CA's end): the chain (leaf, CA) and its private key as PEM."""
     key, issuer = _MAKE_KEY[algorithm](), authority.certificate
-    organisation = str(issuer.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value)
     end = min(now + _SIGNER_LIFE, issuer.not_valid_after_utc)
     builder = (
-        _certificate(_name(organisation, "Portcullis image signer"), issuer.subject, key, now, end)
+        _certificate(_name(organisation_of(issuer), "Portcullis image signer"), issuer.subject, key, now, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([_CLAIM_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
     )
     return _sign(builder, authority.key).public_bytes(Encoding.PEM) + authority.pem, _key_pem(key)
+
+
+def certificates(folder: Path, name: str) -> list[x509.Certificate]:
+    """Those in ca.pem or chain.pem; of the latter the first signs. ConfigurationError where there are none to read."""
+    try:
+        return x509.load_pem_x509_certificates((folder / name).read_bytes())
+    except OSError:
+        message = f"no {name} in {folder}: `portcullis up` or `portcullis provenance ca init` makes one"
+        raise ConfigurationError(message) from None
+    except ValueError:
+        raise ConfigurationError(f"{folder / name} is no PEM of certificates") from None
+
+
+def organisation_of(certificate: x509.Certificate) -> str:
+    """Whose it is, as viewers show it; empty where it does not say."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return str(names[0].value) if names else ""
+
+
+def algorithm_of(certificate: x509.Certificate) -> Algorithm:
+    """What its key signs with; only P-256 and Ed25519 are in use here."""
+    return "ed25519" if isinstance(certificate.public_key(), Ed25519PublicKey) else "es256"
 
 
 def _present(folder: Path) -> list[str]:

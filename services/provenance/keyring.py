@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-from cryptography import x509
 
 from services.core.errors import ConfigurationError, Unavailable
 from services.core.imaging import OutputFormat, encode
 from services.core.signals import Lineage, ModelVersion
-from services.provenance.authority import AUTHORITIES, CHAIN, KEY
+from services.provenance.authority import AUTHORITIES, CHAIN, KEY, certificates
 from services.provenance.manifest import ManifestSigner, Release, Signed
 from services.provenance.manifest_reader import TIME_ROOTS, ManifestReader, trusted
 from services.provenance.settings import ProvenanceSettings
@@ -74,14 +73,10 @@ class Keyring:
             self.authority.close()
 
     def _load(self) -> ManifestSigner:
-        path = self._folder / CHAIN
-        try:
-            chain = path.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(f"no signing chain at {path}: start `portcullis up` once to make one") from error
+        leaf, chain = certificates(self._folder, CHAIN)[0], (self._folder / CHAIN).read_bytes()
         sign = load_sign(self._settings, self._folder / KEY)
         signer = ManifestSigner(chain, sign, self.authority, self._settings.detector_url)
-        until = x509.load_pem_x509_certificates(chain)[0].not_valid_after_utc
+        until = leaf.not_valid_after_utc
         if until < datetime.now(UTC):
             raise ConfigurationError(
                 f"the signing certificate expired on {until:%Y-%m-%d}: `portcullis provenance ca rotate` makes another"

@@ -30,3 +30,8 @@ class ProvenanceSettings(RoomSettings):
         pattern="^(https?://.+)?$",
         description="Where anyone may ask whether a picture is yours; written into every manifest. Empty: not told.",
     )
+
+    @property
+    def key_is_elsewhere(self) -> bool:
+        """Whether the signing key is not the file in the data home."""
+        return bool(self.sign_with or self.signing_key.get_secret_value())

@@ -50,7 +50,7 @@ def test_a_chain_that_init_makes_signs(folder: Path) -> None:
     shown = done("init", "--organisation", "Example Ltd", "--algorithm", "ed25519")
 
     assert "Example Ltd" in shown
-    assert "Ed25519" in shown
+    assert "ed25519" in shown
     assert states(folder, signed(folder)) == ["trusted"]
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
