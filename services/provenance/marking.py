@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +14,10 @@ from services.core.imaging import OutputFormat, decode_rgb, encode, sanitise
 from services.provenance import signature
 from services.provenance.authority import WATERMARK_KEY_BYTES
 from services.provenance.fingerprint import Fingerprint, fingerprint
-from services.provenance.manifest import ManifestSigner, Mime, Release
+from services.provenance.manifest import Release, Signed
 from services.provenance.watermark.codec import Codec
 
-_MIMES: dict[OutputFormat, Mime] = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+Sign = Callable[[bytes, OutputFormat, Release, bytes | None], Signed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Marked:
 
     image: bytes
     sidecar: bytes
+    timestamped: bool
     sha256: bytes
     fingerprint: Fingerprint
     width: int
@@ -32,11 +34,11 @@ class Marked:
 
 
 class Marker:
-    """Marks pictures with one watermark key and one signing chain."""
+    """Marks pictures with one watermark key; `sign` is that of ManifestSigner or Keyring."""
 
-    def __init__(self, codec: Codec, signer: ManifestSigner) -> None:
+    def __init__(self, codec: Codec, sign: Sign) -> None:
         self._codec = codec
-        self._signer = signer
+        self._sign = sign
 
     def mark(self, png: bytes, kind: OutputFormat, release: Release, parent: bytes | None) -> Marked:
         """`png` is the cleared picture, which this house made itself; `parent` the upload that it was made from.
@@ -46,10 +48,16 @@ class Marker:
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(release.payload_id), np.uint8))
         rgb = self._codec.embed(signature.draw(decode_rgb(png)), bits)
         origin = sanitise(parent, field="parent_image").png if parent else None
-        signed = self._signer.sign(encode(rgb, kind), _MIMES[kind], release, origin)
+        signed = self._sign(encode(rgb, kind), kind, release, origin)
         height, width = rgb.shape[:2]
         return Marked(
-            signed.image, signed.sidecar, sha256(signed.image).digest(), fingerprint(rgb), width=width, height=height
+            signed.image,
+            signed.sidecar,
+            signed.timestamped,
+            sha256(signed.image).digest(),
+            fingerprint(rgb),
+            width=width,
+            height=height,
         )
 
 

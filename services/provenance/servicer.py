@@ -18,7 +18,7 @@ from services.core.errors import InvalidInput
 from services.core.imaging import OutputFormat
 from services.core.rpc import convert
 from services.core.rpc.door import Context
-from services.core.store import images
+from services.core.store import images, timestamps
 from services.core.store.database import Database
 from services.core.store.images import RegisteredImage
 from services.provenance.examination import Examiner
@@ -65,6 +65,8 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         record = _record(request, decision_id, release, kind, marked)
         async with self._database.transaction() as conn:
             await images.insert(conn, record)
+            if not marked.timestamped:
+                await timestamps.owe(conn, record.image_id)
         return pb.MarkImageResponse(image=marked.image, provenance=convert.provenance_to_proto(record))
 
     async def _plan(self, request: pb.MarkImageRequest, claim: Claim) -> tuple[Release, OutputFormat]:
