@@ -1,11 +1,13 @@
 """Where a copy of a registered picture was changed, as far as a sketch of 32 × 32 cells can tell.
 
 Both are compared cell by cell, after what changes a whole picture at once (brightness, contrast, gamma, colours) was
-evened out. Coarse on purpose: a change smaller than a cell may stay unseen, and nothing is said where most of the
-picture differs, for then the two do not lie upon each other.
+evened out. Coarse on purpose: a change smaller than a cell may stay unseen, and nothing is said where the two do not lie
+upon each other, as after a crop.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -18,7 +20,9 @@ Plane = NDArray[np.float32]
 # Mean difference of a cell, 0 … 255, that re-encoding, resizing, blur and filters reach in few pictures (README.md).
 _CHANGED = 28.0
 _LEAST_CELLS = 2
-_ALIGNED = 0.5
+# Half of the cells of a whole copy differ by less, those of one cropped to 95% by more (README.md).
+_LIES_UPON = 3.5
+_MOST_CHANGED = 0.35
 _FITS = 5
 _MOST_BOXES = 16
 _WAYS = tuple((turns, mirrored) for turns in range(4) for mirrored in (False, True))
@@ -32,8 +36,11 @@ def changed_boxes(rgb: Rgb, registered: bytes, size: tuple[int, int]) -> tuple[B
     """
     mine, theirs = sketch_of(rgb), unpack(registered)
     way = min(_WAYS, key=lambda way: float(np.median(np.abs(np.subtract(_lay(mine, *way), theirs, dtype=np.float32)))))
-    changed = _lay_back(_differences(_lay(mine, *way), theirs) > _CHANGED, *way)
-    return () if changed.mean() > _ALIGNED else _boxes(changed, size)
+    differences = _differences(_lay(mine, *way), theirs)
+    changed = differences > _CHANGED
+    if np.median(differences) > _LIES_UPON or changed.mean() > _MOST_CHANGED:
+        return ()
+    return _boxes(_lay_back(changed, *way), size)
 
 
 def _lay(cells: Rgb, turns: int, mirrored: bool) -> Rgb:
@@ -68,10 +75,11 @@ def _boxes(changed: NDArray[np.bool_], size: tuple[int, int]) -> tuple[Box, ...]
     count, _, stats, _ = cv2.connectedComponentsWithStats(changed.astype(np.uint8), connectivity=8)
     found = [stats[number] for number in range(1, count) if stats[number, cv2.CC_STAT_AREA] >= _LEAST_CELLS]
     largest = sorted(found, key=lambda one: -int(one[cv2.CC_STAT_AREA]))[:_MOST_BOXES]
-    return tuple(_in_pixels(*map(int, one[:4]), size) for one in largest)
+    return tuple(_in_pixels([int(value) for value in one[:4]], size) for one in largest)
 
 
-def _in_pixels(x: int, y: int, w: int, h: int, size: tuple[int, int]) -> Box:
+def _in_pixels(cells: Sequence[int], size: tuple[int, int]) -> Box:
+    x, y, w, h = cells
     left, right = (cell * size[0] // SKETCH_SIDE for cell in (x, x + w))
     top, bottom = (cell * size[1] // SKETCH_SIDE for cell in (y, y + h))
     return Box(left, top, max(1, right - left), max(1, bottom - top))

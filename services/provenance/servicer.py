@@ -22,10 +22,10 @@ from services.core.store import images, timestamps
 from services.core.store.database import Database
 from services.core.store.images import RegisteredImage
 from services.provenance.examination import Examiner
-from services.provenance.inspect import Conclusion, Finding, conclude
+from services.provenance.inspect import Conclusion, Finding
 from services.provenance.manifest import Operation, Release
 from services.provenance.marking import Marked, Marker
-from services.provenance.registry import gather_signs, lineage, withdraw
+from services.provenance.registry import inspect, lineage, withdraw
 
 _FORMATS: dict[checks_pb2.ImageFormat.ValueType, OutputFormat] = {
     checks_pb2.IMAGE_FORMAT_UNSPECIFIED: "PNG",
@@ -95,8 +95,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         self, request: pb.ProvenanceServiceInspectImageRequest, context: Context
     ) -> pb.ProvenanceServiceInspectImageResponse:
         """All layers, one verdict; details only of the caller's own pictures."""
-        exhibit = await asyncio.to_thread(self._examiner.examine, request.image)
-        conclusion = conclude(await gather_signs(self._database, exhibit))
+        conclusion = await inspect(self._database, self._examiner, request.image)
         return pb.ProvenanceServiceInspectImageResponse(
             inspection=_inspection(conclusion, request.subject.tenant),
             image_id=str(conclusion.image.image_id) if conclusion.image else "",
@@ -132,6 +131,7 @@ def _record(
         policy=release.policy,
         request_digest=request.request_digest,
         manifest=marked.sidecar,
+        bare_sha256=marked.bare_sha256,
     )
 
 
@@ -143,12 +143,19 @@ def _uuid(field: str, value: str) -> UUID:
 
 
 def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
-    """The answer; of another tenant's picture only that it is ours and whether it was withdrawn, never which."""
+    """The answer; of another tenant's picture only that it is ours and whether it was withdrawn, never which or where
+    it was changed.
+    """
     image = conclusion.image
     findings = [_finding(finding, told=image is not None and image.tenant == tenant) for finding in conclusion.findings]
     origin = pb.Origin.ValueType(conclusion.origin)
     if image is None or image.tenant != tenant:
-        return pb.Inspection(origin=origin, findings=findings, withdrawn=conclusion.withdrawn)
+        return pb.Inspection(
+            origin=origin,
+            findings=findings,
+            withdrawn=conclusion.withdrawn,
+            false_positive_probability=conclusion.false_positive,
+        )
     released = Timestamp()
     if image.created_at:
         released.FromDatetime(image.created_at)
@@ -160,6 +167,8 @@ def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
         released_at=released,
         lineage=checks_pb2.Lineage(depth=image.depth, ancestors=map(str, image.parents)),
         withdrawn=conclusion.withdrawn,
+        false_positive_probability=conclusion.false_positive,
+        changes=[checks_pb2.Box(x=box.x, y=box.y, w=box.w, h=box.h) for box in conclusion.changes],
     )
 
 

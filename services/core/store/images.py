@@ -202,7 +202,7 @@ async def _all(conn: Connection, where: sql.Composable, values: Mapping[str, Any
 
 
 async def _fetch(
-    conn: Connection, query: sql.Composable, values: Mapping[str, Any], prepare: bool | None = None
+    conn: Connection, query: sql.SQL | sql.Composed, values: Mapping[str, Any], prepare: bool | None = None
 ) -> list[RegisteredImage]:
     async with conn.cursor(row_factory=class_row(RegisteredImage)) as cursor:
         await cursor.execute(query, values, prepare=prepare)
