@@ -1,8 +1,8 @@
 """Where a copy of a registered picture was changed, as far as a sketch of 32 × 32 cells can tell.
 
 Both are compared cell by cell, after what changes a whole picture at once (brightness, contrast, gamma, colours) was
-evened out. Coarse on purpose: a change smaller than a cell may stay unseen, and nothing is said where the two do not lie
-upon each other, as after a crop.
+evened out. Coarse on purpose: a change smaller than a cell may stay unseen, and nothing is said where the two do not
+lie upon each other, as after a crop.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _OPERATIONS: dict[checks_pb2.Operation.ValueType, Operation] = {
     checks_pb2.OPERATION_EDIT: "edit",
     checks_pb2.OPERATION_VARIATION: "variation",
 }
-_PAYLOAD_BYTES = 8
+PAYLOAD_BYTES = 8
 
 
 class ProvenanceServicer(stubs.ProvenanceServiceServicer):
@@ -80,7 +80,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         parents = [_uuid("parents", parent) for parent in request.parents]
         release = Release(
             image_id=str(uuid.uuid4()),
-            payload_id=secrets.token_hex(_PAYLOAD_BYTES),
+            payload_id=secrets.token_hex(PAYLOAD_BYTES),
             operation=operation,
             lineage=await lineage(self._database, claim.tenant, parents),
             model=convert.model_from_proto(request.model),
@@ -97,7 +97,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         """All layers, one verdict; details only of the caller's own pictures."""
         conclusion = await inspect(self._database, self._examiner, request.image)
         return pb.ProvenanceServiceInspectImageResponse(
-            inspection=_inspection(conclusion, request.subject.tenant),
+            inspection=inspection_to_proto(conclusion, request.subject.tenant),
             image_id=str(conclusion.image.image_id) if conclusion.image else "",
             depth=conclusion.image.depth if conclusion.image else 0,
         )
@@ -142,7 +142,7 @@ def _uuid(field: str, value: str) -> UUID:
         raise InvalidInput(field, "must be a UUID") from error
 
 
-def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
+def inspection_to_proto(conclusion: Conclusion, tenant: str) -> pb.Inspection:
     """The answer; of another tenant's picture only that it is ours and whether it was withdrawn, never which or where
     it was changed.
     """
