@@ -72,6 +72,7 @@ def main() -> None:
         for kind, hashes in (("random", at_random(rows)), ("scenes", of_scenes(rows))):
             with tempfile.TemporaryDirectory() as folder, postgres.running(Path(folder)) as dsn:
                 figures.append(asyncio.run(measure(dsn, kind, hashes)))
+                console.print(figures[-1])
     report(console, figures)
     first = [figure for figure in figures if figure.rows == sizes[0]]
     wrong = any(figure.missed or figure.false for figure in figures)
@@ -126,10 +127,11 @@ async def measure(dsn: str, kind: str, hashes: Hashes) -> Figure:
         async with database.transaction() as conn:
             found = await images.nearest(conn, [view.tobytes() for view in views], PDQ_RADIUS)
         took_ms = (time.perf_counter() - begin) * 1000
+        if number < WARM:
+            continue
+        (known if is_copy else strange).append(took_ms)
         truth = nearest_of_all(hashes, views) <= PDQ_RADIUS
         missed, false = missed + (truth and not found), false + (not truth and found is not None)
-        if number >= WARM:
-            (known if is_copy else strange).append(took_ms)
     await database.close()
     return Figure(
         rows=len(hashes),

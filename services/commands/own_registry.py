@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import hashlib
 import secrets
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from uuid import UUID, uuid4
 
 import psycopg
+import structlog
 
 from portcullis.v1.provenance_pb2 import Inspection
 from services.commands.provision import provision
@@ -116,7 +118,7 @@ def database_of(house: HouseSettings) -> Iterator[HouseSettings]:
         yield house
         return
     try:
-        server = embedded.start(house.home)
+        server = embedded.start(house.home, {"log_min_messages": "panic"})
     except ConfigurationError as error:
         if error.reason != "POSTGRES_RUNNING":
             raise
@@ -134,6 +136,11 @@ def database_of(house: HouseSettings) -> Iterator[HouseSettings]:
 @asynccontextmanager
 async def own_registry(house: HouseSettings) -> AsyncIterator[OwnRegistry]:
     """Opens keys and registry of a house whose database answers; ConfigurationError where something is missing."""
+    # What programs read is on stdout: nothing but answers may be there.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     keys = house.home / "keys"
     codec = load_codec(keys / "watermark.key")
     keyring = await asyncio.to_thread(Keyring, keys / "c2pa", ProvenanceSettings())

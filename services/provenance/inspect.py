@@ -107,11 +107,13 @@ def conclude(signs: Signs) -> Conclusion:
 
 def _false_positive(origin: Origin, findings: Iterable[Finding]) -> float:
     """All that speaks for a verdict must be chance at once, so the least likely of it bounds that: layers may depend
-    on each other, so their probabilities are not multiplied. The visible signature speaks for nothing.
+    on each other, so their probabilities are not multiplied. The visible signature speaks for nothing, and no model of
+    noise is trusted further than the standards' 128 bits.
     """
     if origin is Origin.NOT_FOUND:
         return 1.0
-    return min(one.false_positive for one in findings if one.found and one.layer != "signature")
+    least = min(one.false_positive for one in findings if one.found and one.layer != "signature")
+    return max(least, _CRYPTOGRAPHIC)
 
 
 def _alike(signs: Signs) -> list[RegisteredImage]:
