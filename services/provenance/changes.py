@@ -17,10 +17,10 @@ from services.core.signals import Box
 from services.provenance.fingerprint import SKETCH_SIDE, Rgb, sketch_of, unpack
 
 Plane = NDArray[np.float32]
-# Mean difference of a cell, 0 … 255, that re-encoding, resizing, blur and filters reach in few pictures (README.md).
+# Mean difference of a cell, 0 … 255, that encoders, resizing and filters reach in few pictures (docs/registry.md).
 _CHANGED = 28.0
 _LEAST_CELLS = 2
-# Half of the cells of a whole copy differ by less, those of one cropped to 95% by more (README.md).
+# Half of the cells of most whole copies differ by less, those of most crops to 95% by more.
 _LIES_UPON = 3.5
 _MOST_CHANGED = 0.35
 _FITS = 5
