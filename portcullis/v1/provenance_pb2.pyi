@@ -280,12 +280,18 @@ class Inspection(_message.Message):
     RELEASED_AT_FIELD_NUMBER: _builtins.int
     LINEAGE_FIELD_NUMBER: _builtins.int
     WITHDRAWN_FIELD_NUMBER: _builtins.int
+    FALSE_POSITIVE_PROBABILITY_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     origin: Global___Origin.ValueType
     """The verdict over all layers."""
     decision_id: _builtins.str
     """The decision that released it (UUID), where it is the caller's; else empty."""
     withdrawn: _builtins.bool
     """Whether it is one of ours that was withdrawn, whoever's it is."""
+    false_positive_probability: _builtins.float
+    """Upper bound of the probability that a picture that is none of ours would get this verdict; 1 where it claims
+    nothing (NOT_FOUND).
+    """
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerFinding]:
         """What each layer says."""
@@ -302,6 +308,12 @@ class Inspection(_message.Message):
     def lineage(self) -> _checks_pb2.Lineage:
         """Where it comes from, where it is the caller's."""
 
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_checks_pb2.Box]:
+        """Where a whole copy differs from what was released, in pixels of the file as it is shown (upright), largest first.
+        Coarse: 1/32 of a side. Empty where it is not the caller's, not a whole copy, or nothing larger differs.
+        """
+
     def __init__(
         self,
         *,
@@ -312,10 +324,12 @@ class Inspection(_message.Message):
         released_at: _timestamp_pb2.Timestamp | None = ...,
         lineage: _checks_pb2.Lineage | None = ...,
         withdrawn: _builtins.bool = ...,
+        false_positive_probability: _builtins.float = ...,
+        changes: _abc.Iterable[_checks_pb2.Box] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage", "provenance", b"provenance", "released_at", b"released_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "findings", b"findings", "lineage", b"lineage", "origin", b"origin", "provenance", b"provenance", "released_at", b"released_at", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "decision_id", b"decision_id", "false_positive_probability", b"false_positive_probability", "findings", b"findings", "lineage", b"lineage", "origin", b"origin", "provenance", b"provenance", "released_at", b"released_at", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,6 @@ Everything is made once and kept: running it again changes only what is missing,
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from services.commands.default_policy import DEFAULT_POLICY
@@ -15,9 +14,11 @@ from services.core.config import ROOMS, HouseSettings
 from services.core.evidence import create_evidence_key
 from services.core.rpc import tls
 from services.core.secret_box import create_key
+from services.core.secret_files import replace_secret
 from services.core.store import policies, staff, tenants
 from services.core.store.database import Connection, Database
 from services.provenance.authority import create_authority, create_watermark_key
+from services.provenance.settings import ProvenanceSettings
 from services.review.console.second_factor import create_staff_key
 from services.review.console.settings import ConsoleSettings
 
@@ -60,7 +61,7 @@ async def _invite_first(connection: Connection, house: HouseSettings) -> bool:
         return False
     await staff.add(connection, FIRST_PERSON, FIRST_ROLES, None, OPERATOR)
     token = await staff.invite(connection, FIRST_PERSON, settings.invitation_seconds, OPERATOR)
-    _replace_secret(house.home / "console.txt", f"{settings.origin(house)}/join/{token}\n")
+    replace_secret(house.home / "console.txt", f"{settings.origin(house)}/join/{token}\n".encode())
     return True
 
 
@@ -72,7 +73,8 @@ def _make_keys(home: Path) -> None:
     clearance.create_keys(home / "keys" / "clearance")
     create_evidence_key(home / "keys" / "evidence.key")
     create_key(home / "keys" / "webhooks.key")
-    create_authority(home / "keys" / "c2pa")
+    if not ProvenanceSettings().key_is_elsewhere:
+        create_authority(home / "keys" / "c2pa")
     create_watermark_key(home / "keys" / "watermark.key")
     create_staff_key(home / "keys" / "staff.key")
 
@@ -95,14 +97,5 @@ async def _keep_profile(connection: Connection, house: HouseSettings) -> bool:
         "analyst_key": str(certificate.with_suffix(".key")),
     }
     if profile != known:
-        _replace_secret(path, json.dumps(profile, indent=2) + "\n")
+        replace_secret(path, (json.dumps(profile, indent=2) + "\n").encode())
     return made_key
-
-
-def _replace_secret(path: Path, text: str) -> None:
-    """Puts a file of mode 0600 in the place of another at once."""
-    draft = path.with_suffix(".draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    draft.rename(path)

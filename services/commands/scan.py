@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from portcullis.errors import PortcullisError as ClientError
 from services.commands.default_policy import DEFAULT_POLICY
 from services.commands.plain import told_plainly
 from services.commands.scan_rows import BadLine, Item, Judged, Line, Row, files, lines, verdict_row
+from services.core.config import HouseSettings
 from services.core.errors import PortcullisError
 from services.core.policy.document import Policy, PolicyError, load_policy
 from services.core.policy.evaluate import evaluate
@@ -114,6 +116,37 @@ def scan_images(folder: Folder, target: Target, policy_file: PolicyFile = DEFAUL
             _scan(entries, sum(1 for _ in files(folder)), target, judge)
         finally:
             pipeline.close()
+
+
+@app.command("provenance")
+def scan_provenance(folder: Folder, target: Target) -> None:
+    """Say of every file under a folder whether it was made here; the id is its path there.
+
+    Asks the registry of this machine; no house need be up. A row is what `portcullis inspect --json` says.
+
+    Example: portcullis scan provenance downloads/ found.jsonl
+    """
+    _need("provenance")
+    from google.protobuf.json_format import MessageToDict
+
+    from portcullis.v1.provenance_pb2 import Origin
+    from services.commands.own_registry import database_of, own_registry
+
+    with told_plainly(), database_of(HouseSettings()) as house, asyncio.Runner() as runner:
+        opened = own_registry(house)
+        registry = runner.run(opened.__aenter__())
+
+        def judge(path: Path) -> Row:
+            inspection = runner.run(registry.inspect(path.read_bytes()))
+            said = MessageToDict(inspection, preserving_proto_field_name=True)
+            verdict = Origin.Name(inspection.origin).removeprefix("ORIGIN_")
+            return {"id": path.relative_to(folder).as_posix(), "verdict": verdict, **said}
+
+        try:
+            entries = (Entry({"id": path.relative_to(folder).as_posix()}, path, 1) for path in files(folder))
+            _scan(entries, sum(1 for _ in files(folder)), target, judge)
+        finally:
+            runner.run(opened.__aexit__(None, None, None))
 
 
 @app.command("pairs")

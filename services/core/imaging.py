@@ -92,6 +92,20 @@ def sanitise_mask(data: bytes, picture: Sanitised) -> bytes:
     return write_png(marked)
 
 
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """`rgb`, (height, width, 3) uint8 sRGB, upright; `alpha`, (height, width) uint8, None where all is opaque."""
+
+    rgb: Rgb
+    alpha: NDArray[np.uint8] | None
+
+
+def open_layers(data: bytes, limits: Limits, field: str = "image") -> Layers:
+    """An untrusted picture in full size with its transparency; raises as `sanitise`. `limits` must not shrink it."""
+    decoded = _decode_apart(data, limits, field, in_layers=True)
+    return Layers(decoded.views[0], decoded.views[1] if len(decoded.views) > 1 else None)
+
+
 def decode_rgb(png: bytes) -> Rgb:
     """The pixels, (height, width, 3) uint8, of a PNG that this house made itself; never of a stranger's file."""
     with Image.open(BytesIO(png), formats=["PNG"]) as image:
@@ -99,7 +113,10 @@ def decode_rgb(png: bytes) -> Rgb:
 
 
 def encode(rgb: Rgb, kind: OutputFormat = "PNG") -> bytes:
-    """Pixels, (height, width, 3) uint8, as a file without metadata; JPEG and WebP at quality 95."""
+    """Pixels, (height, width, 3) uint8, as a file without metadata; JPEG and WebP at quality 95.
+
+    PNG and WebP also take (height, width, 4), with alpha.
+    """
     if kind == "PNG":
         return write_png(rgb)
     file = BytesIO()
@@ -124,7 +141,7 @@ class _Pool:
         for _ in range(self._size):
             self._slots.put(None)
 
-    def decode(self, data: bytes, kind: ImageFormat, limits: Limits) -> Message:
+    def decode(self, data: bytes, kind: ImageFormat, limits: Limits, in_layers: bool) -> Message:
         """Hand one picture to a decoder; one that dies or hangs is ended, and its picture is refused.
 
         Unavailable where it had no processor for long enough: that says nothing about the picture.
@@ -133,7 +150,7 @@ class _Pool:
         try:
             decoder = decoder or _start()
             left = max(_LEAST_SECONDS, limits.wall_seconds - (time.monotonic() - begin))
-            task = {"kind": kind, **asdict(replace(limits, wall_seconds=left))}
+            task = {"kind": kind, "in_layers": in_layers, **asdict(replace(limits, wall_seconds=left))}
             message = decoder.ask(task, [data], left + _GRACE_SECONDS)
             fit = decoder
         except (EOFError, OSError) as error:
@@ -179,15 +196,17 @@ class _Decoded:
     format: ImageFormat
 
 
-def _decode_apart(data: bytes, limits: Limits, field: str) -> _Decoded:
+def _decode_apart(data: bytes, limits: Limits, field: str, in_layers: bool = False) -> _Decoded:
     """Every view of the picture, and the upright size that it had in the file."""
     try:
         kind = _admit(data, limits)
-        head, bodies = _pool.decode(data, kind, limits)
+        head, bodies = _pool.decode(data, kind, limits, in_layers)
         if "error" in head:
             raise Malformed(head["error"])
     except Malformed as error:
         raise InvalidInput(field, str(error)) from error
     width, height = head["original"]
-    shape = head["height"], head["width"], 3
-    return _Decoded(tuple(np.frombuffer(body, np.uint8).reshape(shape) for body in bodies), (width, height), kind)
+    shape = head["height"], head["width"]
+    planes = tuple(np.frombuffer(body, np.uint8) for body in bodies)
+    views = tuple(plane.reshape(shape if plane.size == shape[0] * shape[1] else (*shape, 3)) for plane in planes)
+    return _Decoded(views, (width, height), kind)

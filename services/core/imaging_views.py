@@ -40,6 +40,16 @@ def views(image: Image.Image, size: Size, to_srgb: Callable[[Image.Image], Image
     return seen
 
 
+def layers(image: Image.Image, to_srgb: Callable[[Image.Image], Image.Image]) -> list[Image.Image]:
+    """The colours of a picture, and its alpha plane (mode L) where it has one that hides anything; in full size."""
+    image = _eight_bits(image)
+    if not image.has_transparency_data:
+        return [to_srgb(image if image.mode in ("L", "RGB", "CMYK") else _without_palette(image))]
+    image = _with_alpha(image)
+    colours, alpha = to_srgb(image.convert(_opaque(image))), image.getchannel("A")
+    return [colours] if alpha.getextrema() == (255, 255) else [colours, alpha]
+
+
 def _on(ground: str, colours: Image.Image, alpha: Image.Image) -> Image.Image:
     page = Image.new("RGB", colours.size, ground)
     page.paste(colours, mask=alpha)

@@ -21,7 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from services.core.apart import Message, confine, serve
 from services.core.imaging_formats import ImageFormat, Limits, Malformed, require_whole
-from services.core.imaging_views import views
+from services.core.imaging_views import layers, views
 
 # Address space, and so an upper bound of what can be resident: 493 MB.
 MEMORY_BYTES = 470 << 20
@@ -53,9 +53,10 @@ _DECODERS: dict[ImageFormat, type[ImageFile]] = {
 Size = tuple[int, int]
 
 
-def decode(data: bytes, kind: ImageFormat, limits: Limits) -> tuple[list[Image.Image], Size]:
+def decode(data: bytes, kind: ImageFormat, limits: Limits, in_layers: bool = False) -> tuple[list[Image.Image], Size]:
     """The picture as people see it: upright, sRGB, 8 bits, opaque (on white), at most `kept_side` a side; after it what
-    its transparency hides (`views`). And the upright size, width and height, that it had in the file.
+    its transparency hides (`views`), or `in_layers`, whole and with its alpha plane apart. And the upright size, width
+    and height, that it had in the file.
 
     Malformed where it may not be opened, and anything else where it cannot.
     """
@@ -71,7 +72,8 @@ def decode(data: bytes, kind: ImageFormat, limits: Limits) -> tuple[list[Image.I
         if max(image.size) <= limits.kept_side:  # small enough, or made so by the draft
             kept = image.size
         turn, profile = _turn(image), image.info.get("icc_profile")
-        seen = views(image, kept, partial(_to_srgb, profile=profile))
+        to_srgb = partial(_to_srgb, profile=profile)
+        seen = layers(image, to_srgb) if in_layers else views(image, kept, to_srgb)
     if turn is not None:
         seen = [view.transpose(turn) for view in seen]
     return seen, size[::-1] if turn in _SIDEWAYS else size
@@ -123,13 +125,17 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def answer(head: dict[str, Any], bodies: Sequence[bytes]) -> Message:
-    """Width, height and the upright size in the file, with raw RGB of every view; or an error fit for the sender."""
+    """Width, height and the upright size in the file, with raw RGB of every view (`in_layers`: colours, alpha).
+
+    Or an error fit for the sender.
+    """
     kind: ImageFormat = head.pop("kind")
+    in_layers: bool = head.pop("in_layers")
     limits = Limits(**head)
     signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)
     try:
-        seen, original = decode(bodies[0], kind, limits)
+        seen, original = decode(bodies[0], kind, limits, in_layers)
         width, height = seen[0].size
         return {"width": width, "height": height, "original": original}, [view.tobytes() for view in seen]
     except Malformed as error:

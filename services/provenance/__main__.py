@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from portcullis.v1 import provenance_pb2_grpc as stubs
 from services.core.clearance import ClearanceVerifier
 from services.core.config import HouseSettings
+from services.core.core_dumps import forbid_core_dumps
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
 from services.provenance.examination import Examiner
-from services.provenance.manifest import ManifestSigner
-from services.provenance.manifest_reader import ManifestReader
+from services.provenance.keyring import Keyring
 from services.provenance.marking import Marker, load_codec
+from services.provenance.restamp import keep_stamping
 from services.provenance.servicer import ProvenanceServicer
 from services.provenance.settings import ProvenanceSettings
 
@@ -22,13 +24,14 @@ async def build(house: HouseSettings) -> App:
     keys = house.home / "keys"
     codec = await asyncio.to_thread(load_codec, keys / "watermark.key")
     verifier = ClearanceVerifier.load(keys / "clearance" / "jwks.json", "provenance")
-    manifests = ManifestReader.load(keys / "c2pa")
-    marker = Marker(codec, ManifestSigner.load(keys / "c2pa"))
+    settings = ProvenanceSettings()
+    keyring = await asyncio.to_thread(Keyring, keys / "c2pa", settings)
     database = await Database.open(house.database())
-    servicer = ProvenanceServicer(database, verifier, marker, Examiner(codec, manifests))
+    servicer = ProvenanceServicer(database, verifier, Marker(codec, keyring.sign), Examiner(codec, keyring.reader))
+    stamping = [partial(keep_stamping, database, keyring.authority)] if keyring.authority else []
 
     async def close() -> None:
-        manifests.close()
+        keyring.close()
         await database.close()
 
     return App(
@@ -39,11 +42,13 @@ async def build(house: HouseSettings) -> App:
             "InspectImage": frozenset({"gateway"}),
             "WithdrawImage": frozenset({"review"}),
         },
-        settings=ProvenanceSettings(),
+        settings=settings,
+        background=[keyring.follow, *stamping],
         ready=database.ping,
         close=close,
     )
 
 
 if __name__ == "__main__":
+    forbid_core_dumps()
     run("provenance", build)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -9,18 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.imaging import sanitise
+from services.core.imaging_formats import ImageFormat
+from services.core.signals import Box
 from services.core.store.images import RegisteredImage
 from services.provenance import signature
+from services.provenance.changes import changed_boxes
 from services.provenance.fingerprint import Likeness, Look, compare, confirms, pdq_orientations
 from services.provenance.manifest_reader import ManifestFinding, ManifestReader
 from services.provenance.watermark.codec import Codec, Reading
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Exhibit:
-    """A file under examination: its pixels, sRGB; sha256 of the file; PDQ in eight orientations; what its marks say."""
+class Picture:
+    """A file that was opened: its bytes, pixels (sRGB), format, and upright width and height in the file."""
 
+    data: bytes
     rgb: NDArray[np.uint8]
+    format: ImageFormat
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exhibit:
+    """A file under examination: the picture; sha256 of the file; PDQ in eight orientations; what its marks say."""
+
+    picture: Picture
     sha256: bytes
     pdq: tuple[bytes, ...]
     manifest: ManifestFinding
@@ -34,11 +48,17 @@ class Exhibit:
 
     def likeness(self, image: RegisteredImage) -> Likeness:
         """How this compares with a registered picture."""
-        return compare(self.rgb, self.mark.plane if self.mark else None, _look(image))
+        return compare(self.picture.rgb, self.mark.plane if self.mark else None, _look(image))
 
     def confirms(self, image: RegisteredImage) -> bool:
         """Whether a registered picture that PDQ found may be called a look-alike."""
-        return confirms(self.rgb, _look(image))
+        return confirms(self.picture.rgb, _look(image))
+
+    def changes(self, image: RegisteredImage) -> tuple[Box, ...]:
+        """Where this differs from a registered picture of which it is a whole copy; empty where it is none."""
+        if self.likeness(image) is not Likeness.SAME:
+            return ()
+        return changed_boxes(self.picture.rgb, image.sketch, self.picture.size)
 
 
 class Examiner:
@@ -48,17 +68,21 @@ class Examiner:
         self._codec = codec
         self._manifests = manifests
 
-    def examine(self, data: bytes) -> Exhibit:
-        """Raises InvalidInput on `image` where it is no picture that may be opened. Blocks: call it from a thread."""
-        picture = sanitise(data)
-        return Exhibit(
-            rgb=picture.rgb,
-            sha256=sha256(data).digest(),
-            pdq=pdq_orientations(picture.rgb),
-            manifest=self._manifests.read(data, picture.format),
-            mark=self._codec.read(picture.rgb),
-            signature=signature.detect(picture.rgb),
+    async def examine(self, data: bytes) -> Exhibit:
+        """All layers at once; raises InvalidInput on `image` where it is no picture that may be opened."""
+        found = await asyncio.to_thread(sanitise, data)
+        picture = Picture(data, found.rgb, found.format, found.original)
+        manifest, mark, pdq, signed = await asyncio.gather(
+            asyncio.to_thread(self._manifests.read, data, picture.format),
+            asyncio.to_thread(self._codec.read, picture.rgb),
+            asyncio.to_thread(pdq_orientations, picture.rgb),
+            asyncio.to_thread(signature.detect, picture.rgb),
         )
+        return Exhibit(picture, sha256(data).digest(), pdq, manifest, mark, signed)
+
+    def with_sidecar(self, exhibit: Exhibit, sidecar: bytes) -> ManifestFinding:
+        """What the manifest that the registry keeps says of a file that was stripped of it. Blocks, up to seconds."""
+        return self._manifests.read(exhibit.picture.data, exhibit.picture.format, sidecar)
 
 
 def _look(image: RegisteredImage) -> Look:

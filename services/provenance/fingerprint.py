@@ -70,7 +70,7 @@ def fingerprint(rgb: Rgb) -> Fingerprint:
     """The fingerprint of an H × W × 3 sRGB picture."""
     bits, quality = pdqhash.compute(_reduced(rgb))
     phash = np.packbits(imagehash.phash(Image.fromarray(rgb)).hash.flatten()).tobytes()
-    return Fingerprint(np.packbits(bits).tobytes(), int(quality), phash, _sketch(rgb).tobytes())
+    return Fingerprint(np.packbits(bits).tobytes(), int(quality), phash, sketch_of(rgb).tobytes())
 
 
 def pdq_orientations(rgb: Rgb) -> tuple[bytes, ...]:
@@ -102,13 +102,13 @@ def _near(hashes: Iterable[bytes], registered: Look) -> bool:
 
 def _same_colours(rgb: Rgb, sketch: bytes) -> bool:
     """Whether a whole picture, as it lies or turned or mirrored, shows what the sketch shows, colours included."""
-    theirs, mine = _unpack(sketch), _sketch(rgb)
+    theirs, mine = unpack(sketch), sketch_of(rgb)
     views = (np.rot90(side, turns) for side in (mine, mine[:, ::-1]) for turns in range(4))
     return max(_correlation(view, theirs) for view in views) >= _SAME
 
 
 def _compare_part(plane: Plane, registered: Look) -> Likeness:
-    sketch = cv2.cvtColor(_unpack(registered.sketch), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    shown = cv2.cvtColor(unpack(registered.sketch), cv2.COLOR_RGB2GRAY).astype(np.float32)
     cells = (
         round(plane.shape[1] * SKETCH_SIDE / registered.width),
         round(plane.shape[0] * SKETCH_SIDE / registered.height),
@@ -116,13 +116,14 @@ def _compare_part(plane: Plane, registered: Look) -> Likeness:
     if min(cells) < _LEAST_CELLS:
         return Likeness.DIFFERENT
     mine = _middle(cv2.resize(np.ascontiguousarray(plane), cells, interpolation=cv2.INTER_AREA))
-    part, whole = sorted((mine, sketch), key=np.size)
+    part, whole = sorted((mine, shown), key=np.size)
     if not _shows(whole, part):
         return Likeness.DIFFERENT
     return Likeness.SAME if min(cells) >= _WHOLE * SKETCH_SIDE else Likeness.PART
 
 
-def _unpack(sketch: bytes) -> Rgb:
+def unpack(sketch: bytes) -> Rgb:
+    """A stored sketch as pixels, 32 × 32 × 3."""
     return np.frombuffer(sketch, np.uint8).reshape(SKETCH_SIDE, SKETCH_SIDE, 3)
 
 
@@ -136,7 +137,8 @@ def _reduced(rgb: Rgb) -> Rgb:
     return small
 
 
-def _sketch(rgb: Rgb) -> Rgb:
+def sketch_of(rgb: Rgb) -> Rgb:
+    """The mean colour of each cell of 32 × 32, whatever the picture's shape."""
     small: Rgb = cv2.resize(np.ascontiguousarray(rgb), (SKETCH_SIDE, SKETCH_SIDE), interpolation=cv2.INTER_AREA)
     return small
 

@@ -2,7 +2,7 @@
 
 | signs | verdict |
 |---|---|
-| the file's sha256 is registered | OURS_INTACT |
+| the file's sha256 is registered, with its manifest or stripped of it | OURS_INTACT |
 | a manifest or mark of ours names a picture that the registry does not know, or they name two | CONFLICT |
 | they name a picture that looks different from this one | CONFLICT |
 | the manifest is trusted and stands on the very content that was signed | OURS_INTACT |
@@ -14,10 +14,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+from services.core.signals import Box
 from services.core.store.images import RegisteredImage
 from services.provenance.fingerprint import Likeness
 from services.provenance.manifest_reader import ManifestFinding
@@ -51,10 +53,14 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What was found: by sha256, in the manifest, in the watermark, by perceptual hash, and the visible signature."""
+    """What was found: by sha256, in the manifest, in the watermark, by perceptual hash, and the visible signature.
+
+    `restored`: the file has lost its manifest, and with the one that the registry keeps it is what was signed.
+    """
 
     exact: RegisteredImage | None
     manifest: ManifestFinding
+    restored: bool
     manifest_naming: Naming | None
     mark_naming: Naming | None
     mark_false_positive: float
@@ -77,13 +83,17 @@ class Finding:
 class Conclusion:
     """The verdict, its evidence, and the registered picture where the verdict rests on one.
 
-    `withdrawn`: that picture was withdrawn, or, of a conflict, one that looks like this.
+    `withdrawn`: that picture was withdrawn, or, of a conflict, one that looks like this. `false_positive`: an upper
+    bound of the probability that a picture that is none of ours would get this verdict; 1 where it claims nothing.
+    `changes`: where a whole copy differs from what was released, in pixels of the file, as far as can be told.
     """
 
     origin: Origin
     findings: tuple[Finding, ...]
     image: RegisteredImage | None
     withdrawn: bool
+    false_positive: float
+    changes: tuple[Box, ...] = ()
 
 
 def conclude(signs: Signs) -> Conclusion:
@@ -91,7 +101,19 @@ def conclude(signs: Signs) -> Conclusion:
     findings = (_registry(signs), _manifest(signs), _watermark(signs), _signature(signs))
     origin, image = _weigh(signs)
     touched = [image] if image else _alike(signs)
-    return Conclusion(origin, findings, image, any(one.withdrawn_at is not None for one in touched))
+    withdrawn = any(one.withdrawn_at is not None for one in touched)
+    return Conclusion(origin, findings, image, withdrawn, _false_positive(origin, findings))
+
+
+def _false_positive(origin: Origin, findings: Iterable[Finding]) -> float:
+    """All that speaks for a verdict must be chance at once, so the least likely of it bounds that: layers may depend
+    on each other, so their probabilities are not multiplied. The visible signature speaks for nothing, and no model of
+    noise is trusted further than the standards' 128 bits.
+    """
+    if origin is Origin.NOT_FOUND:
+        return 1.0
+    least = min(one.false_positive for one in findings if one.found and one.layer != "signature")
+    return max(least, _CRYPTOGRAPHIC)
 
 
 def _alike(signs: Signs) -> list[RegisteredImage]:
@@ -127,7 +149,7 @@ def _weigh_names(named: list[Naming], content_as_signed: bool) -> tuple[Origin, 
 
 def _registry(signs: Signs) -> Finding:
     if signs.exact:
-        message = "This very file is registered."
+        message = "This very file is registered" + (", but for its manifest." if signs.restored else ".")
         return Finding("registry", True, message, signs.exact.payload_id.hex(), _CRYPTOGRAPHIC)
     if signs.near:
         message = "A registered picture looks the same."
@@ -147,6 +169,9 @@ _MANIFEST_MESSAGES = {
 def _manifest(signs: Signs) -> Finding:
     message = _MANIFEST_MESSAGES[signs.manifest.state]
     naming = signs.manifest_naming
+    if signs.restored and signs.exact:
+        message = "The manifest was stripped; with the one that is kept here, the content is what was signed."
+        return Finding("manifest", True, message, signs.exact.payload_id.hex(), _CRYPTOGRAPHIC)
     if naming is None:
         return Finding("manifest", False, message)
     return Finding("manifest", True, f"{message} {_naming_message(naming)}", naming.payload_id, _CRYPTOGRAPHIC)

@@ -1,6 +1,6 @@
 """The C2PA manifest of a released picture: who made it, from what, under which policy, and which mark it carries.
 
-Never the prompt, never a thumbnail. Signed with ES256 by the chain in the data home.
+Never the prompt, never a thumbnail. Signed with ES256 or Ed25519, and timestamped where there is an authority for that.
 """
 
 from __future__ import annotations
@@ -8,21 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Literal
 
 import c2pa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from services.core.errors import ConfigurationError, Unavailable
+from services.core.errors import ConfigurationError, FailedPrecondition, Unavailable
+from services.core.imaging import OutputFormat
 from services.core.signals import Lineage, ModelVersion
+from services.provenance import embedding, timestamp
+from services.provenance.signing_key import Sign, belongs, cose_signature, leaf_key
+from services.provenance.timestamp import TimestampAuthority
 
-Mime = Literal["image/png", "image/jpeg", "image/webp"]
 Operation = Literal["create", "edit", "variation"]
 
 RELEASE_LABEL = "org.portcullis.release"
 SOFT_BINDING = "org.portcullis.tile.1"
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _PARENT = "cleared-upload"
+_MIMES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _SETTINGS = {
     "version": 1,
     "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
@@ -47,50 +51,71 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """The picture with its manifest, and the manifest alone."""
+    """The picture with its manifest, the manifest alone, and whether it has a timestamp."""
 
     image: bytes
     sidecar: bytes
+    timestamped: bool
 
 
 class ManifestSigner:
-    """Signs manifests with one key. Safe to share between threads."""
+    """Signs manifests with one chain. Safe to share between threads."""
 
-    def __init__(self, chain: bytes, key: bytes) -> None:
-        """PEM bytes; raises ConfigurationError where they make no signer."""
+    def __init__(
+        self, chain: bytes, sign: Sign, authority: TimestampAuthority | None = None, detector_url: str = ""
+    ) -> None:
+        """`chain` is PEM, leaf first; `detector_url`, where anyone may ask about a picture, goes into the manifest.
+
+        ConfigurationError where `sign` does not sign for the chain's leaf, Unavailable where it fails.
+        """
+        self._key = leaf_key(chain)
+        if not belongs(sign, self._key):
+            raise ConfigurationError("the signing key does not belong to the first certificate of the chain")
+        self._sign = sign
+        self._authority = authority
+        self._detector_url = detector_url
+        kind = c2pa.C2paSigningAlg.ED25519 if isinstance(self._key, Ed25519PublicKey) else c2pa.C2paSigningAlg.ES256
         try:
-            info = c2pa.C2paSignerInfo(b"es256", chain, key, None)
-            self._signer = c2pa.Signer.from_info(info)
+            # By callback always: it leaves room for a timestamp, which a signer made from a key does not.
+            self._signer = c2pa.Signer.from_callback(self._answer, kind, chain.decode())
         except c2pa.C2paError as error:
-            raise ConfigurationError("the manifest's signing chain or key cannot be used") from error
+            raise ConfigurationError("the manifest's signing chain cannot be used") from error
         self._context = c2pa.Context.from_dict(_SETTINGS)
 
-    @classmethod
-    def load(cls, folder: Path) -> ManifestSigner:
-        """Read chain.pem and key.pem; raises ConfigurationError where it cannot."""
-        try:
-            return cls((folder / "chain.pem").read_bytes(), (folder / "key.pem").read_bytes())
-        except OSError as error:
-            raise ConfigurationError(f"no signing chain in {folder}: start `portcullis up` once to make one") from error
-
-    def sign(self, image: bytes, mime: Mime, release: Release, parent: bytes | None) -> Signed:
+    def sign(self, image: bytes, kind: OutputFormat, release: Release, parent: bytes | None) -> Signed:
         """The picture with a signed manifest; `parent` is the cleared upload (PNG) for edits and variations.
 
-        Unavailable where it cannot be signed: nothing is released without its manifest.
+        Without a timestamp where none is to be had just now. Unavailable where it cannot be signed: nothing is
+        released without its manifest.
         """
-        target = BytesIO()
+        target, definition = BytesIO(), _definition(release, parent is not None, self._detector_url)
         try:
-            with c2pa.Builder(_definition(release, parent is not None), context=self._context) as builder:
+            with c2pa.Builder(definition, context=self._context) as builder:
                 if parent is not None:
                     ingredient = {"title": "upload", "relationship": "parentOf", "instance_id": _PARENT}
                     builder.add_ingredient_from_stream(ingredient, "image/png", BytesIO(parent))
-                sidecar = builder.sign(self._signer, mime, BytesIO(image), target)
+                sidecar = builder.sign(self._signer, _MIMES[kind], BytesIO(image), target)
         except c2pa.C2paError as error:
             raise Unavailable("the manifest could not be signed; has the certificate expired?") from error
-        return Signed(target.getvalue(), sidecar)
+        return self._stamped(Signed(target.getvalue(), sidecar, timestamped=False), kind)
+
+    def _stamped(self, signed: Signed, kind: OutputFormat) -> Signed:
+        if self._authority is None:
+            return signed
+        try:
+            sidecar = timestamp.stamp(signed.sidecar, self._authority.token)
+        except (Unavailable, FailedPrecondition):
+            return signed
+        return Signed(embedding.replace(signed.image, kind, signed.sidecar, sidecar), sidecar, timestamped=True)
+
+    def _answer(self, data: bytes) -> bytes:
+        try:
+            return cose_signature(self._sign(data), self._key)
+        except (Unavailable, ValueError):  # told by the library as a signature that is missing
+            return b""
 
 
-def _definition(release: Release, has_parent: bool) -> dict[str, Any]:
+def _definition(release: Release, has_parent: bool, detector_url: str) -> dict[str, Any]:
     binding = {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": release.payload_id}]}
     facts = {
         "image_id": release.image_id,
@@ -103,6 +128,8 @@ def _definition(release: Release, has_parent: bool) -> dict[str, Any]:
         "policy": release.policy,
         "clearance": release.clearance_id,
     }
+    if detector_url:
+        facts["detector"] = detector_url
     return {
         "claim_generator_info": [{"name": "Portcullis"}],
         "title": release.image_id,

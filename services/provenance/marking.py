@@ -2,55 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import ConfigurationError
-from services.core.imaging import OutputFormat, decode_rgb, encode, sanitise
+from services.core.imaging import Layers, OutputFormat, decode_rgb, encode, sanitise
 from services.provenance import signature
 from services.provenance.authority import WATERMARK_KEY_BYTES
 from services.provenance.fingerprint import Fingerprint, fingerprint
-from services.provenance.manifest import ManifestSigner, Mime, Release
+from services.provenance.manifest import Release, Signed
 from services.provenance.watermark.codec import Codec
 
-_MIMES: dict[OutputFormat, Mime] = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+Sign = Callable[[bytes, OutputFormat, Release, bytes | None], Signed]
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A picture ready for release. `sha256` is of `image`; `width` and `height` are in pixels."""
+    """A picture ready for release. `sha256` is of `image`, `bare_sha256` of the file before its manifest was added;
+    `width` and `height` are in pixels.
+    """
 
     image: bytes
     sidecar: bytes
+    timestamped: bool
     sha256: bytes
+    bare_sha256: bytes
     fingerprint: Fingerprint
     width: int
     height: int
 
 
 class Marker:
-    """Marks pictures with one watermark key and one signing chain."""
+    """Marks pictures with one watermark key; `sign` is that of ManifestSigner or Keyring."""
 
-    def __init__(self, codec: Codec, signer: ManifestSigner) -> None:
+    def __init__(self, codec: Codec, sign: Sign) -> None:
         self._codec = codec
-        self._signer = signer
+        self._sign = sign
 
     def mark(self, png: bytes, kind: OutputFormat, release: Release, parent: bytes | None) -> Marked:
         """`png` is the cleared picture, which this house made itself; `parent` the upload that it was made from.
 
         Blocks for the length of the work: call it from a thread. InvalidInput where `parent` is no picture.
         """
-        bits = np.unpackbits(np.frombuffer(bytes.fromhex(release.payload_id), np.uint8))
-        rgb = self._codec.embed(signature.draw(decode_rgb(png)), bits)
         origin = sanitise(parent, field="parent_image").png if parent else None
-        signed = self._signer.sign(encode(rgb, kind), _MIMES[kind], release, origin)
-        height, width = rgb.shape[:2]
+        return self.mark_layers(Layers(decode_rgb(png), None), kind, release, origin)
+
+    def mark_layers(self, picture: Layers, kind: OutputFormat, release: Release, parent: bytes | None) -> Marked:
+        """Marks what may be transparent: its alpha plane stays as it is; JPEG, which has none, shows it on white.
+
+        `parent` is a PNG of ours.
+        """
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(release.payload_id), np.uint8))
+        drawn, alpha = signature.draw(picture.rgb), picture.alpha
+        seen = on_white(drawn, alpha)
+        marked = self._codec.embed(seen, bits)
+        pixels = marked
+        if alpha is not None and kind != "JPEG":
+            colours = np.clip(drawn.astype(np.int16) + marked - seen, 0, 255).astype(np.uint8)
+            pixels, marked = np.dstack([colours, alpha]), on_white(colours, alpha)
+        bare = encode(pixels, kind)
+        signed = self._sign(bare, kind, release, parent)
+        height, width = marked.shape[:2]
         return Marked(
-            signed.image, signed.sidecar, sha256(signed.image).digest(), fingerprint(rgb), width=width, height=height
+            signed.image,
+            signed.sidecar,
+            signed.timestamped,
+            sha256(signed.image).digest(),
+            sha256(bare).digest(),
+            fingerprint(marked),
+            width=width,
+            height=height,
         )
+
+
+def on_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """What is seen of a picture on a white page; `alpha` None is opaque."""
+    if alpha is None:
+        return rgb
+    cover = alpha[..., None].astype(np.float32) / 255
+    return np.rint(rgb * cover + 255 * (1 - cover)).astype(np.uint8)
 
 
 def load_codec(path: Path) -> Codec:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.core.errors import InvalidInput, NotFound
@@ -14,9 +14,10 @@ from services.core.signals import Lineage
 from services.core.store import events, images, requests
 from services.core.store.database import Connection, Database
 from services.core.store.images import RegisteredImage
-from services.provenance.examination import Exhibit
+from services.provenance.examination import Examiner, Exhibit
 from services.provenance.fingerprint import PDQ_RADIUS, Likeness
-from services.provenance.inspect import Naming, Signs
+from services.provenance.inspect import Conclusion, Naming, Origin, Signs, conclude
+from services.provenance.manifest_reader import ManifestFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,14 @@ async def withdraw(database: Database, image_id: UUID, withdrawn: bool) -> Regis
     return changed
 
 
-async def gather_signs(database: Database, exhibit: Exhibit) -> Signs:
-    """Everything that all layers say of an exhibit."""
+async def inspect(database: Database, examiner: Examiner, data: bytes) -> Conclusion:
+    """The verdict on a file over all layers; raises InvalidInput on `image` where it is no picture."""
+    exhibit = await examiner.examine(data)
     records = await _look_up(database, exhibit)
-    return await asyncio.to_thread(_compare, exhibit, records)
+    restored = None
+    if records.exact and records.exact.sha256 != exhibit.sha256:
+        restored = await asyncio.to_thread(examiner.with_sidecar, exhibit, records.exact.manifest)
+    return await asyncio.to_thread(_conclude, exhibit, records, restored)
 
 
 async def _look_up(database: Database, exhibit: Exhibit) -> _Records:
@@ -84,11 +89,19 @@ async def _by_payload(conn: Connection, payload_id: str) -> RegisteredImage | No
     return await images.by_payload(conn, bytes.fromhex(payload_id)) if payload_id else None
 
 
-def _compare(exhibit: Exhibit, records: _Records) -> Signs:
+def _conclude(exhibit: Exhibit, records: _Records, restored: ManifestFinding | None) -> Conclusion:
+    conclusion = conclude(_signs(exhibit, records, restored))
+    if conclusion.origin is not Origin.OURS_ALTERED or conclusion.image is None:
+        return conclusion
+    return replace(conclusion, changes=exhibit.changes(conclusion.image))
+
+
+def _signs(exhibit: Exhibit, records: _Records, restored: ManifestFinding | None) -> Signs:
     near = records.near
     return Signs(
         exact=records.exact,
         manifest=exhibit.manifest,
+        restored=restored is not None and restored.state == "trusted",
         manifest_naming=_naming(exhibit, exhibit.manifest.payload_id, records.by_manifest),
         mark_naming=_naming(exhibit, exhibit.mark_payload_id, records.by_mark),
         mark_false_positive=exhibit.mark.false_positive if exhibit.mark else 1.0,

@@ -18,14 +18,14 @@ from services.core.errors import InvalidInput
 from services.core.imaging import OutputFormat
 from services.core.rpc import convert
 from services.core.rpc.door import Context
-from services.core.store import images
+from services.core.store import images, timestamps
 from services.core.store.database import Database
 from services.core.store.images import RegisteredImage
 from services.provenance.examination import Examiner
-from services.provenance.inspect import Conclusion, Finding, conclude
+from services.provenance.inspect import Conclusion, Finding
 from services.provenance.manifest import Operation, Release
 from services.provenance.marking import Marked, Marker
-from services.provenance.registry import gather_signs, lineage, withdraw
+from services.provenance.registry import inspect, lineage, withdraw
 
 _FORMATS: dict[checks_pb2.ImageFormat.ValueType, OutputFormat] = {
     checks_pb2.IMAGE_FORMAT_UNSPECIFIED: "PNG",
@@ -38,7 +38,7 @@ _OPERATIONS: dict[checks_pb2.Operation.ValueType, Operation] = {
     checks_pb2.OPERATION_EDIT: "edit",
     checks_pb2.OPERATION_VARIATION: "variation",
 }
-_PAYLOAD_BYTES = 8
+PAYLOAD_BYTES = 8
 
 
 class ProvenanceServicer(stubs.ProvenanceServiceServicer):
@@ -65,6 +65,8 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         record = _record(request, decision_id, release, kind, marked)
         async with self._database.transaction() as conn:
             await images.insert(conn, record)
+            if not marked.timestamped:
+                await timestamps.owe(conn, record.image_id)
         return pb.MarkImageResponse(image=marked.image, provenance=convert.provenance_to_proto(record))
 
     async def _plan(self, request: pb.MarkImageRequest, claim: Claim) -> tuple[Release, OutputFormat]:
@@ -78,7 +80,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         parents = [_uuid("parents", parent) for parent in request.parents]
         release = Release(
             image_id=str(uuid.uuid4()),
-            payload_id=secrets.token_hex(_PAYLOAD_BYTES),
+            payload_id=secrets.token_hex(PAYLOAD_BYTES),
             operation=operation,
             lineage=await lineage(self._database, claim.tenant, parents),
             model=convert.model_from_proto(request.model),
@@ -93,10 +95,9 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         self, request: pb.ProvenanceServiceInspectImageRequest, context: Context
     ) -> pb.ProvenanceServiceInspectImageResponse:
         """All layers, one verdict; details only of the caller's own pictures."""
-        exhibit = await asyncio.to_thread(self._examiner.examine, request.image)
-        conclusion = conclude(await gather_signs(self._database, exhibit))
+        conclusion = await inspect(self._database, self._examiner, request.image)
         return pb.ProvenanceServiceInspectImageResponse(
-            inspection=_inspection(conclusion, request.subject.tenant),
+            inspection=inspection_to_proto(conclusion, request.subject.tenant),
             image_id=str(conclusion.image.image_id) if conclusion.image else "",
             depth=conclusion.image.depth if conclusion.image else 0,
         )
@@ -130,6 +131,7 @@ def _record(
         policy=release.policy,
         request_digest=request.request_digest,
         manifest=marked.sidecar,
+        bare_sha256=marked.bare_sha256,
     )
 
 
@@ -140,13 +142,20 @@ def _uuid(field: str, value: str) -> UUID:
         raise InvalidInput(field, "must be a UUID") from error
 
 
-def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
-    """The answer; of another tenant's picture only that it is ours and whether it was withdrawn, never which."""
+def inspection_to_proto(conclusion: Conclusion, tenant: str) -> pb.Inspection:
+    """The answer; of another tenant's picture only that it is ours and whether it was withdrawn, never which or where
+    it was changed.
+    """
     image = conclusion.image
     findings = [_finding(finding, told=image is not None and image.tenant == tenant) for finding in conclusion.findings]
     origin = pb.Origin.ValueType(conclusion.origin)
     if image is None or image.tenant != tenant:
-        return pb.Inspection(origin=origin, findings=findings, withdrawn=conclusion.withdrawn)
+        return pb.Inspection(
+            origin=origin,
+            findings=findings,
+            withdrawn=conclusion.withdrawn,
+            false_positive_probability=conclusion.false_positive,
+        )
     released = Timestamp()
     if image.created_at:
         released.FromDatetime(image.created_at)
@@ -158,6 +167,8 @@ def _inspection(conclusion: Conclusion, tenant: str) -> pb.Inspection:
         released_at=released,
         lineage=checks_pb2.Lineage(depth=image.depth, ancestors=map(str, image.parents)),
         withdrawn=conclusion.withdrawn,
+        false_positive_probability=conclusion.false_positive,
+        changes=[checks_pb2.Box(x=box.x, y=box.y, w=box.w, h=box.h) for box in conclusion.changes],
     )
 
 

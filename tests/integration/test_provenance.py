@@ -317,3 +317,29 @@ async def test_only_review_may_withdraw(house: HouseSettings) -> None:
     code = await refused(withdraw(house, marked.provenance.image_id, identity="gateway"))
 
     assert code == grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+async def test_a_file_that_lost_its_manifest_alone_is_intact(house: HouseSettings, kind: str) -> None:
+    marked = await mark(house, scene(), format=checks_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{kind}"))
+    codec = load_codec(house.home / "keys" / "watermark.key")
+    payload = np.unpackbits(np.frombuffer(bytes.fromhex(marked.provenance.payload_id), np.uint8))
+    stripped = encode(codec.embed(signature.draw(decode_rgb(scene())), payload), kind)
+
+    inspection = await inspect(house, stripped)
+
+    assert inspection.origin == pb.ORIGIN_OURS_INTACT
+    assert {"manifest", "registry"} <= {finding.layer for finding in inspection.findings if finding.found}
+
+
+async def test_a_changed_place_is_shown_to_its_tenant_alone(house: HouseSettings) -> None:
+    marked = await mark(house, scene())
+    pixels = pixels_of(marked.image).copy()
+    pixels[0:64, 128:192] = (10, 10, 10)
+
+    own, abroad = [await inspect(house, encode(pixels), tenant=tenant) for tenant in ("demo", "other")]
+
+    assert own.origin == abroad.origin == pb.ORIGIN_OURS_ALTERED
+    assert [(box.x, box.y, box.w, box.h) for box in own.changes] == [(128, 0, 64, 64)]
+    assert not abroad.changes
+    assert own.false_positive_probability < 1e-6

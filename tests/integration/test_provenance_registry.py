@@ -117,3 +117,53 @@ async def test_a_payload_id_is_given_once(db: Database) -> None:
 
     with pytest.raises(psycopg.errors.UniqueViolation):
         await store(db, new_image(payload_id=image.payload_id))
+
+
+async def test_a_look_alike_is_found_in_every_year(db: Database) -> None:
+    old, new = new_image(), new_image()
+    await store(db, old, new)
+    async with db.transaction() as conn:
+        await conn.execute(
+            "UPDATE image_hashes SET created_at = now() - interval '3 years' WHERE pdq = %s::bit(256)",
+            [f"{int.from_bytes(old.pdq, 'big'):0256b}"],
+        )
+
+    async with db.transaction() as conn:
+        found = [await images.nearest(conn, [flip(image.pdq, 31)], 31) for image in (old, new)]
+
+    assert [row and row.image_id for row in found] == [old.image_id, new.image_id]
+
+
+async def test_every_spread_of_31_bits_over_the_hash_is_found(db: Database) -> None:
+    """Two bits in each of fifteen bands, one in the last: the least that any band can be spared."""
+    image = new_image()
+    await store(db, image)
+    spread = sum(0b11 << (16 * band) for band in range(15)) | 1 << 240
+    copy = (int.from_bytes(image.pdq, "big") ^ spread).to_bytes(32, "big")
+
+    async with db.transaction() as conn:
+        assert await images.nearest(conn, [copy], 31) is not None
+
+
+async def test_of_pictures_that_hash_the_same_a_withdrawn_one_is_told(db: Database) -> None:
+    standing, withdrawn = new_image(), new_image()
+    withdrawn = replace(withdrawn, pdq=standing.pdq)
+    await store(db, standing, withdrawn)
+    async with db.transaction() as conn:
+        await images.mark_withdrawn(conn, withdrawn.image_id, True)
+
+        found = await images.nearest(conn, [standing.pdq], 31)
+
+    assert found is not None
+    assert found.image_id == withdrawn.image_id
+
+
+async def test_a_file_stripped_of_its_manifest_is_found(db: Database) -> None:
+    image = new_image(bare_sha256=secrets.token_bytes(32))
+    await store(db, image)
+
+    async with db.transaction() as conn:
+        found = await images.by_sha256(conn, image.bare_sha256 or b"")
+
+    assert found is not None
+    assert found.image_id == image.image_id

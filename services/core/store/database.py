@@ -190,6 +190,9 @@ def migrate(dsn: str) -> list[str]:
             lock.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
             applied = _apply(dsn)
             lock.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
+            lock.execute(
+                "SELECT create_image_hash_partition(extract(year FROM now())::integer + n) FROM generate_series(0, 1) n"
+            )
     except psycopg.OperationalError as error:
         raise _unavailable(place) from error
     return applied

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.core.errors import ConfigurationError
-from services.provenance.authority import create_authority, create_watermark_key
+from services.provenance.authority import ORGANISATION, create_authority, create_watermark_key, init, make_authority
 
 
 def test_a_second_start_keeps_what_the_first_made(tmp_path: Path) -> None:
@@ -17,6 +18,22 @@ def test_a_second_start_keeps_what_the_first_made(tmp_path: Path) -> None:
     create_authority(tmp_path)
 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(("organisation", "renewed"), [(ORGANISATION, True), ("Example Ltd", False)])
+def test_in_its_last_month_a_chain_that_was_made_here_is_rotated(
+    tmp_path: Path, organisation: str, renewed: bool
+) -> None:
+    then = datetime.now(UTC) - timedelta(days=380)
+    init(tmp_path, make_authority(organisation, "ed25519", then), "ed25519", then)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    create_authority(tmp_path)
+
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert (after["chain.pem"] != before["chain.pem"]) is renewed
+    assert (after["key.pem"] != before["key.pem"]) is renewed
+    assert before["ca.pem"] in after["ca.pem"]
 
 
 def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def image(number: int) -> RegisteredImage:
 
 OURS, OTHERS = image(1), image(2)
 SAME, PART, DIFFERENT = Likeness.SAME, Likeness.PART, Likeness.DIFFERENT
-NOTHING = Signs(None, ManifestFinding("absent"), None, None, 1.0, None, signature=False)
+NOTHING = Signs(None, ManifestFinding("absent"), False, None, None, 1.0, None, signature=False)
 
 
 GONE = replace(OURS, withdrawn_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -156,3 +156,29 @@ def test_every_layer_speaks_once_with_a_probability(signs: Signs) -> None:
 )
 def test_a_withdrawn_picture_and_what_shows_it_is_withdrawn(signs: Signs, withdrawn: bool) -> None:
     assert conclude(signs).withdrawn == withdrawn
+
+
+def test_a_stripped_file_is_intact_and_its_kept_manifest_says_so() -> None:
+    conclusion = conclude(replace(NOTHING, exact=OURS, restored=True))
+
+    assert conclusion.origin is Origin.OURS_INTACT
+    assert {finding.layer for finding in conclusion.findings if finding.found} == {"registry", "manifest"}
+
+
+@pytest.mark.parametrize(
+    ("signs", "most"),
+    [
+        pytest.param(NOTHING, 1.0, id="nothing claims nothing"),
+        pytest.param(replace(NOTHING, exact=OURS), 1e-30, id="a digest"),
+        pytest.param(mark(OURS, SAME), 1e-12, id="a mark"),
+        pytest.param(replace(mark(OURS, SAME), near=OURS, signature=True), 1e-12, id="the surest of several"),
+    ],
+)
+def test_a_verdict_is_as_sure_as_the_surest_of_its_layers(signs: Signs, most: float) -> None:
+    assert 0.0 < conclude(signs).false_positive <= most
+
+
+def test_the_visible_signature_makes_no_verdict_surer() -> None:
+    near = replace(NOTHING, near=OURS)
+
+    assert conclude(near).false_positive == conclude(replace(near, signature=True)).false_positive
