@@ -80,3 +80,9 @@ async def test_other_ports_change_the_profile_and_not_the_key(house):
     await provision(house.model_copy(update={"port_base": 9000}))
     after = json.loads((house.home / "client.json").read_text())
     assert (after["address"], after["api_key"]) == ("127.0.0.1:9000", before["api_key"])
+
+
+async def test_no_signing_key_is_made_where_it_is_elsewhere(house, monkeypatch):
+    monkeypatch.setenv("PORTCULLIS_PROVENANCE_SIGN_WITH", "house_kms:sign")
+    await provision(house)
+    assert not (house.home / "keys" / "c2pa").exists()
