@@ -70,7 +70,7 @@ class OwnRegistry:
             seed=0,
             parameters={},
         )
-        marked = await asyncio.to_thread(self.marker.mark_layers, picture, kind, release, None)
+        marked = await asyncio.to_thread(self.marker.mark_layers, picture, kind, release, None, edited=True)
         row = _record(release, kind, marked, tenant, hashlib.sha256(data).hexdigest())
         try:
             async with self.database.transaction() as conn:
@@ -142,7 +142,7 @@ async def own_registry(house: HouseSettings) -> AsyncIterator[OwnRegistry]:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     keys = house.home / "keys"
-    codec = load_codec(keys / "watermark.key")
+    codec = load_codec(keys)
     keyring = await asyncio.to_thread(Keyring, keys / "c2pa", ProvenanceSettings())
     database = await Database.open(house.database(), max_size=2)
     try:

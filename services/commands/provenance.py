@@ -20,7 +20,9 @@ from services.provenance.authority import AUTHORITIES, CHAIN, ORGANISATION, Algo
 
 app = typer.Typer(help="What the house says of its pictures, and how that is signed.", no_args_is_help=True)
 ca = typer.Typer(help="The certificates that sign manifests.", no_args_is_help=True)
+key = typer.Typer(help="The key of the invisible mark.", no_args_is_help=True)
 app.add_typer(ca, name="ca")
+app.add_typer(key, name="key")
 out = Console(highlight=False)
 
 Folder = Annotated[
@@ -139,3 +141,16 @@ def _show(place: Path) -> None:
         algorithm, organisation = authority.algorithm_of(certificate), authority.organisation_of(certificate)
         table.add_row(what, organisation, algorithm, f"{until:%Y-%m-%d}", str((until - now).days))
     out.print(table)
+
+
+@key.command("rotate")
+def rotate_key() -> None:
+    """Begin a new epoch of the invisible mark: new pictures carry a new key, old ones are still read.
+
+    The old key stays in the data home as watermark-DATE.key. Each epoch costs about a tenth more time for looking for
+    a mark, so rotate once a year, or when a key may be known to others; delete an old key only when no picture of its
+    epoch matters any more. Start provenance again afterwards.
+    """
+    with told_plainly():
+        earlier = authority.rotate_watermark_key(HouseSettings().home / "keys", datetime.now(UTC))
+    out.print(f"[bold green]made[/] a new watermark.key; the old one is {earlier.name}", soft_wrap=True)

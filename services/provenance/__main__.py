@@ -22,7 +22,7 @@ from services.provenance.settings import ProvenanceSettings
 async def build(house: HouseSettings) -> App:
     """Load keys and open the registry; ConfigurationError where one is missing."""
     keys = house.home / "keys"
-    codec = await asyncio.to_thread(load_codec, keys / "watermark.key")
+    codec = await asyncio.to_thread(load_codec, keys)
     verifier = ClearanceVerifier.load(keys / "clearance" / "jwks.json", "provenance")
     settings = ProvenanceSettings()
     keyring = await asyncio.to_thread(Keyring, keys / "c2pa", settings)

@@ -121,6 +121,21 @@ def create_watermark_key(path: Path) -> None:
         write_secret(path, secrets.token_bytes(WATERMARK_KEY_BYTES))
 
 
+def rotate_watermark_key(folder: Path, now: datetime) -> Path:
+    """Begin a new epoch: watermark.key is replaced, and kept beside it under its date to read marks by; returns that.
+
+    Raises ConfigurationError where there is no key yet.
+    """
+    current, earlier = folder / "watermark.key", folder / f"watermark-{now:%Y%m%dT%H%M%S}.key"
+    try:
+        # The old key has its second name before the first is given away: it is never without one.
+        earlier.hardlink_to(current)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"no watermark key in {folder}: start `portcullis up` once to make one") from error
+    replace_secret(current, secrets.token_bytes(WATERMARK_KEY_BYTES))
+    return earlier
+
+
 def make_chain(organisation: str, now: datetime, algorithm: Algorithm = "es256") -> tuple[bytes, bytes, bytes]:
     """A fresh CA, the chain (leaf, CA) and the leaf's private key as PEM; valid from five minutes before `now`."""
     authority = make_authority(organisation, algorithm, now)

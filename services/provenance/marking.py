@@ -50,17 +50,20 @@ class Marker:
         Blocks for the length of the work: call it from a thread. InvalidInput where `parent` is no picture.
         """
         origin = sanitise(parent, field="parent_image").png if parent else None
-        return self.mark_layers(Layers(decode_rgb(png), None), kind, release, origin)
+        edited = release.operation == "edit"
+        return self.mark_layers(Layers(decode_rgb(png), None), kind, release, origin, edited=edited)
 
-    def mark_layers(self, picture: Layers, kind: OutputFormat, release: Release, parent: bytes | None) -> Marked:
+    def mark_layers(
+        self, picture: Layers, kind: OutputFormat, release: Release, parent: bytes | None, *, edited: bool
+    ) -> Marked:
         """Marks what may be transparent: its alpha plane stays as it is; JPEG, which has none, shows it on white.
 
-        `parent` is a PNG of ours.
+        `parent` is a PNG of ours; `edited` says that the picture may hold an earlier mark.
         """
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(release.payload_id), np.uint8))
         drawn, alpha = signature.draw(picture.rgb), picture.alpha
         seen = on_white(drawn, alpha)
-        marked = self._codec.embed(seen, bits)
+        marked = self._codec.embed(seen, bits, edited=edited)
         pixels = marked
         if alpha is not None and kind != "JPEG":
             colours = np.clip(drawn.astype(np.int16) + marked - seen, 0, 255).astype(np.uint8)
@@ -88,12 +91,20 @@ def on_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> NDArray
     return np.rint(rgb * cover + 255 * (1 - cover)).astype(np.uint8)
 
 
-def load_codec(path: Path) -> Codec:
-    """The codec under the key of a file; raises ConfigurationError where it cannot be read."""
+def load_codec(folder: Path) -> Codec:
+    """The codec under watermark.key of a folder; it reads marks under watermark-*.key too, keys of earlier epochs.
+
+    Raises ConfigurationError where a key cannot be read.
+    """
+    earlier = sorted(folder.glob("watermark-*.key"), reverse=True)
+    return Codec(key=_load_key(folder / "watermark.key"), retired=[_load_key(path) for path in earlier])
+
+
+def _load_key(path: Path) -> bytes:
     try:
         key = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"no watermark key at {path}: start `portcullis up` once to make one") from error
     if len(key) != WATERMARK_KEY_BYTES:
         raise ConfigurationError(f"the watermark key at {path} must have {WATERMARK_KEY_BYTES} bytes")
-    return Codec(key=key)
+    return key

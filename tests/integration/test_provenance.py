@@ -178,7 +178,7 @@ async def test_a_mark_copied_onto_another_picture_is_a_conflict(house: HouseSett
     marked = await mark(house, scene())
     payload = np.unpackbits(np.frombuffer(bytes.fromhex(marked.provenance.payload_id), np.uint8))
     other = np.random.default_rng(5).integers(60, 200, (8, 8, 3)).astype(np.uint8).repeat(32, 0).repeat(32, 1)
-    forged = load_codec(house.home / "keys" / "watermark.key").embed(other, payload)
+    forged = load_codec(house.home / "keys").embed(other, payload)
 
     inspection = await inspect(house, encode(forged))
 
@@ -269,7 +269,7 @@ async def test_what_is_no_picture_is_refused(house: HouseSettings, bad: bytes) -
 async def test_the_released_pixels_carry_the_registered_payload(house: HouseSettings) -> None:
     marked = await mark(house, scene())
 
-    reading = load_codec(house.home / "keys" / "watermark.key").read(decode_rgb(marked.image))
+    reading = load_codec(house.home / "keys").read(decode_rgb(marked.image))
 
     assert reading is not None
     assert np.packbits(reading.bits).tobytes().hex() == marked.provenance.payload_id
@@ -322,7 +322,7 @@ async def test_only_review_may_withdraw(house: HouseSettings) -> None:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 async def test_a_file_that_lost_its_manifest_alone_is_intact(house: HouseSettings, kind: str) -> None:
     marked = await mark(house, scene(), format=checks_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{kind}"))
-    codec = load_codec(house.home / "keys" / "watermark.key")
+    codec = load_codec(house.home / "keys")
     payload = np.unpackbits(np.frombuffer(bytes.fromhex(marked.provenance.payload_id), np.uint8))
     stripped = encode(codec.embed(signature.draw(decode_rgb(scene())), payload), kind)
 

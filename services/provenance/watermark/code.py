@@ -2,8 +2,8 @@
 
 Tail-biting (Ma and Wolf, "On tail biting convolutional codes", IEEE Trans. Commun. 34, 1986) spends no signs on a tail;
 the decoder runs on past the start and end until its paths agree (Shao, Lin and Fossorier, "Two decoding algorithms for
-tailbiting codes", IEEE Trans. Commun. 51, 2003). The generators are the best of a random search by frame errors. Written
-here because the decoders on PyPI are hard-decision only, stop at memory 7, or need torch.
+tailbiting codes", IEEE Trans. Commun. 51, 2003). The generators are the best of a random search by frame errors.
+Written here because the decoders on PyPI are hard-decision only, stop at memory 7, or need torch.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from services.provenance.watermark.code import Bits, Floats
 from services.provenance.watermark.drawing import drawn, without
 from services.provenance.watermark.payload import PayloadCode
-from services.provenance.watermark.residual import folded, luma, middle, residual
+from services.provenance.watermark.residual import folded, luma, residual
 from services.provenance.watermark.search import PLACES, Lock, locks, scan, settled_weights, turned
 from services.provenance.watermark.tile import Spectrum, Tile, load_tile
-from services.provenance.watermark.views import SIDE, Effort, View, views
+from services.provenance.watermark.views import Effort, View, views
 
 DEVELOPMENT_KEY = b"portcullis development watermark"
 # Of the places that synchronisation proposes, so many are decoded, where their match is at least this many deviations.

@@ -75,8 +75,9 @@ def _places(scales: NDArray[np.float64], angles: NDArray[np.float64], most_radiu
     seen = np.maximum(np.abs(down), np.abs(across)) < _HIGHEST
     sign = np.where(across < 0, -_PADDED, _PADDED)
     row, column = np.rint(down * sign).astype(np.int32) % _PADDED, np.rint(across * sign).astype(np.int32)
-    places = np.where(seen, row * (_PADDED // 2 + 1) + column, 0).astype(np.int32)
-    return places, np.sqrt(np.maximum(seen.sum(axis=1), 16)).astype(np.float32)
+    places = np.where(seen, row * (_PADDED // 2 + 1) + column, 0).astype(np.intp)
+    deviation: Floats = np.sqrt(np.maximum(seen.sum(axis=1), 16)).astype(np.float32)
+    return places, deviation
 
 
 @lru_cache(maxsize=1)

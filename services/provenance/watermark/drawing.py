@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.provenance.watermark.code import Floats
 from services.provenance.watermark.mask import visibility_mask
-from services.provenance.watermark.residual import folded, luma, middle, repeat, residual
+from services.provenance.watermark.residual import fast, folded, luma, middle, repeat, residual, summed
 from services.provenance.watermark.search import Lock, carried, lay
 from services.provenance.watermark.tile import Spectrum, Tile
 
@@ -23,7 +23,7 @@ _LEAST, _MOST = 0.3, 4.0
 # A picture that needs more pays for only a part of it, and one that needs less keeps some to spare.
 _EQUITY = 0.8
 _TRIED_SIDE = 512
-# A larger picture has more of the mark, and is cropped and shrunk more.
+# A larger picture has more of the mark beyond what is tried; a smaller one has little room, and is seldom cropped.
 _CARE = 0.35
 
 
@@ -34,7 +34,8 @@ def drawn(rgb: NDArray[np.uint8], tile: Tile, spectrum: Spectrum, variant: int) 
     tried = middle(grey + mark, _TRIED_SIDE)
     corner = [(whole - part) // 2 for whole, part in zip(grey.shape, tried.shape, strict=True)]
     begin = tile.shifts[variant] - corner
-    share = (tried.size / grey.size) ** _CARE
+    size = grey.size / _TRIED_SIDE**2
+    share = min(size, 1 / size) ** _CARE
     need = max(share * wanted / max(_left(road(tried), tile, spectrum, begin), 1.0) for road, wanted in _ROADS.items())
     return _added(rgb, mark, float(np.clip(need, _LEAST, _MOST)) ** (_EQUITY / 2))
 
@@ -44,8 +45,7 @@ def without(rgb: NDArray[np.uint8], tile: Tile, spectrum: Spectrum, variant: int
     grey = luma(rgb)
     laid = lay(np.roll(tile.picture(spectrum, variant), -tile.shifts[variant], axis=(0, 1)), lock)
     mark = visibility_mask(grey, _LOSS) * repeat(laid, grey.shape)
-    found = folded(residual(grey))
-    effect = folded(residual(grey + mark)) - found
+    found, effect = (summed(fast(plane)) for plane in (grey, mark))
     share = float(np.vdot(effect, found) / np.vdot(effect, effect))
     return _added(rgb, mark, -min(max(share, 0.0), 2.0))
 
@@ -59,9 +59,11 @@ def _added(rgb: NDArray[np.uint8], mark: Floats, strength: float) -> NDArray[np.
 def _shrunk(marked: Floats) -> Floats:
     """As it comes back from half the size at JPEG quality 50."""
     height, width = marked.shape
-    small = cv2.resize(cv2.convertScaleAbs(marked), (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        cv2.convertScaleAbs(marked), (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA
+    )
     coded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 50])[1]
-    plain = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE).astype(np.float32)
+    plain = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.float32)
     copy: Floats = cv2.resize(plain, (width, height), interpolation=cv2.INTER_CUBIC)
     return copy
 

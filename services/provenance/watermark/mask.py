@@ -18,7 +18,7 @@ _SEEN = 0.72
 
 
 def visibility_mask(grey: Floats, loss: float) -> Floats:
-    """The deviation of the mark at each pixel of a luma plane 0 … 255, in luma, for a structural similarity of 1 − loss.
+    """The deviation of the mark at each pixel of a luma plane 0 … 255, for a structural similarity of 1 − `loss`.
 
     SSIM (Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE TIP 13, 2004)
     forgives noise in proportion to the variance around it, and so does this: texture masking. Single edges are held

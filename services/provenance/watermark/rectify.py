@@ -77,7 +77,13 @@ class Rectifier:
 
     def rectified(self, starts: list[Tilt]) -> Floats:
         """The plane with the best tilt undone that is found by climbing from some starts."""
-        best = max((self._climb(Tilt(self._score(start.freedoms, self._fine), start.freedoms), _STEPS, self._fine) for start in starts), key=_z)
+        best = max(
+            (
+                self._climb(Tilt(self._score(start.freedoms, self._fine), start.freedoms), _STEPS, self._fine)
+                for start in starts
+            ),
+            key=_z,
+        )
         height, width = self._grey.shape
         plane: Floats = cv2.warpPerspective(
             self._grey,

@@ -26,11 +26,17 @@ def luma(rgb: NDArray[np.uint8]) -> Floats:
     return grey
 
 
+def fast(grey: Floats) -> Floats:
+    """A plane without its slow part."""
+    part: Floats = grey - cv2.GaussianBlur(grey, (0, 0), _SLOW, borderType=cv2.BORDER_REFLECT)
+    return part
+
+
 def residual(grey: Floats) -> Floats:
-    """The evened-out fast part of a luma plane, of about unit deviation everywhere, zero where the plane is flat."""
-    fast = grey - cv2.GaussianBlur(grey, (0, 0), _SLOW, borderType=cv2.BORDER_REFLECT)
-    power = cv2.blur(fast * fast, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
-    even: Floats = fast / (np.sqrt(np.maximum(power, 0)) + np.float32(_FLOOR)) ** np.float32(_EVENNESS)
+    """The evened-out fast part of a luma plane, zero where the plane is flat."""
+    rough = fast(grey)
+    power = cv2.blur(rough * rough, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
+    even: Floats = rough / (np.sqrt(np.maximum(power, 0)) + np.float32(_FLOOR)) ** np.float32(_EVENNESS)
     return even
 
 
@@ -51,7 +57,9 @@ def liveliest(plane: Floats, side: int) -> Floats:
     rough = np.abs(plane - cv2.blur(plane, (3, 3))) < _DEAD
     tops, lefts = (sorted({0, max(0, length - side) // 2, max(0, length - side)}) for length in plane.shape)
     windows = [(slice(top, top + side), slice(left, left + side)) for top in tops for left in lefts]
-    middle_first = sorted(windows, key=lambda window: abs(window[0].start - tops[-1] // 2) + abs(window[1].start - lefts[-1] // 2))
+    middle_first = sorted(
+        windows, key=lambda window: abs(window[0].start - tops[-1] // 2) + abs(window[1].start - lefts[-1] // 2)
+    )
     return plane[min(middle_first, key=lambda window: float(rough[window].mean()) > 0.5)]
 
 
@@ -68,6 +76,14 @@ def repeat(tile: Floats, shape: tuple[int, ...]) -> Floats:
     height, width = shape
     pattern: Floats = np.tile(tile, (-(-height // len(tile)), -(-width // len(tile))))[:height, :width]
     return pattern
+
+
+def summed(plane: Floats) -> Floats:
+    """The sum of a plane over all its SIZE × SIZE periods, the cut ones at the right and lower edge included."""
+    height, width = plane.shape
+    padded = np.pad(plane, ((0, -height % SIZE), (0, -width % SIZE)))
+    tile: Floats = padded.reshape(padded.shape[0] // SIZE, SIZE, padded.shape[1] // SIZE, SIZE).sum(axis=(0, 2))
+    return tile
 
 
 def folded(plane: Floats) -> Floats:

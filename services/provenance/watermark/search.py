@@ -52,9 +52,11 @@ def lay(tile: Floats, lock: Lock) -> Floats:
 
 def locks(folded: Floats, tile: Tile, best: int) -> list[Lock]:
     """The `best` places that the synchronisation part proposes and the pilots confirm, likeliest first."""
-    values, weights = (np.stack(each) for each in zip(*(carried(folded, tile, turn) for turn in range(TURNS)), strict=True))
+    seen = [carried(folded, tile, turn) for turn in range(TURNS)]
+    values, weights = np.stack([each[0] for each in seen]), np.stack([each[1] for each in seen])
     grid = np.zeros((TURNS, SIZE, SIZE), np.complex64)
-    grid[:, tile.rows[tile.sync], tile.columns[tile.sync]] = (values * weights)[:, tile.sync] * np.conj(tile.sync_values)
+    sync = (values * weights)[:, tile.sync] * np.conj(tile.sync_values)
+    grid[:, tile.rows[tile.sync], tile.columns[tile.sync]] = sync
     surfaces = fft.ifft2(grid, overwrite_x=True).real
     turns, rows, columns = _peaks(surfaces, _PEAKS)
     dy, dx = _vertices(surfaces, turns, rows, columns)
@@ -73,9 +75,7 @@ def locks(folded: Floats, tile: Tile, best: int) -> list[Lock]:
     return sorted(found, key=lambda lock: -lock.z)
 
 
-def _settled(
-    tile: Tile, values: Spectrum, weights: Floats, turn: int, dy: float, dx: float, variant: int
-) -> Lock:
+def _settled(tile: Tile, values: Spectrum, weights: Floats, turn: int, dy: float, dx: float, variant: int) -> Lock:
     """The lock near a shift: Newton's step to where sync and pilots together agree best."""
     known = np.concatenate([tile.sync_values, tile.pilot_values[variant]])
     v, u = 2 * np.pi * tile.v[tile.known], 2 * np.pi * tile.u[tile.known]
@@ -122,7 +122,7 @@ def scan(folded: Floats, tile: Tile) -> list[Lock]:
 
 
 def settled_weights(tile: Tile, lock: Lock) -> Floats:
-    """Other weights for a lock, from how its sync and pilots fare: filters turn a ring's phases around, or mix it up."""
+    """Other weights for a lock, from how its sync and pilots fare: filters turn a ring's phases, or mix it up."""
     known = np.concatenate([tile.sync_values, tile.pilot_values[lock.variant]])
     agreement = (lock.values[tile.known] * np.conj(known)).real
     gain = lock.weights
@@ -142,7 +142,8 @@ def carried(folded: Floats, tile: Tile, turn: int) -> tuple[Spectrum, Floats]:
 
 def _peaks(surfaces: Floats, best: int) -> tuple[Index, Index, Index]:
     tops = np.where(surfaces == maximum_filter(surfaces, (1, 3, 3), mode="wrap"), surfaces, -np.inf)
-    return np.unravel_index(np.argpartition(tops.ravel(), -best)[-best:], surfaces.shape)
+    turns, rows, columns = np.unravel_index(np.argpartition(tops.ravel(), -best)[-best:], surfaces.shape)
+    return turns, rows, columns
 
 
 def _vertices(surfaces: Floats, turns: Index, rows: Index, columns: Index) -> tuple[Floats, Floats]:
@@ -150,9 +151,10 @@ def _vertices(surfaces: Floats, turns: Index, rows: Index, columns: Index) -> tu
 
     def vertex(before: Floats, at: Floats, after: Floats) -> Floats:
         bend = before - 2 * at + after
-        return 0.5 * (before - after) / np.where(bend < 0, bend, np.inf)
+        return (0.5 * (before - after) / np.where(bend < 0, bend, np.inf)).astype(np.float32)
 
     at = surfaces[turns, rows, columns]
     above, below = surfaces[turns, rows - 1, columns], surfaces[turns, (rows + 1) % SIZE, columns]
     left, right = surfaces[turns, rows, columns - 1], surfaces[turns, rows, (columns + 1) % SIZE]
-    return rows + vertex(above, at, below), columns + vertex(left, at, right)
+    dy, dx = rows + vertex(above, at, below), columns + vertex(left, at, right)
+    return dy.astype(np.float32), dx.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The ways to look at a picture: as it lies, then with scale, rotation and tilt undone, as far as there is reason to."""
+"""The ways to look at a picture: as it lies, then with scale, rotation and tilt undone, where there is reason to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`portcullis provenance ca`: chains that hold, and nothing overwritten."""
+"""`portcullis provenance`: chains that hold, keys of several epochs, and nothing overwritten."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from cryptography import x509
+from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from portcullis.errors import PortcullisError as ClientError
 from services.commands.provenance import app
+from services.provenance.authority import create_watermark_key
 from services.provenance.manifest import ManifestSigner
 from services.provenance.manifest_reader import ManifestReader
+from services.provenance.marking import load_codec
 from services.provenance.signing_key import sign_with_key
 from tests.unit.provenance.test_manifest import RELEASE, picture
+
+
+PAYLOAD = [0, 1] * 32
 
 
 @pytest.fixture
@@ -112,3 +118,25 @@ def test_the_leaf_follows_the_recipe(folder: Path) -> None:
     assert usage.value.digital_signature
     assert not usage.value.key_cert_sign
     assert "1.3.6.1.4.1.62558.2.1" in {purpose.dotted_string for purpose in purposes}
+
+
+def test_a_new_epoch_keeps_the_key_of_the_old(folder: Path) -> None:
+    keys = folder.parent
+    keys.mkdir()
+    create_watermark_key(keys / "watermark.key")
+    before = (keys / "watermark.key").read_bytes()
+    ours = load_codec(keys).embed(astronaut(), PAYLOAD)
+
+    result = CliRunner().invoke(app, ["key", "rotate"])
+
+    (earlier,) = keys.glob("watermark-*.key")
+    assert earlier.name in result.output.replace("\n", "")
+    assert earlier.read_bytes() == before != (keys / "watermark.key").read_bytes()
+    assert (keys / "watermark.key").stat().st_mode & 0o777 == 0o600
+    assert load_codec(keys).detect(ours)["bits"].tolist() == PAYLOAD
+
+
+def test_without_a_key_there_is_no_epoch_to_end(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["key", "rotate"])
+
+    assert "no watermark key" in str(result.exception)
