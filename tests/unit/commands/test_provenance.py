@@ -19,7 +19,6 @@ from services.provenance.marking import load_codec
 from services.provenance.signing_key import sign_with_key
 from tests.unit.provenance.test_manifest import RELEASE, picture
 
-
 PAYLOAD = [0, 1] * 32
 
 
