@@ -31,6 +31,7 @@ from services.provenance.keyring import Keyring
 from services.provenance.manifest import Release
 from services.provenance.marking import Marked, Marker, load_codec
 from services.provenance.registry import inspect
+from services.provenance.resemblance import Resemblance
 from services.provenance.servicer import PAYLOAD_BYTES, inspection_to_proto
 from services.provenance.settings import ProvenanceSettings
 
@@ -47,11 +48,13 @@ class OwnRegistry:
     database: Database
     marker: Marker
     examiner: Examiner
+    resemblance: Resemblance | None
 
     async def inspect(self, data: bytes) -> Inspection:
         """The verdict, with what only the picture's own tenant is told; InvalidInput where it is no picture."""
-        conclusion = await inspect(self.database, self.examiner, data)
-        return inspection_to_proto(conclusion, conclusion.image.tenant if conclusion.image else "")
+        conclusion = await inspect(self.database, self.examiner, data, self.resemblance)
+        named = conclusion.image or conclusion.resembles
+        return inspection_to_proto(conclusion, named.tenant if named else "")
 
     async def mark(self, data: bytes, kind: OutputFormat, tenant: str) -> tuple[bytes, RegisteredImage]:
         """A picture signed, watermarked, with its manifest, registered for a tenant; and its row.
@@ -75,6 +78,8 @@ class OwnRegistry:
         try:
             async with self.database.transaction() as conn:
                 await images.insert(conn, row)
+                if self.resemblance is not None and marked.seen is not None:
+                    await self.resemblance.register(conn, row, marked.seen)
                 if not marked.timestamped:
                     await timestamps.owe(conn, row.image_id)
                 await audit.append(conn, getpass.getuser(), "image.mark", str(row.image_id), tenant=tenant)
@@ -143,10 +148,15 @@ async def own_registry(house: HouseSettings) -> AsyncIterator[OwnRegistry]:
     )
     keys = house.home / "keys"
     codec = load_codec(keys)
-    keyring = await asyncio.to_thread(Keyring, keys / "c2pa", ProvenanceSettings())
+    settings = ProvenanceSettings()
+    keyring = await asyncio.to_thread(Keyring, keys / "c2pa", settings)
     database = await Database.open(house.database(), max_size=2)
     try:
-        yield OwnRegistry(database, Marker(codec, keyring.sign), Examiner(codec, keyring.reader))
+        resemblance = await Resemblance.open(database, settings)
+        if resemblance is not None:
+            await resemblance.measure(database)
+        marker = Marker(codec, keyring.sign, resemblance.look if resemblance else None)
+        yield OwnRegistry(database, marker, Examiner(codec, keyring.reader), resemblance)
     finally:
         await database.close()
         keyring.close()

@@ -12,22 +12,31 @@ from services.core.torch_compat import guard_torchvision
 LOGIT_SCALE = "logit_scale"  # the key of the scale's logarithm among the image file's metadata
 
 
-class OnnxClip:
+class OnnxSight:
+    """The tower that sees, with the call that open_clip's own model has; thread-safe."""
+
+    def __init__(self, image: Path, called: str) -> None:
+        """Opens the file; ConfigurationError, in which the model is `called` so, where it is no such file."""
+        self._image = _session(image, called)
+
+    def encode_image(self, pixels: Any, normalize: bool) -> Any:
+        """float32 (N, 3, side, side) → (N, dim)."""
+        return _run(self._image, pixels, normalize)
+
+
+class OnnxClip(OnnxSight):
     """Both towers, with the calls that open_clip's own model has; thread-safe."""
 
     def __init__(self, image: Path, text: Path, called: str) -> None:
         """Opens both files; ConfigurationError, in which the model is `called` so, where one is no such file."""
         import torch
 
-        self._image, self._text = _session(image, called), _session(text, called)
+        super().__init__(image, called)
+        self._text = _session(text, called)
         scale = self._image.get_modelmeta().custom_metadata_map.get(LOGIT_SCALE)
         if scale is None:
             raise ConfigurationError(f"{called} {image.name}: has no {LOGIT_SCALE}; `training.combo.export` writes it")
         self.logit_scale = torch.tensor(float(scale))
-
-    def encode_image(self, pixels: Any, normalize: bool) -> Any:
-        """float32 (N, 3, side, side) → (N, dim)."""
-        return _run(self._image, pixels, normalize)
 
     def encode_text(self, ids: Any, normalize: bool) -> Any:
         """int64 (N, context) → (N, dim)."""

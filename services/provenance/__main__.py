@@ -14,6 +14,7 @@ from services.core.store.database import Database
 from services.provenance.examination import Examiner
 from services.provenance.keyring import Keyring
 from services.provenance.marking import Marker, load_codec
+from services.provenance.resemblance import Resemblance
 from services.provenance.restamp import keep_stamping
 from services.provenance.servicer import ProvenanceServicer
 from services.provenance.settings import ProvenanceSettings
@@ -27,7 +28,10 @@ async def build(house: HouseSettings) -> App:
     settings = ProvenanceSettings()
     keyring = await asyncio.to_thread(Keyring, keys / "c2pa", settings)
     database = await Database.open(house.database())
-    servicer = ProvenanceServicer(database, verifier, Marker(codec, keyring.sign), Examiner(codec, keyring.reader))
+    resemblance = await Resemblance.open(database, settings)
+    marker = Marker(codec, keyring.sign, resemblance.look if resemblance else None)
+    servicer = ProvenanceServicer(database, verifier, marker, Examiner(codec, keyring.reader), resemblance)
+    measuring = [partial(resemblance.keep_measuring, database)] if resemblance else []
     stamping = [partial(keep_stamping, database, keyring.authority)] if keyring.authority else []
 
     async def close() -> None:
@@ -43,7 +47,7 @@ async def build(house: HouseSettings) -> App:
             "WithdrawImage": frozenset({"review"}),
         },
         settings=settings,
-        background=[keyring.follow, *stamping],
+        background=[keyring.follow, *stamping, *measuring],
         ready=database.ping,
         close=close,
     )

@@ -10,6 +10,8 @@
 | they name a picture of which this shows a part | OURS_DERIVED |
 | no such sign, but the registry knows a picture that looks the same | OURS_ALTERED |
 | none of these, whatever the visible signature says: anyone can draw that | NOT_FOUND |
+
+What an encoder finds alike is evidence beside NOT_FOUND and moves no verdict: unrelated pictures are too often as like.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from services.core.store.images import RegisteredImage
 from services.provenance.fingerprint import Likeness
 from services.provenance.manifest_reader import ManifestFinding
 
-Layer = Literal["manifest", "watermark", "registry", "signature"]
+Layer = Literal["manifest", "watermark", "registry", "signature", "embedding"]
 
 # Collisions of SHA-256 and forgeries of P-256 signatures: the standards' 128 bits.
 _CRYPTOGRAPHIC = 2.0**-128
@@ -86,6 +88,7 @@ class Conclusion:
     `withdrawn`: that picture was withdrawn, or, of a conflict, one that looks like this. `false_positive`: an upper
     bound of the probability that a picture that is none of ours would get this verdict; 1 where it claims nothing.
     `changes`: where a whole copy differs from what was released, in pixels of the file, as far as can be told.
+    `resembles`: the picture that the finding by embedding names; no verdict rests on it.
     """
 
     origin: Origin
@@ -94,6 +97,7 @@ class Conclusion:
     withdrawn: bool
     false_positive: float
     changes: tuple[Box, ...] = ()
+    resembles: RegisteredImage | None = None
 
 
 def conclude(signs: Signs) -> Conclusion:

@@ -19,12 +19,13 @@ from services.provenance.manifest import Release, Signed
 from services.provenance.watermark.codec import Codec
 
 Sign = Callable[[bytes, OutputFormat, Release, bytes | None], Signed]
+Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
     """A picture ready for release. `sha256` is of `image`, `bare_sha256` of the file before its manifest was added;
-    `width` and `height` are in pixels.
+    `width` and `height` are in pixels; `seen` is what an encoder saw in it, None where there is none.
     """
 
     image: bytes
@@ -35,14 +36,16 @@ class Marked:
     fingerprint: Fingerprint
     width: int
     height: int
+    seen: NDArray[np.float32] | None
 
 
 class Marker:
-    """Marks pictures with one watermark key; `sign` is that of ManifestSigner or Keyring."""
+    """Marks pictures with one watermark key; `sign` is that of ManifestSigner or Keyring, `look` an encoder's."""
 
-    def __init__(self, codec: Codec, sign: Sign) -> None:
+    def __init__(self, codec: Codec, sign: Sign, look: Look | None = None) -> None:
         self._codec = codec
         self._sign = sign
+        self._look = look
 
     def mark(self, png: bytes, kind: OutputFormat, release: Release, parent: bytes | None) -> Marked:
         """`png` is the cleared picture, which this house made itself; `parent` the upload that it was made from.
@@ -80,6 +83,7 @@ class Marker:
             fingerprint(marked),
             width=width,
             height=height,
+            seen=self._look(marked) if self._look else None,
         )
 
 

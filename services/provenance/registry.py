@@ -18,6 +18,7 @@ from services.provenance.examination import Examiner, Exhibit
 from services.provenance.fingerprint import PDQ_RADIUS, Likeness
 from services.provenance.inspect import Conclusion, Naming, Origin, Signs, conclude
 from services.provenance.manifest_reader import ManifestFinding
+from services.provenance.resemblance import Resemblance
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,23 @@ async def withdraw(database: Database, image_id: UUID, withdrawn: bool) -> Regis
     return changed
 
 
-async def inspect(database: Database, examiner: Examiner, data: bytes) -> Conclusion:
-    """The verdict on a file over all layers; raises InvalidInput on `image` where it is no picture."""
+async def inspect(
+    database: Database, examiner: Examiner, data: bytes, resemblance: Resemblance | None = None
+) -> Conclusion:
+    """The verdict on a file over all layers; raises InvalidInput on `image` where it is no picture.
+
+    Where nothing was found, what an encoder finds alike is told beside it.
+    """
     exhibit = await examiner.examine(data)
     records = await _look_up(database, exhibit)
     restored = None
     if records.exact and records.exact.sha256 != exhibit.sha256:
         restored = await asyncio.to_thread(examiner.with_sidecar, exhibit, records.exact.manifest)
-    return await asyncio.to_thread(_conclude, exhibit, records, restored)
+    conclusion = await asyncio.to_thread(_conclude, exhibit, records, restored)
+    if resemblance is None or conclusion.origin is not Origin.NOT_FOUND:
+        return conclusion
+    finding, resembles = await resemblance.find(database, exhibit.picture.rgb)
+    return replace(conclusion, findings=(*conclusion.findings, finding), resembles=resembles)
 
 
 async def _look_up(database: Database, exhibit: Exhibit) -> _Records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
+from collections.abc import Iterator
 from uuid import UUID
 
 from google.protobuf.json_format import MessageToDict
@@ -26,6 +27,7 @@ from services.provenance.inspect import Conclusion, Finding
 from services.provenance.manifest import Operation, Release
 from services.provenance.marking import Marked, Marker
 from services.provenance.registry import inspect, lineage, withdraw
+from services.provenance.resemblance import NOTHING, Resemblance
 
 _FORMATS: dict[checks_pb2.ImageFormat.ValueType, OutputFormat] = {
     checks_pb2.IMAGE_FORMAT_UNSPECIFIED: "PNG",
@@ -44,11 +46,19 @@ PAYLOAD_BYTES = 8
 class ProvenanceServicer(stubs.ProvenanceServiceServicer):
     """Marks cleared outputs, inspects found files, and withdraws what shall not stand."""
 
-    def __init__(self, database: Database, verifier: ClearanceVerifier, marker: Marker, examiner: Examiner) -> None:
+    def __init__(
+        self,
+        database: Database,
+        verifier: ClearanceVerifier,
+        marker: Marker,
+        examiner: Examiner,
+        resemblance: Resemblance | None = None,
+    ) -> None:
         self._database = database
         self._verifier = verifier
         self._marker = marker
         self._examiner = examiner
+        self._resemblance = resemblance
 
     async def MarkImage(self, request: pb.MarkImageRequest, context: Context) -> pb.MarkImageResponse:
         """Verifies the clearance before anything else, and answers only once the picture is registered."""
@@ -65,6 +75,8 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         record = _record(request, decision_id, release, kind, marked)
         async with self._database.transaction() as conn:
             await images.insert(conn, record)
+            if self._resemblance is not None and marked.seen is not None:
+                await self._resemblance.register(conn, record, marked.seen)
             if not marked.timestamped:
                 await timestamps.owe(conn, record.image_id)
         return pb.MarkImageResponse(image=marked.image, provenance=convert.provenance_to_proto(record))
@@ -95,7 +107,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         self, request: pb.ProvenanceServiceInspectImageRequest, context: Context
     ) -> pb.ProvenanceServiceInspectImageResponse:
         """All layers, one verdict; details only of the caller's own pictures."""
-        conclusion = await inspect(self._database, self._examiner, request.image)
+        conclusion = await inspect(self._database, self._examiner, request.image, self._resemblance)
         return pb.ProvenanceServiceInspectImageResponse(
             inspection=inspection_to_proto(conclusion, request.subject.tenant),
             image_id=str(conclusion.image.image_id) if conclusion.image else "",
@@ -147,7 +159,7 @@ def inspection_to_proto(conclusion: Conclusion, tenant: str) -> pb.Inspection:
     it was changed.
     """
     image = conclusion.image
-    findings = [_finding(finding, told=image is not None and image.tenant == tenant) for finding in conclusion.findings]
+    findings = [_finding(finding, told=told) for finding, told in _told(conclusion, tenant)]
     origin = pb.Origin.ValueType(conclusion.origin)
     if image is None or image.tenant != tenant:
         return pb.Inspection(
@@ -170,6 +182,19 @@ def inspection_to_proto(conclusion: Conclusion, tenant: str) -> pb.Inspection:
         false_positive_probability=conclusion.false_positive,
         changes=[checks_pb2.Box(x=box.x, y=box.y, w=box.w, h=box.h) for box in conclusion.changes],
     )
+
+
+def _told(conclusion: Conclusion, tenant: str) -> Iterator[tuple[Finding, bool]]:
+    """The findings, and whether this tenant is told whose payload id they hold. What another's picture is like is not
+    told at all: who may ask how like often enough can draw it.
+    """
+    image, resembles = conclusion.image, conclusion.resembles
+    for finding in conclusion.findings:
+        if finding.layer == "embedding":
+            own = resembles is not None and resembles.tenant == tenant
+            yield (finding if own else NOTHING), own
+        else:
+            yield finding, image is not None and image.tenant == tenant
 
 
 def _finding(finding: Finding, told: bool) -> pb.LayerFinding:

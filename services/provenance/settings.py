@@ -31,6 +31,15 @@ class ProvenanceSettings(RoomSettings):
         description="Where anyone may ask whether a picture is yours; written into every manifest. Empty: not told.",
     )
 
+    encoder: str = Field(
+        "",
+        description="URI of an open_clip checkpoint (.safetensors, or .onnx for the half that sees pictures), by which the "
+        "registry tells what no hash finds: evidence, never a verdict. Needs pgvector. Empty: none.",
+    )
+    encoder_sha256: str = Field("", description="Digest of the checkpoint, 64 hex digits.")
+    encoder_config: str = Field("", description="URI of the checkpoint's open_clip_config.json.")
+    encoder_config_sha256: str = Field("", description="Digest of that file, 64 hex digits.")
+
     @property
     def key_is_elsewhere(self) -> bool:
         """Whether the signing key is not the file in the data home."""

@@ -151,6 +151,11 @@ async def registered(conn: Connection, image_id: UUID) -> RegisteredImage | None
     return await _one(conn, sql.SQL("image_id = %(image_id)s FOR UPDATE"), {"image_id": image_id})
 
 
+async def among(conn: Connection, image_ids: Sequence[UUID]) -> list[RegisteredImage]:
+    """Those of these images that are registered, of any tenant, in no order."""
+    return await _all(conn, sql.SQL("image_id = ANY (%(image_ids)s)"), {"image_ids": list(image_ids)})
+
+
 async def children(conn: Connection, tenant: str, image_id: UUID, limit: int) -> list[RegisteredImage]:
     """Up to `limit` images of this tenant that were made from this one, over any number of steps, oldest first."""
     where = sql.SQL(
