@@ -241,7 +241,9 @@ class LayerFinding(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     FALSE_POSITIVE_PROBABILITY_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
-    """"manifest", "watermark", "registry" or "signature"."""
+    """"manifest", "watermark", "registry", "signature", or "embedding": evidence that never moves the verdict, told where
+    an encoder is configured and nothing else was found, and only of the caller's own pictures.
+    """
     found: _builtins.bool
     """Whether the layer found a sign of ours."""
     payload_id: _builtins.str

@@ -37,7 +37,11 @@ def load_image_encoder(uri: str, sha256: str, config: str, config_sha256: str, c
     """Opens a checkpoint (.safetensors, or .onnx for the half that sees) with its open_clip_config.json.
 
     `called` is what messages call it. ConfigurationError where a file is not there, not the one meant, or no model.
+    From then on this process gives torch one thread a picture.
     """
+    import torch
+
+    torch.set_num_threads(1)  # requests run side by side; two threads that fight for a busy core take 30 times as long
     weights, described = load_artifact(uri, sha256), load_artifact(config, config_sha256)
     if weights.suffix == ".onnx":
         network, preprocess = OnnxSight(weights, called), open_clip_transform(described, called)

@@ -33,8 +33,8 @@ class ProvenanceSettings(RoomSettings):
 
     encoder: str = Field(
         "",
-        description="URI of an open_clip checkpoint (.safetensors, or .onnx for the half that sees pictures), by which the "
-        "registry tells what no hash finds: evidence, never a verdict. Needs pgvector. Empty: none.",
+        description="URI of an open_clip checkpoint: .safetensors, or .onnx for the half that sees pictures. By it the "
+        "registry tells what is like a picture that no hash finds; needs pgvector. Empty: nothing is told.",
     )
     encoder_sha256: str = Field("", description="Digest of the checkpoint, 64 hex digits.")
     encoder_config: str = Field("", description="URI of the checkpoint's open_clip_config.json.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -12,21 +13,30 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
+from portcullis.v1 import provenance_pb2 as pb
+from portcullis.v1 import provenance_pb2_grpc
+from services.commands.provision import provision
+from services.core.config import HouseSettings
 from services.core.errors import ConfigurationError
 from services.core.image_encoder import ImageEncoder, load_image_encoder
+from services.core.imaging import encode
+from services.core.rpc import server as servers
+from services.core.rpc.channel import connect
 from services.core.store import image_embeddings, images, tenants
 from services.core.store.database import Database
 from services.core.store.image_embeddings import Embedding, Space
 from services.core.store.images import RegisteredImage
+from services.provenance.__main__ import build
 from services.provenance.inspect import Conclusion, Origin
 from services.provenance.resemblance import NOTHING, TELLING, Resemblance
 from services.provenance.servicer import inspection_to_proto
 from services.provenance.settings import ProvenanceSettings
+from tests.integration.test_provenance import listening, mark, subject
 from tests.integration.test_provenance_registry import new_image
 from training.scenes.pool import pictures
 from training.scenes.scenes import Scene, draw_scene
 
-SCENES = 150
+SCENES = 120
 URI = "models/scenes-clip/open_clip_model.safetensors"
 CONFIG = "models/scenes-clip/open_clip_config.json"
 
@@ -221,3 +231,53 @@ async def test_settings_open_the_encoder_and_its_index(db: Database, world: Worl
     seen = await asyncio.to_thread(resemblance.look, draw(world.scenes[:1])[0])
     assert np.linalg.norm(seen) == pytest.approx(1.0, abs=1e-5)
     assert np.allclose(seen, world.seen[0], atol=1e-5)
+
+
+@pytest.fixture
+async def house(
+    tmp_path: Path,
+    database: str,
+    db: Database,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    new_port_base: Callable[[], int],
+) -> AsyncIterator[HouseSettings]:
+    """Provenance with the encoder, over a registry that is large enough to measure."""
+    await register(db, world.space, world.seen[1:])
+    for name, value in (("METRICS_PORT", "0"), ("ENCODER", URI), ("ENCODER_CONFIG", CONFIG)):
+        monkeypatch.setenv(f"PORTCULLIS_PROVENANCE_{name}", value)
+    settings = HouseSettings(home=tmp_path, dsn=database, port_base=new_port_base(), drain_seconds=1)
+    await provision(settings)
+    stopping = asyncio.Event()
+    task = asyncio.create_task(servers.serve("provenance", build, settings, stopping))
+    await listening(settings.port("provenance"))
+    yield settings
+    stopping.set()
+    await task
+
+
+async def ask(house: HouseSettings, image: bytes) -> pb.ProvenanceServiceInspectImageResponse:
+    request = pb.ProvenanceServiceInspectImageRequest(subject=subject(), image=image)
+    async with connect(house, "gateway", "provenance") as channel:
+        stub = provenance_pb2_grpc.ProvenanceServiceStub(channel)
+        return await stub.InspectImage(request, timeout=30, wait_for_ready=True)
+
+
+async def test_a_marked_picture_is_evidence_of_what_is_made_from_it_and_no_more(
+    house: HouseSettings, world: World
+) -> None:
+    scene, variation = world.scenes[0], moved(world.scenes[0])
+    marked = await mark(house, encode(large(scene)))
+
+    own, derived = [await ask(house, image) for image in (marked.image, encode(large(variation)))]
+
+    assert "embedding" not in [finding.layer for finding in own.inspection.findings]
+    assert derived.inspection.origin == pb.ORIGIN_NOT_FOUND
+    assert (derived.image_id, derived.depth, derived.inspection.withdrawn) == ("", 0, False)
+    finding = derived.inspection.findings[-1]
+    assert (finding.layer, finding.found) == ("embedding", True)
+    assert finding.payload_id == marked.provenance.payload_id
+
+
+def large(scene: Scene) -> NDArray[np.uint8]:
+    return pictures([scene], 256)[0].permute(1, 2, 0).contiguous().numpy()
