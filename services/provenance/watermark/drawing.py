@@ -24,7 +24,7 @@ _LEAST, _MOST = 0.3, 4.0
 _EQUITY = 0.8
 _TRIED_SIDE = 480
 # A larger picture has more of the mark beyond what is tried; a smaller one has little room, and is seldom cropped.
-_CARE = 0.35
+_CARE = 0.25
 
 
 def drawn(rgb: NDArray[np.uint8], tile: Tile, spectrum: Spectrum, variant: int) -> NDArray[np.uint8]:
@@ -78,7 +78,7 @@ def _wiped(marked: Floats) -> Floats:
 
 
 # How much of the mark should come through, in squared deviations: at about 200 it can be read.
-_ROADS: dict[Callable[[Floats], Floats], float] = {_shrunk: 475.0, _wiped: 730.0}
+_ROADS: dict[Callable[[Floats], Floats], float] = {_shrunk: 465.0, _wiped: 715.0}
 
 
 def _left(copy: Floats, tile: Tile, spectrum: Spectrum, begin: NDArray[np.int64]) -> float:
