@@ -80,6 +80,11 @@ class Examiner:
         )
         return Exhibit(picture, sha256(data).digest(), pdq, manifest, mark, signed)
 
+    def faint_mark(self, exhibit: Exhibit, image: RegisteredImage) -> float:
+        """How likely a picture without the mark of a registered one fits it as well as this. Blocks, up to seconds."""
+        bits = np.unpackbits(np.frombuffer(image.payload_id, np.uint8))
+        return self._codec.confirm(exhibit.picture.rgb, bits)
+
     def with_sidecar(self, exhibit: Exhibit, sidecar: bytes) -> ManifestFinding:
         """What the manifest that the registry keeps says of a file that was stripped of it. Blocks, up to seconds."""
         return self._manifests.read(exhibit.picture.data, exhibit.picture.format, sidecar)

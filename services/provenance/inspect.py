@@ -58,6 +58,7 @@ class Signs:
     """What was found: by sha256, in the manifest, in the watermark, by perceptual hash, and the visible signature.
 
     `restored`: the file has lost its manifest, and with the one that the registry keeps it is what was signed.
+    `mark_faint`: the mark was not read, but that of the look-alike fits.
     """
 
     exact: RegisteredImage | None
@@ -66,6 +67,7 @@ class Signs:
     manifest_naming: Naming | None
     mark_naming: Naming | None
     mark_false_positive: float
+    mark_faint: bool
     near: RegisteredImage | None
     signature: bool
 
@@ -185,7 +187,8 @@ def _watermark(signs: Signs) -> Finding:
     naming = signs.mark_naming
     if naming is None:
         return Finding("watermark", False, "No mark of ours can be read.")
-    message = f"A mark of ours. {_naming_message(naming)}"
+    mark = "A mark of ours, too faint to be read by itself." if signs.mark_faint else "A mark of ours."
+    message = f"{mark} {_naming_message(naming)}"
     return Finding("watermark", True, message, naming.payload_id, signs.mark_false_positive)
 
 

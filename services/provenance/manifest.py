@@ -23,7 +23,7 @@ from services.provenance.timestamp import TimestampAuthority
 Operation = Literal["create", "edit", "variation"]
 
 RELEASE_LABEL = "org.portcullis.release"
-SOFT_BINDING = "org.portcullis.tile.1"
+SOFT_BINDING = "org.portcullis.tile.2"
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _PARENT = "cleared-upload"
 _MIMES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}

@@ -19,6 +19,7 @@ from services.provenance.fingerprint import PDQ_RADIUS, Likeness
 from services.provenance.inspect import Conclusion, Naming, Origin, Signs, conclude
 from services.provenance.manifest_reader import ManifestFinding
 from services.provenance.resemblance import Resemblance
+from services.provenance.watermark.codec import RELIABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,19 @@ async def inspect(
     restored = None
     if records.exact and records.exact.sha256 != exhibit.sha256:
         restored = await asyncio.to_thread(examiner.with_sidecar, exhibit, records.exact.manifest)
-    conclusion = await asyncio.to_thread(_conclude, exhibit, records, restored)
+    faint = await asyncio.to_thread(_faint_mark, examiner, exhibit, records)
+    conclusion = await asyncio.to_thread(_conclude, exhibit, records, restored, faint)
     if resemblance is None or conclusion.origin is not Origin.NOT_FOUND:
         return conclusion
     finding, resembles = await resemblance.find(database, exhibit.picture.rgb)
     return replace(conclusion, findings=(*conclusion.findings, finding), resembles=resembles)
+
+
+def _faint_mark(examiner: Examiner, exhibit: Exhibit, records: _Records) -> float:
+    """The probability of error with which a picture without a mark that can be read carries that of its look-alike."""
+    if records.exact or exhibit.mark or records.near is None or not exhibit.confirms(records.near):
+        return 1.0
+    return examiner.faint_mark(exhibit, records.near)
 
 
 async def _look_up(database: Database, exhibit: Exhibit) -> _Records:
@@ -99,22 +108,26 @@ async def _by_payload(conn: Connection, payload_id: str) -> RegisteredImage | No
     return await images.by_payload(conn, bytes.fromhex(payload_id)) if payload_id else None
 
 
-def _conclude(exhibit: Exhibit, records: _Records, restored: ManifestFinding | None) -> Conclusion:
-    conclusion = conclude(_signs(exhibit, records, restored))
+def _conclude(exhibit: Exhibit, records: _Records, restored: ManifestFinding | None, faint: float) -> Conclusion:
+    conclusion = conclude(_signs(exhibit, records, restored, faint))
     if conclusion.origin is not Origin.OURS_ALTERED or conclusion.image is None:
         return conclusion
     return replace(conclusion, changes=exhibit.changes(conclusion.image))
 
 
-def _signs(exhibit: Exhibit, records: _Records, restored: ManifestFinding | None) -> Signs:
+def _signs(exhibit: Exhibit, records: _Records, restored: ManifestFinding | None, faint: float) -> Signs:
     near = records.near
+    by_mark, payload_id = records.by_mark, exhibit.mark_payload_id
+    if near and faint <= RELIABLE:
+        by_mark, payload_id = near, near.payload_id.hex()
     return Signs(
         exact=records.exact,
         manifest=exhibit.manifest,
         restored=restored is not None and restored.state == "trusted",
         manifest_naming=_naming(exhibit, exhibit.manifest.payload_id, records.by_manifest),
-        mark_naming=_naming(exhibit, exhibit.mark_payload_id, records.by_mark),
-        mark_false_positive=exhibit.mark.false_positive if exhibit.mark else 1.0,
+        mark_naming=_naming(exhibit, payload_id, by_mark),
+        mark_false_positive=exhibit.mark.false_positive if exhibit.mark else faint,
+        mark_faint=exhibit.mark is None,
         near=near if near and exhibit.confirms(near) else None,
         signature=exhibit.signature,
     )

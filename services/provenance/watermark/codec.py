@@ -14,17 +14,17 @@ from services.provenance.watermark.code import Bits, Floats
 from services.provenance.watermark.drawing import drawn, without
 from services.provenance.watermark.payload import PayloadCode
 from services.provenance.watermark.residual import folded, luma, residual
-from services.provenance.watermark.search import PLACES, Lock, locks, scan, settled_weights, turned
+from services.provenance.watermark.search import PLACES, Lock, fit, locks, scan, settled_weights, turned
 from services.provenance.watermark.tile import Spectrum, Tile, load_tile
 from services.provenance.watermark.views import Effort, View, views
 
 DEVELOPMENT_KEY = b"portcullis development watermark"
-# Of the places that synchronisation proposes, so many are decoded, where their match is at least this many deviations.
-_TRIED = 12
+# How many places are decoded, of how many that synchronisation proposes, where they match by so many deviations.
+_TRIED, _TRIED_QUICKLY = (12, 96), (3, 16)
 # Where nothing else speaks for a mark, it must be one that noise does not reach.
 _LEAST_LOCK, _LEAST_SURE_LOCK = 5.5, 6.2
-# From this bound on the probability that noise reads so, nothing is called a mark.
-_MOST_FALSE_POSITIVE = 1e-10
+# Nothing is called a mark where noise would look so with more than this probability, by a bound.
+RELIABLE = 1e-10
 
 
 class Detection(TypedDict):
@@ -68,10 +68,13 @@ class _Epoch:
                 return bits, self._fit(lock, bits, weights)
         return None
 
+    def expected(self, bits: Bits) -> Spectrum:
+        """The coefficients of these bits at unit magnitudes, 0 where nothing is carried."""
+        return self.spectrum(bits)[0] / self.tile.amplitudes
+
     def _fit(self, lock: Lock, bits: Bits, weights: Floats) -> float:
-        expected = self.spectrum(bits)[0] / self.tile.amplitudes
         used = self.tile.used
-        match = float(((lock.values * weights)[used] * np.conj(expected[used])).real.sum())
+        match = float((lock.values * weights * np.conj(self.expected(bits))).real.sum())
         return match / math.sqrt(float((weights[used] ** 2).sum()) / 2)
 
 
@@ -97,7 +100,7 @@ class Codec:
     def _cleaned(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         view = folded(residual(luma(rgb)))
         for epoch in self._epochs:
-            for lock in locks(view, epoch.tile, 1):
+            for lock in locks(view, epoch.tile, *_TRIED_QUICKLY):
                 found = epoch.decode(lock)
                 if found:
                     return without(rgb, epoch.tile, *epoch.spectrum(found[0]), lock)
@@ -125,13 +128,36 @@ class Codec:
                 if found is None:
                     continue
                 lock, bits, z = found
-                risk = _false_positive(tried, z)
-                if risk <= _MOST_FALSE_POSITIVE:
+                risk = _by_chance(tried, z, marks=2.0**self._nbits)
+                if risk <= RELIABLE:
                     return Reading(bits, z, risk, turned(view.plane, lock.turn))
         return None
 
+    def confirm(self, rgb: NDArray[np.uint8], bits: ArrayLike) -> float:
+        """Look for one given payload, as of a picture that the registry finds alike, where `read` finds none.
+
+        Knowing all that should be there, this finds far fainter marks. Returns an upper bound on the probability that
+        a picture without that mark fits it as well; above RELIABLE there is nothing to rely on.
+        """
+        payload = np.asarray(bits, np.uint8)
+        expected = [(epoch.tile, epoch.expected(payload)) for epoch in self._epochs]
+        least, tried = 1.0, 0
+        for view in views(luma(rgb), "full"):
+            if view.unsynchronised:
+                continue
+            seen = folded(residual(view.plane))
+            for tile, spectrum in expected:
+                tried += 1
+                least = min(least, _by_chance(tried, fit(seen, tile, spectrum)))
+            if least <= RELIABLE:
+                break
+        return least
+
     def _search(self, view: View, tile: Floats, epoch: _Epoch) -> tuple[Lock, Bits, float] | None:
-        proposed = scan(tile, epoch.tile) if view.unsynchronised else locks(tile, epoch.tile, _TRIED)
+        if view.unsynchronised:
+            proposed = scan(tile, epoch.tile)
+        else:
+            proposed = locks(tile, epoch.tile, *(_TRIED if view.suspected else _TRIED_QUICKLY))
         for lock in proposed:
             if lock.z < (_LEAST_LOCK if view.suspected else _LEAST_SURE_LOCK):
                 break
@@ -141,6 +167,6 @@ class Codec:
         return None
 
 
-def _false_positive(tried: int, z: float) -> float:
-    """A union bound: noise must fit one of 2⁶⁴ marks at one place of one view as well as this."""
-    return min(1.0, tried * PLACES * 2.0**64 * 0.5 * math.erfc(z / math.sqrt(2.0)))
+def _by_chance(tried: int, z: float, marks: float = 1.0) -> float:
+    """A union bound: noise must fit one of so many marks at one place of one view as well as this."""
+    return min(1.0, tried * PLACES * marks * 0.5 * math.erfc(z / math.sqrt(2.0)))

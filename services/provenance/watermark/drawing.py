@@ -22,9 +22,9 @@ _LOSS = 0.0088
 _LEAST, _MOST = 0.3, 4.0
 # A picture that needs more pays for only a part of it, and one that needs less keeps some to spare.
 _EQUITY = 0.8
-_TRIED_SIDE = 512
+_TRIED_SIDE = 480
 # A larger picture has more of the mark beyond what is tried; a smaller one has little room, and is seldom cropped.
-_CARE = 0.35
+_CARE = 0.25
 
 
 def drawn(rgb: NDArray[np.uint8], tile: Tile, spectrum: Spectrum, variant: int) -> NDArray[np.uint8]:
@@ -34,7 +34,7 @@ def drawn(rgb: NDArray[np.uint8], tile: Tile, spectrum: Spectrum, variant: int) 
     tried = middle(grey + mark, _TRIED_SIDE)
     corner = [(whole - part) // 2 for whole, part in zip(grey.shape, tried.shape, strict=True)]
     begin = tile.shifts[variant] - corner
-    size = grey.size / _TRIED_SIDE**2
+    size = grey.size / 512**2
     share = min(size, 1 / size) ** _CARE
     need = max(share * wanted / max(_left(road(tried), tile, spectrum, begin), 1.0) for road, wanted in _ROADS.items())
     return _added(rgb, mark, float(np.clip(need, _LEAST, _MOST)) ** (_EQUITY / 2))
@@ -51,7 +51,7 @@ def without(rgb: NDArray[np.uint8], tile: Tile, spectrum: Spectrum, variant: int
 
 
 def _added(rgb: NDArray[np.uint8], mark: Floats, strength: float) -> NDArray[np.uint8]:
-    change = cv2.transform(mark, (strength * _DIRECTION)[:, None].astype(np.float32))
+    change = cv2.merge([mark * np.float32(strength * share) for share in _DIRECTION])
     marked: NDArray[np.uint8] = cv2.add(rgb, change, dtype=cv2.CV_8U)
     return marked
 
@@ -78,7 +78,7 @@ def _wiped(marked: Floats) -> Floats:
 
 
 # How much of the mark should come through, in squared deviations: at about 200 it can be read.
-_ROADS: dict[Callable[[Floats], Floats], float] = {_shrunk: 540.0, _wiped: 780.0}
+_ROADS: dict[Callable[[Floats], Floats], float] = {_shrunk: 465.0, _wiped: 715.0}
 
 
 def _left(copy: Floats, tile: Tile, spectrum: Spectrum, begin: NDArray[np.int64]) -> float:

@@ -73,7 +73,8 @@ class Rectifier:
         """The likeliest of a coarse grid of tilts, moved to where the coarser carriers fit best; best first."""
         grid = [np.array([0.0, 0.0, 0.0, 0.0, x, y]) for x, y in itertools.product(_TILTS, _TILTS)]
         scored = sorted((Tilt(self._score(tilt, self._coarse), tilt) for tilt in grid), key=_z, reverse=True)
-        return sorted((self._climb(tilt, _STRIDES, self._coarse) for tilt in scored[:_CLIMBS]), key=_z, reverse=True)
+        climbed = (self._climb(tilt, _STRIDES, self._coarse, rounds=1) for tilt in scored[:_CLIMBS])
+        return sorted(climbed, key=_z, reverse=True)
 
     def rectified(self, starts: list[Tilt]) -> Floats:
         """The plane with the best tilt undone that is found by climbing from some starts."""
@@ -94,10 +95,10 @@ class Rectifier:
         )
         return plane
 
-    def _climb(self, start: Tilt, steps: tuple[float, ...], sight: _Sight) -> Tilt:
+    def _climb(self, start: Tilt, steps: tuple[float, ...], sight: _Sight, rounds: int = _ROUNDS) -> Tilt:
         best = start
         for step in steps:
-            for _ in range(_ROUNDS):
+            for _ in range(rounds):
                 before = best
                 for freedom, sign in itertools.product(range(6), (-step, step)):
                     there = best.freedoms.copy()

@@ -15,7 +15,6 @@ TURNS = 8
 PLACES = TURNS * SIZE * SIZE
 _RING = 31
 _LEAST_GAIN = 0.35
-_PEAKS = 96
 _SCANNED = 48
 _CHUNK = 128
 
@@ -50,29 +49,33 @@ def lay(tile: Floats, lock: Lock) -> Floats:
     return back if lock.turn < 4 else back[:, ::-1]
 
 
-def locks(folded: Floats, tile: Tile, best: int) -> list[Lock]:
-    """The `best` places that the synchronisation part proposes and the pilots confirm, likeliest first."""
+def locks(folded: Floats, tile: Tile, best: int, peaks: int) -> list[Lock]:
+    """The `best` of so many `peaks` of the synchronisation part, by how the pilots confirm them; likeliest first."""
     seen = [carried(folded, tile, turn) for turn in range(TURNS)]
     values, weights = np.stack([each[0] for each in seen]), np.stack([each[1] for each in seen])
     grid = np.zeros((TURNS, SIZE, SIZE), np.complex64)
     sync = (values * weights)[:, tile.sync] * np.conj(tile.sync_values)
     grid[:, tile.rows[tile.sync], tile.columns[tile.sync]] = sync
     surfaces = fft.ifft2(grid, overwrite_x=True).real
-    turns, rows, columns = _peaks(surfaces, _PEAKS)
+    turns, rows, columns = _peaks(surfaces, peaks)
     dy, dx = _vertices(surfaces, turns, rows, columns)
-    aligned = tile.moved(values[turns], dy[:, None], dx[:, None])
-    weighted = aligned * weights[turns]
-    match = (weighted[:, tile.sync] @ np.conj(tile.sync_values)).real[:, None]
-    match = match + (weighted[:, tile.pilots] @ np.conj(tile.pilot_values).T).real
-    power = (weights[turns][:, np.concatenate([tile.sync, tile.pilots])] ** 2).sum(axis=1)
-    z = match / np.sqrt(power / 2)[:, None]
-    likely = np.argpartition(z.ravel(), -best)[-best:]
+    z = _agreement(tile, values[turns][:, tile.known], weights[turns][:, tile.known], dy, dx).ravel()
     found = []
-    for place in likely[np.argsort(-z.ravel()[likely])].tolist():
+    for place in np.argpartition(z, -best)[-best:].tolist():
         peak, variant = divmod(place, VARIANTS)
         turn = int(turns[peak])
         found.append(_settled(tile, values[turn], weights[turn], turn, float(dy[peak]), float(dx[peak]), variant))
     return sorted(found, key=lambda lock: -lock.z)
+
+
+def _agreement(tile: Tile, values: Spectrum, weights: Floats, dy: Floats, dx: Floats) -> Floats:
+    """How well sync and pilots of every variant match at some places, in deviations: (places, VARIANTS)."""
+    turns = tile.v[tile.known] * dy[:, None] + tile.u[tile.known] * dx[:, None]
+    aligned = (values * weights * np.exp(np.complex64(2j * np.pi) * turns)).astype(np.complex64)
+    sync, pilots = aligned[:, : len(tile.sync)], aligned[:, len(tile.sync) :]
+    match = (sync @ np.conj(tile.sync_values)).real[:, None] + (pilots @ np.conj(tile.pilot_values).T).real
+    z: Floats = match / np.sqrt((weights**2).sum(axis=1) / 2)[:, None]
+    return z
 
 
 def _settled(tile: Tile, values: Spectrum, weights: Floats, turn: int, dy: float, dx: float, variant: int) -> Lock:
@@ -91,6 +94,18 @@ def _settled(tile: Tile, values: Spectrum, weights: Floats, turn: int, dy: float
     match = ((aligned * weights)[tile.known] * np.conj(known)).real.sum()
     z = float(match / np.sqrt((weights[tile.known] ** 2).sum() / 2))
     return Lock(z, turn, dy, dx, variant, aligned, weights)
+
+
+def fit(folded: Floats, tile: Tile, expected: Spectrum) -> float:
+    """How well a whole spectrum of unit magnitudes fits a folded picture where it fits best, in standard deviations."""
+    best = 0.0
+    for turn in range(TURNS):
+        values, weights = carried(folded, tile, turn)
+        grid = np.zeros((SIZE, SIZE), np.complex64)
+        grid[tile.rows, tile.columns] = values * weights * np.conj(expected)
+        match = float(fft.ifft2(grid).real.max()) * SIZE**2
+        best = max(best, match / float(np.sqrt((weights[tile.used] ** 2).sum() / 2)))
+    return best
 
 
 def scan(folded: Floats, tile: Tile) -> list[Lock]:
@@ -141,8 +156,9 @@ def carried(folded: Floats, tile: Tile, turn: int) -> tuple[Spectrum, Floats]:
 
 
 def _peaks(surfaces: Floats, best: int) -> tuple[Index, Index, Index]:
-    tops = np.where(surfaces == maximum_filter(surfaces, (1, 3, 3), mode="wrap"), surfaces, -np.inf)
-    turns, rows, columns = np.unravel_index(np.argpartition(tops.ravel(), -best)[-best:], surfaces.shape)
+    tops = np.flatnonzero(surfaces == maximum_filter(surfaces, (1, 3, 3), mode="wrap"))
+    highest = tops[np.argpartition(surfaces.ravel()[tops], -best)[-best:]]
+    turns, rows, columns = np.unravel_index(highest, surfaces.shape)
     return turns, rows, columns
 
 

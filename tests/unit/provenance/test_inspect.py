@@ -43,7 +43,7 @@ def image(number: int) -> RegisteredImage:
 
 OURS, OTHERS = image(1), image(2)
 SAME, PART, DIFFERENT = Likeness.SAME, Likeness.PART, Likeness.DIFFERENT
-NOTHING = Signs(None, ManifestFinding("absent"), False, None, None, 1.0, None, signature=False)
+NOTHING = Signs(None, ManifestFinding("absent"), False, None, None, 1.0, False, None, signature=False)
 
 
 GONE = replace(OURS, withdrawn_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -102,6 +102,7 @@ any_signs = st.builds(
     manifest_naming=namings,
     mark_naming=namings,
     mark_false_positive=st.floats(0, 1),
+    mark_faint=st.booleans(),
     near=st.sampled_from([None, OURS, OTHERS]),
     signature=st.booleans(),
 )

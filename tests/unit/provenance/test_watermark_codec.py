@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from services.provenance.watermark.codec import DEVELOPMENT_KEY, Codec
+from services.provenance.watermark.codec import DEVELOPMENT_KEY, RELIABLE, Codec
 from services.provenance.watermark.drawing import without
 from services.provenance.watermark.payload import PayloadCode
 from services.provenance.watermark.residual import folded, luma, residual
@@ -202,7 +202,7 @@ def without_synchronisation(pixels: Rgb) -> Rgb:
     tile = load_tile(DEVELOPMENT_KEY, PayloadCode(64, DEVELOPMENT_KEY).length)
     common = np.zeros(len(tile.rows), np.complex64)
     common[tile.sync] = tile.sync_values * tile.amplitudes[tile.sync]
-    lock = locks(folded(residual(luma(pixels))), tile, 1)[0]
+    lock = locks(folded(residual(luma(pixels))), tile, 1, 16)[0]
     return without(pixels, tile, common, lock.variant, lock)
 
 
@@ -246,3 +246,23 @@ def test_an_edit_loses_the_mark_of_an_earlier_epoch() -> None:
     again = codec.embed(marked(photo), 1 - BITS, edited=True)
 
     assert Codec().read(again) is None
+
+
+def hardly_left(pixels: Rgb) -> Rgb:
+    return jpeg(resized(jpeg(resized(pixels, 0.4), 30), 2.5), 40)
+
+
+def test_a_mark_too_faint_to_read_is_confirmed_by_its_id() -> None:
+    copy = hardly_left(marked(photo))
+
+    assert Codec().read(copy) is None, "it cannot be read"
+    assert Codec().confirm(copy, BITS) < RELIABLE
+
+
+def test_another_id_is_not_confirmed() -> None:
+    assert Codec().confirm(hardly_left(marked(photo)), 1 - BITS) > RELIABLE
+
+
+@pytest.mark.parametrize("clean", [photo, data.coffee, drawing], ids=["astronaut", "coffee", "drawing"])
+def test_no_id_is_confirmed_in_a_clean_picture(clean: Callable[[], Rgb]) -> None:
+    assert Codec().confirm(clean(), BITS) > RELIABLE
