@@ -22,12 +22,13 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 # Where the generated pages are written: a scratch folder when they are only compared.
 DOCS ?= docs
 FUZZ_SECONDS ?= 60
-# Those with a word of their own take minutes to an hour; brokers.py is what they start.
-WITH_A_WORD := $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py) $(wildcard benchmarks/watermark*.py)
+# Those with a word of their own take minutes to an hour; brokers.py and watermark_*.py are what they use.
+WITH_A_WORD := $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py) \
+	$(wildcard benchmarks/watermark*.py)
 BENCHMARKS := $(filter-out $(WITH_A_WORD),$(wildcard benchmarks/*.py))
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Install everything into .venv (done once, by itself)
 
@@ -99,7 +100,7 @@ bench-combo: $(TOOLS) ## The combo filter: pairs, edits, the scenes world, what 
 bench-generator: $(TOOLS) ## The generator: shared steps against one request at a time and batches of requests, a storm of 1,000 (minutes)
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/generator.py
 
-bench-provenance: $(TOOLS) ## The invisible mark through 43 attacks, invisible-watermark beside it, manifests, the registry; PHOTOS= for a folder with 512 and 1024, AVERAGED=n pictures for the attacker
+bench-provenance: $(TOOLS) ## The invisible mark: attacks, another beside it, CPU time, an attacker with AVERAGED=n pictures; manifests; the registry; PHOTOS= for your folder of 512/ and 1024/
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/watermark.py $(if $(PHOTOS),--photos '$(PHOTOS)') \
 	  $(if $(AVERAGED),--averaged '$(AVERAGED)')
 	@set -e; for script in manifests registry; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done

@@ -208,10 +208,10 @@ def tilted(degrees: float) -> Attack:
         sign = 1 if random.uniform() < 0.5 else -1
         across, down = (cosine, 1) if upright else (1, cosine)
         moved = []
-        for x, y in _corners(rgb) - np.float32([width / 2, height / 2]):
+        for x, y in _corners(rgb) - np.array([width / 2, height / 2], np.float32):
             depth = distance + sign * sine * (x if upright else y)
             moved.append([x * across * distance / depth + width / 2, y * down * distance / depth + height / 2])
-        return jpeg(80)(_warped(rgb, np.float32(moved)), random)
+        return jpeg(80)(_warped(rgb, np.array(moved, np.float32)), random)
 
     return attack
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,19 @@ PEERS = {"invisible-watermark dwtDct": "dwtDct", "invisible-watermark dwtDctSvd"
 _PEER_BITS = 32
 
 
+class Embed(Protocol):
+    """Writes bits of 0 and 1 into a copy of H × W × 3 RGB bytes."""
+
+    def __call__(self, rgb: Rgb, bits: Bits) -> Rgb:
+        """The marked copy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`embed` writes `length` bits of 0 and 1 into H × W × 3 RGB bytes; `read` gives them back, or None for no mark."""
+    """`embed` takes so many bits as `length` tells; `read` gives them back, or None for no mark."""
 
     length: int
-    embed: Callable[[Rgb, Bits], Rgb]
+    embed: Embed
     read: Callable[[Rgb], Bits | None]
 
 

@@ -15,8 +15,10 @@ from benchmarks.watermark_attacks import Rgb
 
 SIZES = (512, 1024)
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-_SCIKIT_IMAGE = ("astronaut", "brick", "camera", "chelsea", "coffee", "grass", "gravel", "hubble_deep_field")
-_SCIKIT_IMAGE += ("immunohistochemistry", "moon", "retina", "rocket")
+_SCIKIT_IMAGE = (
+    *("astronaut", "brick", "camera", "chelsea", "coffee", "grass", "gravel"),
+    *("hubble_deep_field", "immunohistochemistry", "moon", "retina", "rocket"),
+)
 _SCIKIT_LEARN = ("china", "flower")
 
 
