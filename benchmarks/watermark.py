@@ -30,7 +30,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmarks.report.table import Figure, record, table
 from benchmarks.watermark_attacks import ATTACKS, Rgb, generator
-from benchmarks.watermark_averaging import averaging, without_synchronisation
+from benchmarks.watermark_averaging import averaging, unsynchronised
 from benchmarks.watermark_marks import OURS, Bits, Mark, marks, peers_installed
 from benchmarks.watermark_photographs import SIZES, Photograph, described, photographs
 
@@ -173,8 +173,8 @@ def speed(given: list[Photograph]) -> tuple[list[Figure], dict[str, list[Figure]
     for attack in ("rot15", "printscan"):
         copies = [ATTACKS[attack](rgb, generator(one.name, attack)) for rgb, one in zip(marked, given, strict=True)]
         mine.append(_timed(f"full search after {attack}", mark.read, copies, 1500))
-    stripped = [without_synchronisation(rgb) for rgb in marked]
-    mine.append(_timed("full search, synchronisation lost", mark.read, stripped, 1500))
+    bare = [unsynchronised(one.rgb, payload(mark, one)) for one in given]
+    mine.append(_timed("full search, synchronisation lost", mark.read, bare, 1500))
     return mine, every
 
 

@@ -23,12 +23,11 @@ from benchmarks.report.table import Figure
 from benchmarks.watermark_attacks import Rgb, generator, resized
 from benchmarks.watermark_photographs import Photograph
 from services.provenance.watermark.codec import DEVELOPMENT_KEY, Codec
-from services.provenance.watermark.drawing import without
+from services.provenance.watermark.drawing import drawn
 from services.provenance.watermark.mask import visibility_mask
 from services.provenance.watermark.payload import PayloadCode
 from services.provenance.watermark.residual import folded, luma, repeat, residual
-from services.provenance.watermark.search import locks
-from services.provenance.watermark.tile import SIZE, Spectrum, Tile, band, load_tile
+from services.provenance.watermark.tile import SIZE, Tile, band, load_tile
 
 GAINS = (1.0, 1.5, 2.0)
 STRENGTHS = (1.0, 3.0)
@@ -54,7 +53,7 @@ def averaging(victims: Sequence[Photograph], pool: Sequence[Photograph], count: 
     """Marks `count` cuts and mirrorings of the photographs in the pool, each with its own payload, and attacks."""
     with get_context("spawn").Pool(workers, cv2.setNumThreads, (1,)) as processes:
         sources = [(pool[number % len(pool)], number) for number in range(count)]
-        marking = processes.imap_unordered(_folded_copy, sources, chunksize=4)
+        marking = processes.imap(_folded_copy, sources, chunksize=4)
         copies = np.stack(list(track(marking, "marked pictures", count, transient=True)))
         estimate = aligned_mean(copies)
         attacking = processes.imap_unordered(partial(_attacked, estimate), victims)
@@ -84,7 +83,7 @@ def correlation(estimate: Half) -> float:
     """Of an estimate with the true synchronisation part, where they agree best."""
     true = np.zeros_like(estimate)
     tile = _tile()
-    true[tile.rows[tile.sync], tile.columns[tile.sync]] = _common(tile)[tile.sync]
+    true[tile.rows[tile.sync], tile.columns[tile.sync]] = tile.sync_values * tile.amplitudes[tile.sync]
     one, other = fft.irfft2(estimate), fft.irfft2(true)
     match = fft.irfft2(fft.rfft2(one) * np.conj(fft.rfft2(other)))
     return float(match.max() / np.linalg.norm(one) / np.linalg.norm(other))
@@ -105,11 +104,13 @@ def stamped(rgb: Rgb, estimate: Half, strength: float) -> Rgb:
     return _added(rgb, strength * _masked(estimate, luma(rgb)))
 
 
-def without_synchronisation(rgb: Rgb) -> Rgb:
-    """A marked picture, not yet changed, without what all pictures share: the best that subtraction can reach."""
-    tile = _tile()
-    lock = locks(folded(residual(luma(rgb))), tile, 1)[0]
-    return without(rgb, tile, _common(tile), lock.variant, lock)
+def unsynchronised(rgb: Rgb, bits: NDArray[np.uint8]) -> Rgb:
+    """A photograph marked with no synchronisation part at all: what a perfect subtraction would leave."""
+    tile, payload = _tile(), PayloadCode(_BITS, DEVELOPMENT_KEY)
+    variant = payload.variant(bits)
+    spectrum = tile.spectrum(payload.encode(bits), variant)
+    spectrum[tile.sync] = 0
+    return drawn(rgb, tile, spectrum, variant)
 
 
 def _folded_copy(source: tuple[Photograph, int]) -> NDArray[np.float32]:
@@ -142,13 +143,6 @@ def _codec() -> Codec:
 def _tile() -> Tile:
     """The true one, for judging: the attacker does not have it."""
     return load_tile(DEVELOPMENT_KEY, PayloadCode(_BITS, DEVELOPMENT_KEY).length)
-
-
-def _common(tile: Tile) -> Spectrum:
-    """What all pictures share, over the band."""
-    common = np.zeros(len(tile.rows), np.complex64)
-    common[tile.sync] = tile.sync_values * tile.amplitudes[tile.sync]
-    return common
 
 
 @lru_cache(maxsize=1)
