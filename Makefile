@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-review sim-abuse fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review sim-abuse fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -14,17 +14,21 @@ EXTRAS := all,nudenet,tour
 # Alone, since it asks for opencv-python, whose files are those of opencv-python-headless: one of them alone may be
 # installed. What else it needs is in the extra [image-filter].
 READER := $(PIP) --no-deps rapidocr-onnxruntime==1.4.4
+# For the same reason; only bench-provenance compares with it. The extra [bench] has what else it needs.
+PEER := $(PIP) --no-deps invisible-watermark==0.2.0
 PROTOS := $(wildcard proto/portcullis/v1/*.proto)
 PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/bin/protoc-gen-mypy \
 	--plugin=protoc-gen-mypy_grpc=$(VENV)/bin/protoc-gen-mypy_grpc
 # Where the generated pages are written: a scratch folder when they are only compared.
 DOCS ?= docs
 FUZZ_SECONDS ?= 60
-# Those with a word of their own take minutes to an hour; brokers.py is what they start.
-BENCHMARKS := $(filter-out $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py),$(wildcard benchmarks/*.py))
+# Those with a word of their own take minutes to an hour; brokers.py and watermark_*.py are what they use.
+WITH_A_WORD := $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py) \
+	$(wildcard benchmarks/watermark*.py)
+BENCHMARKS := $(filter-out $(WITH_A_WORD),$(wildcard benchmarks/*.py))
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Install everything into .venv (done once, by itself)
 
@@ -45,6 +49,7 @@ $(READY): pyproject.toml constraints/cpu.txt
 $(TOOLS): $(READY)
 	@echo "· set-up: tools for tests, checks and training"
 	@$(PIP) -e '.[$(EXTRAS),dev,bench]'
+	@$(PEER)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -qq -y chromium >/dev/null 2>&1; } || \
 	  echo "  no Chromium: the console's tests in a browser are skipped; install Debian's chromium to run them"
 	@touch $@
@@ -94,6 +99,11 @@ bench-combo: $(TOOLS) ## The combo filter: pairs, edits, the scenes world, what 
 
 bench-generator: $(TOOLS) ## The generator: shared steps against one request at a time and batches of requests, a storm of 1,000 (minutes)
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/generator.py
+
+bench-provenance: $(TOOLS) ## The invisible mark: attacks, another beside it, CPU time, an attacker with AVERAGED=n pictures; manifests; the registry; PHOTOS= for your folder of 512/ and 1024/
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/watermark.py $(if $(PHOTOS),--photos '$(PHOTOS)') \
+	  $(if $(AVERAGED),--averaged '$(AVERAGED)')
+	@set -e; for script in manifests registry; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done
 
 sim-abuse: $(TOOLS) ## A simulated month of abuse on the rules as shipped: who is stopped, who is hurt; SEED=1 by default
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/abuse.py
