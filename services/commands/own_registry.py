@@ -30,7 +30,7 @@ from services.provenance.examination import Examiner
 from services.provenance.keyring import Keyring
 from services.provenance.manifest import Release
 from services.provenance.marking import Marked, Marker, load_codec
-from services.provenance.registry import inspect
+from services.provenance.registry import inspect, signature_rules
 from services.provenance.resemblance import Resemblance
 from services.provenance.servicer import PAYLOAD_BYTES, inspection_to_proto
 from services.provenance.settings import ProvenanceSettings
@@ -73,7 +73,9 @@ class OwnRegistry:
             seed=0,
             parameters={},
         )
-        marked = await asyncio.to_thread(self.marker.mark_layers, picture, kind, release, None, edited=True)
+        marked = await asyncio.to_thread(
+            self.marker.mark_layers, picture, kind, release, None, await signature_rules(self.database), edited=True
+        )
         row = _record(release, kind, marked, tenant, hashlib.sha256(data).hexdigest())
         try:
             async with self.database.transaction() as conn:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from services.core.imaging import sanitise
 from services.core.imaging_formats import ImageFormat
+from services.core.policy.signature_rules import SignatureRules
 from services.core.signals import Box
 from services.core.store.images import RegisteredImage
 from services.provenance import signature
@@ -68,7 +69,7 @@ class Examiner:
         self._codec = codec
         self._manifests = manifests
 
-    async def examine(self, data: bytes) -> Exhibit:
+    async def examine(self, data: bytes, rules: SignatureRules) -> Exhibit:
         """All layers at once; raises InvalidInput on `image` where it is no picture that may be opened."""
         found = await asyncio.to_thread(sanitise, data)
         picture = Picture(data, found.rgb, found.format, found.original)
@@ -76,7 +77,7 @@ class Examiner:
             asyncio.to_thread(self._manifests.read, data, picture.format),
             asyncio.to_thread(self._codec.read, picture.rgb),
             asyncio.to_thread(pdq_orientations, picture.rgb),
-            asyncio.to_thread(signature.detect, picture.rgb),
+            asyncio.to_thread(signature.detect, picture.rgb, rules),
         )
         return Exhibit(picture, sha256(data).digest(), pdq, manifest, mark, signed)
 

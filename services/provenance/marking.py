@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import ConfigurationError
 from services.core.imaging import Layers, OutputFormat, decode_rgb, encode, sanitise
+from services.core.policy.signature_rules import SignatureRules
 from services.provenance import signature
 from services.provenance.authority import WATERMARK_KEY_BYTES
 from services.provenance.fingerprint import Fingerprint, fingerprint
@@ -47,24 +48,33 @@ class Marker:
         self._sign = sign
         self._look = look
 
-    def mark(self, png: bytes, kind: OutputFormat, release: Release, parent: bytes | None) -> Marked:
+    def mark(
+        self, png: bytes, kind: OutputFormat, release: Release, parent: bytes | None, rules: SignatureRules
+    ) -> Marked:
         """`png` is the cleared picture, which this house made itself; `parent` the upload that it was made from.
 
         Blocks for the length of the work: call it from a thread. InvalidInput where `parent` is no picture.
         """
         origin = sanitise(parent, field="parent_image").png if parent else None
         edited = release.operation == "edit"
-        return self.mark_layers(Layers(decode_rgb(png), None), kind, release, origin, edited=edited)
+        return self.mark_layers(Layers(decode_rgb(png), None), kind, release, origin, rules, edited=edited)
 
     def mark_layers(
-        self, picture: Layers, kind: OutputFormat, release: Release, parent: bytes | None, *, edited: bool
+        self,
+        picture: Layers,
+        kind: OutputFormat,
+        release: Release,
+        parent: bytes | None,
+        rules: SignatureRules,
+        *,
+        edited: bool,
     ) -> Marked:
         """Marks what may be transparent: its alpha plane stays as it is; JPEG, which has none, shows it on white.
 
         `parent` is a PNG of ours; `edited` says that the picture may hold an earlier mark.
         """
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(release.payload_id), np.uint8))
-        drawn, alpha = signature.draw(picture.rgb), picture.alpha
+        drawn, alpha = signature.draw(picture.rgb, rules), picture.alpha
         seen = on_white(drawn, alpha)
         marked = self._codec.embed(seen, bits, edited=edited)
         pixels = marked

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.core.errors import InvalidInput, NotFound
+from services.core.policy.signature_rules import SignatureRules
 from services.core.signals import Lineage
-from services.core.store import events, images, requests
+from services.core.store import events, images, policies, requests
 from services.core.store.database import Connection, Database
 from services.core.store.images import RegisteredImage
 from services.provenance.examination import Examiner, Exhibit
@@ -67,6 +68,14 @@ async def withdraw(database: Database, image_id: UUID, withdrawn: bool) -> Regis
     return changed
 
 
+async def signature_rules(database: Database) -> SignatureRules:
+    """What the policy in force says of the visible signature; Unavailable where that policy is not valid any more."""
+    async with database.transaction() as conn:
+        if await policies.active(conn) is None:
+            return SignatureRules()
+        return (await policies.load_active(conn)).document.signature
+
+
 async def inspect(
     database: Database, examiner: Examiner, data: bytes, resemblance: Resemblance | None = None
 ) -> Conclusion:
@@ -74,7 +83,7 @@ async def inspect(
 
     Where nothing was found, what an encoder finds alike is told beside it.
     """
-    exhibit = await examiner.examine(data)
+    exhibit = await examiner.examine(data, await signature_rules(database))
     records = await _look_up(database, exhibit)
     restored = None
     if records.exact and records.exact.sha256 != exhibit.sha256:

@@ -26,7 +26,7 @@ from services.provenance.examination import Examiner
 from services.provenance.inspect import Conclusion, Finding
 from services.provenance.manifest import Operation, Release
 from services.provenance.marking import Marked, Marker
-from services.provenance.registry import inspect, lineage, withdraw
+from services.provenance.registry import inspect, lineage, signature_rules, withdraw
 from services.provenance.resemblance import NOTHING, Resemblance
 
 _FORMATS: dict[checks_pb2.ImageFormat.ValueType, OutputFormat] = {
@@ -71,7 +71,8 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         )
         decision_id = _uuid("decision_id", request.decision_id)
         release, kind = await self._plan(request, claim)
-        marked = await asyncio.to_thread(self._marker.mark, request.image, kind, release, request.parent_image or None)
+        rules, parent = await signature_rules(self._database), request.parent_image or None
+        marked = await asyncio.to_thread(self._marker.mark, request.image, kind, release, parent, rules)
         record = _record(request, decision_id, release, kind, marked)
         async with self._database.transaction() as conn:
             await images.insert(conn, record)

@@ -1,6 +1,7 @@
-"""The visible signature: five coloured squares in the lower right corner, as DALL·E 2 had.
+"""The visible signature: a row of coloured squares in the lower right corner, as DALL·E 2 had.
 
-Anyone can draw it or crop it off, so it tells people, and proves nothing.
+Anyone can draw it or crop it off, so it tells people, and proves nothing. Size, colours and whether it is drawn are the
+policy's.
 """
 
 from __future__ import annotations
@@ -8,30 +9,40 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-PALETTE: NDArray[np.uint8] = np.array(
-    [(255, 255, 102), (66, 255, 255), (81, 218, 76), (255, 110, 60), (60, 70, 255)], np.uint8
-)
-_SIDES = 64  # the picture's shorter side, in squares
+from services.core.policy.signature_rules import SignatureRules
+
+Rgb = NDArray[np.uint8]
+
+DEFAULT = SignatureRules()
 _TOLERANCE = 90.0
 
 
-def _side(height: int, width: int) -> int:
-    return max(1, round(min(height, width) / _SIDES))
-
-
-def draw(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A copy of an H × W × 3 sRGB picture (8 pixels a side at least) with the bar in its corner."""
-    side = _side(*rgb.shape[:2])
-    signed = rgb.copy()
-    signed[-side:, -side * len(PALETTE) :] = np.repeat(PALETTE, side, axis=0)
+def draw(rgb: Rgb, rules: SignatureRules = DEFAULT) -> Rgb:
+    """A copy of an H × W × 3 sRGB picture with the bar in its corner; where it is too narrow for it, or not to show,
+    without.
+    """
+    signed, palette, side = rgb.copy(), _palette(rules), _side(rgb, rules)
+    if rules.show and side * len(palette) <= rgb.shape[1]:
+        signed[-side:, -side * len(palette) :] = np.repeat(palette, side, axis=0)
     return signed
 
 
-def detect(rgb: NDArray[np.uint8]) -> bool:
+def detect(rgb: Rgb, rules: SignatureRules = DEFAULT) -> bool:
     """Whether every square of the bar is where it would be, within what JPEG and rescaling do to colours."""
-    side = _side(*rgb.shape[:2])
-    corner = rgb[-side:, -side * len(PALETTE) :].astype(np.float32)
+    palette, side = _palette(rules), _side(rgb, rules)
+    if side * len(palette) > rgb.shape[1]:
+        return False
+    corner = rgb[-side:, -side * len(palette) :].astype(np.float32)
     inset = side // 4
-    squares = corner.reshape(side, len(PALETTE), side, 3)[inset : side - inset, :, inset : side - inset]
-    distance = np.linalg.norm(squares.mean(axis=(0, 2)) - PALETTE, axis=1)
+    squares = corner.reshape(side, len(palette), side, 3)[inset : side - inset, :, inset : side - inset]
+    distance = np.linalg.norm(squares.mean(axis=(0, 2)) - palette, axis=1)
     return bool(distance.max() <= _TOLERANCE)
+
+
+def _palette(rules: SignatureRules) -> Rgb:
+    return np.array([list(bytes.fromhex(colour[1:])) for colour in rules.palette], np.uint8)
+
+
+def _side(rgb: Rgb, rules: SignatureRules) -> int:
+    shorter: int = min(rgb.shape[:2])
+    return max(1, round(shorter / rules.squares))

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -18,13 +18,15 @@ from PIL import Image
 
 from portcullis.v1 import checks_pb2, provenance_pb2_grpc
 from portcullis.v1 import provenance_pb2 as pb
+from services.commands.default_policy import DEFAULT_POLICY
 from services.commands.provision import provision
 from services.core.clearance import Claim, ClearanceSigner
 from services.core.config import HouseSettings
 from services.core.imaging import decode_rgb, encode, sanitise
+from services.core.policy.document import load_policy
 from services.core.rpc import server as servers
 from services.core.rpc.channel import connect
-from services.core.store import images
+from services.core.store import images, policies
 from services.core.store.database import Database
 from services.provenance import signature
 from services.provenance.__main__ import build
@@ -343,3 +345,17 @@ async def test_a_changed_place_is_shown_to_its_tenant_alone(house: HouseSettings
     assert [(box.x, box.y, box.w, box.h) for box in own.changes] == [(128, 0, 64, 64)]
     assert not abroad.changes
     assert own.false_positive_probability < 1e-6
+
+
+async def test_the_policy_in_force_chooses_the_visible_signature(house: HouseSettings, db: Database) -> None:
+    text = DEFAULT_POLICY.read_text(encoding="utf-8") + "\nsignature: {palette: ['#000000', '#ffffff'], squares: 16}\n"
+    policy = load_policy(text, "test")
+    async with db.transaction() as conn:
+        await policies.put(conn, policy, "test")
+        await policies.activate(conn, policy.id, "test", datetime.now(UTC))
+
+    marked = await mark(house, scene())
+
+    corner = pixels_of(marked.image)[-16:, -32:].astype(int)
+    assert corner[:, :16].mean() < 20
+    assert corner[:, 16:].mean() > 235

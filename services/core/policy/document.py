@@ -21,7 +21,18 @@ from services.core.policy.schema import PolicyDocument, Rule
 __all__ = ["Policy", "PolicyError", "Problem", "load_policy"]
 
 # Sections that came later: left out where they say what holds without them, so that older policies keep their id.
-_LATER = ("prompt_model", "learning", "review", "limits", "standing", "anomalies", "notices", "complaints", "diversity")
+_LATER = (
+    "prompt_model",
+    "learning",
+    "review",
+    "limits",
+    "standing",
+    "anomalies",
+    "notices",
+    "complaints",
+    "diversity",
+    "signature",
+)
 
 
 @dataclass(frozen=True, slots=True)

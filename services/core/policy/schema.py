@@ -23,6 +23,7 @@ from services.core.policy.floors import MAX_THRESHOLD
 from services.core.policy.limit_rules import LimitRules
 from services.core.policy.notice_rules import NoticeRules
 from services.core.policy.review_rules import ReviewRules
+from services.core.policy.signature_rules import SignatureRules
 from services.core.policy.standing_rules import StandingRules
 
 NEVER = math.inf
@@ -161,3 +162,4 @@ class PolicyDocument(Section):
     notices: NoticeRules = NoticeRules()
     complaints: ComplaintRules = ComplaintRules()
     diversity: DiversityRules | None = None
+    signature: SignatureRules = SignatureRules()
