@@ -143,11 +143,21 @@ def database_of(house: HouseSettings) -> Iterator[HouseSettings]:
 @asynccontextmanager
 async def own_registry(house: HouseSettings) -> AsyncIterator[OwnRegistry]:
     """Opens keys and registry of a house whose database answers; ConfigurationError where something is missing."""
+    logging = structlog.get_config()
     # What programs read is on stdout: nothing but answers may be there.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("warning"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    try:
+        async with _opened(house) as registry:
+            yield registry
+    finally:
+        structlog.configure(**logging)
+
+
+@asynccontextmanager
+async def _opened(house: HouseSettings) -> AsyncIterator[OwnRegistry]:
     keys = house.home / "keys"
     codec = load_codec(keys)
     settings = ProvenanceSettings()
