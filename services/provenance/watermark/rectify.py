@@ -27,6 +27,7 @@ _STRIDES, _STEPS = (4.0, 2.0), (4.0, 2.0, 1.0, 0.5)
 _ROUNDS = 2
 _COARSE_RADIUS = 0.11
 _CLIMBS = 2
+_UNIT = 2000.0
 
 Freedoms = NDArray[np.float64]
 
@@ -47,7 +48,8 @@ class _Sight:
     """An evened plane at one resolution, with which of the band's carriers are looked at there."""
 
     def __init__(self, plane: Floats, size: int, used: NDArray[np.bool_]) -> None:
-        self.plane = plane * np.float32(1.0 / (plane.std() + 1e-9))
+        # Whole numbers are warped four times as fast.
+        self.plane = np.clip(plane * (_UNIT / (plane.std() + 1e-9)), -32000, 32000).astype(np.int16)
         self.size = size
         rows, columns, _ = band()
         rows = np.where(rows > SIZE // 2, rows - SIZE + size, rows)
@@ -116,7 +118,8 @@ class Rectifier:
         matrix = scale @ self._matrix(freedoms) @ np.linalg.inv(scale)
         moved = cv2.warpPerspective(plane, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         down, across = height // size, width // size
-        tile = moved[: down * size, : across * size].reshape(down, size, across, size).sum(axis=(0, 2))
+        rows = moved[: down * size, : across * size].reshape(down, size, -1).sum(axis=0, dtype=np.float32)
+        tile = rows.reshape(size, across, size).sum(axis=1) / np.float32(_UNIT)
         values = fft.rfft2(tile)[sight.rows, sight.columns]
         power = (values.real**2 + values.imag**2) / (down * across * size**2)
         return float((np.minimum(power, _CLIP) - 1.0).sum() / np.sqrt(len(power)))
