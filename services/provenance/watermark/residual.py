@@ -63,14 +63,6 @@ def liveliest(plane: Floats, side: int) -> Floats:
     return plane[min(middle_first, key=lambda window: float(rough[window].mean()) > 0.5)]
 
 
-def resize(plane: Floats, factor: float) -> Floats:
-    """The whole plane, `factor` times as large, at least 1 pixel a side."""
-    width, height = (max(1, round(length * factor)) for length in plane.shape[::-1])
-    method = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_CUBIC
-    resized: Floats = cv2.resize(plane, (width, height), interpolation=method)
-    return resized
-
-
 def repeat(tile: Floats, shape: tuple[int, ...]) -> Floats:
     """A square tile, repeated from the upper left corner over a plane of a shape."""
     height, width = shape
