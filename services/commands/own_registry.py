@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import structlog
@@ -29,7 +29,7 @@ from services.core.store.images import RegisteredImage
 from services.provenance.examination import Examiner
 from services.provenance.keyring import Keyring
 from services.provenance.manifest import Release
-from services.provenance.marking import Marked, Marker, load_codec
+from services.provenance.marking import Marker, load_codec, recorded
 from services.provenance.registry import inspect, signature_rules
 from services.provenance.resemblance import Resemblance
 from services.provenance.servicer import PAYLOAD_BYTES, inspection_to_proto
@@ -76,7 +76,7 @@ class OwnRegistry:
         marked = await asyncio.to_thread(
             self.marker.mark_layers, picture, kind, release, None, await signature_rules(self.database), edited=True
         )
-        row = _record(release, kind, marked, tenant, hashlib.sha256(data).hexdigest())
+        row = recorded(release, kind, marked, tenant, uuid4(), hashlib.sha256(data).hexdigest())
         try:
             async with self.database.transaction() as conn:
                 await images.insert(conn, row)
@@ -88,31 +88,6 @@ class OwnRegistry:
         except psycopg.errors.ForeignKeyViolation:
             raise InvalidInput("tenant", "is not a tenant of this registry") from None
         return marked.image, row
-
-
-def _record(release: Release, kind: OutputFormat, marked: Marked, tenant: str, digest: str) -> RegisteredImage:
-    return RegisteredImage(
-        image_id=UUID(release.image_id),
-        tenant=tenant,
-        decision_id=uuid4(),
-        payload_id=bytes.fromhex(release.payload_id),
-        sha256=marked.sha256,
-        pdq=marked.fingerprint.pdq,
-        pdq_quality=marked.fingerprint.quality,
-        phash=marked.fingerprint.phash,
-        sketch=marked.fingerprint.sketch,
-        width=marked.width,
-        height=marked.height,
-        format=kind,
-        operation=release.operation,
-        parents=(),
-        depth=release.lineage.depth,
-        model=release.model,
-        policy=release.policy,
-        request_digest=digest,
-        manifest=marked.sidecar,
-        bare_sha256=marked.bare_sha256,
-    )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from services.core.errors import ConfigurationError
 from services.core.imaging import Layers, OutputFormat, decode_rgb, encode, sanitise
 from services.core.policy.signature_rules import SignatureRules
+from services.core.store.images import RegisteredImage
 from services.provenance import signature
 from services.provenance.authority import WATERMARK_KEY_BYTES
 from services.provenance.fingerprint import Fingerprint, fingerprint
@@ -95,6 +97,34 @@ class Marker:
             height=height,
             seen=self._look(marked) if self._look else None,
         )
+
+
+def recorded(
+    release: Release, kind: OutputFormat, marked: Marked, tenant: str, decision_id: UUID, request_digest: str
+) -> RegisteredImage:
+    """What the registry keeps of a marked picture."""
+    return RegisteredImage(
+        image_id=UUID(release.image_id),
+        tenant=tenant,
+        decision_id=decision_id,
+        payload_id=bytes.fromhex(release.payload_id),
+        sha256=marked.sha256,
+        pdq=marked.fingerprint.pdq,
+        pdq_quality=marked.fingerprint.quality,
+        phash=marked.fingerprint.phash,
+        sketch=marked.fingerprint.sketch,
+        width=marked.width,
+        height=marked.height,
+        format=kind,
+        operation=release.operation,
+        parents=tuple(map(UUID, release.lineage.ancestors)),
+        depth=release.lineage.depth,
+        model=release.model,
+        policy=release.policy,
+        request_digest=request_digest,
+        manifest=marked.sidecar,
+        bare_sha256=marked.bare_sha256,
+    )
 
 
 def on_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:

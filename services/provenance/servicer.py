@@ -21,11 +21,10 @@ from services.core.rpc import convert
 from services.core.rpc.door import Context
 from services.core.store import images, timestamps
 from services.core.store.database import Database
-from services.core.store.images import RegisteredImage
 from services.provenance.examination import Examiner
 from services.provenance.inspect import Conclusion, Finding
 from services.provenance.manifest import Operation, Release
-from services.provenance.marking import Marked, Marker
+from services.provenance.marking import Marker, recorded
 from services.provenance.registry import inspect, lineage, signature_rules, withdraw
 from services.provenance.resemblance import NOTHING, Resemblance
 
@@ -73,7 +72,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         release, kind = await self._plan(request, claim)
         rules, parent = await signature_rules(self._database), request.parent_image or None
         marked = await asyncio.to_thread(self._marker.mark, request.image, kind, release, parent, rules)
-        record = _record(request, decision_id, release, kind, marked)
+        record = recorded(release, kind, marked, request.subject.tenant, decision_id, request.request_digest)
         async with self._database.transaction() as conn:
             await images.insert(conn, record)
             if self._resemblance is not None and marked.seen is not None:
@@ -119,33 +118,6 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
         """The registry changed; the same again changes nothing."""
         image = await withdraw(self._database, _uuid("image_id", request.image_id), request.withdrawn)
         return pb.WithdrawImageResponse(provenance=convert.provenance_to_proto(image))
-
-
-def _record(
-    request: pb.MarkImageRequest, decision_id: UUID, release: Release, kind: OutputFormat, marked: Marked
-) -> RegisteredImage:
-    return RegisteredImage(
-        image_id=UUID(release.image_id),
-        tenant=request.subject.tenant,
-        decision_id=decision_id,
-        payload_id=bytes.fromhex(release.payload_id),
-        sha256=marked.sha256,
-        pdq=marked.fingerprint.pdq,
-        pdq_quality=marked.fingerprint.quality,
-        phash=marked.fingerprint.phash,
-        sketch=marked.fingerprint.sketch,
-        width=marked.width,
-        height=marked.height,
-        format=kind,
-        operation=release.operation,
-        parents=tuple(map(UUID, release.lineage.ancestors)),
-        depth=release.lineage.depth,
-        model=release.model,
-        policy=release.policy,
-        request_digest=request.request_digest,
-        manifest=marked.sidecar,
-        bare_sha256=marked.bare_sha256,
-    )
 
 
 def _uuid(field: str, value: str) -> UUID:
