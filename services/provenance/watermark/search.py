@@ -24,8 +24,8 @@ class Lock:
     """A place where a variant of the tile seems to lie. `z` is its sync and pilots' match in standard deviations.
 
     `turn` is the orientation that undoes what was done to the picture; `values` are the coefficients with the turn and
-    the shift (`dy`, `dx`, pixels) undone, weighted by how much of the mark each ring of the band still holds: under
-    noise alone, sums of their real parts have half the variance of the sum of squared `weights`.
+    the shift (`dy`, `dx`, pixels) undone, in units of the noise; `weights` say how much of the mark each ring of the
+    band still holds: under noise alone, a weighted sum of real parts has half the sum of squared weights as variance.
     """
 
     z: float
@@ -133,7 +133,7 @@ def scan(folded: Floats, tile: Tile) -> list[Lock]:
         match = float(((aligned * weights)[tile.pilots] @ np.conj(tile.pilot_values[variant])).real)
         z = match / float(np.sqrt((weights[tile.pilots] ** 2).sum() / 2))
         found.append(Lock(z, turn, float(row), float(column), variant, aligned, weights))
-    return found
+    return sorted(found, key=lambda lock: -lock.z)
 
 
 def settled_weights(tile: Tile, lock: Lock) -> Floats:

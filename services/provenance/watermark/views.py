@@ -15,7 +15,6 @@ from services.provenance.watermark.tile import SIZE
 Effort = Literal["fast", "full"]
 
 SIDE = 512
-_LARGE = 1024
 # Of a larger picture the middle is read: the tile repeats, and a stranger's file must not cost seconds.
 _LARGEST = 2048
 _POSES = 6
