@@ -119,7 +119,7 @@ def checksums() -> dict[str, str]:
 
 
 def _program(name: str) -> str:
-    return str(embedded._package() / f"pginstall{embedded.POSTGRES}" / "bin" / name)
+    return str(embedded.programs() / name)
 
 
 def main(version: str) -> None:
