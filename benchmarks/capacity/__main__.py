@@ -28,7 +28,7 @@ STEPS = (
     Step("a billion registered, 2 million a day", 2e6, 1e9),
 )
 SIMULATED_CALLS = 4_000
-LOAD_SECONDS = 3_000.0  # long enough that chance has no say in what is predicted
+LOAD_SECONDS = 1_000.0  # long enough that chance has no say in what is predicted
 
 
 def main() -> None:
@@ -41,7 +41,9 @@ def main() -> None:
     plans = [plan(measured, assume, step) for step in STEPS]
     added = [planned_house(measured.work, assume, one, SIMULATED_CALLS / one.calls) for one in plans]
     checks = check(found, measured)
-    console.print(table(plans, added), cost_table(plans), limit_table(plans), check_table(checks))
+    console.print(
+        table(plans, added, found["memory_bytes"]), cost_table(plans), limit_table(plans), check_table(checks)
+    )
     RESULTS.parent.mkdir(exist_ok=True)
     result = {
         "assumptions": asdict(assume),
@@ -93,14 +95,17 @@ def check(found: dict[str, Any], measured: Measured) -> dict[str, dict[str, floa
     }
 
 
-def table(plans: list[Plan], added: list[Met]) -> Table:
-    """What each step needs at the busiest hour."""
+def table(plans: list[Plan], added: list[Met], memory: dict[str, float]) -> Table:
+    """What each step needs at the busiest hour; `memory` are bytes of a pod by part."""
     shown = Table("at the busiest hour", *(one.step.name for one in plans), title="capacity")
     rows: dict[str, list[str]] = {
         "calls a second": [f"{one.calls:,.1f}" for one in plans],
         "pictures a second": [f"{one.pictures:,.0f}" for one in plans],
         "GPUs": [f"{one.gpus:,}" for one in plans],
-        **{f"pods: {part}": [f"{one.pods[part]:,}" for one in plans] for part in plans[0].pods},
+        **{
+            f"pods: {part}, {memory[part] / 1e6:.0f} MB": [f"{one.pods[part]:,}" for one in plans]
+            for part in plans[0].pods
+        },
         "Postgres: cores": [f"{one.postgres_cores:,.1f}" for one in plans],
         "Postgres: transactions a second": [f"{one.transactions:,.0f}" for one in plans],
         "Postgres: write-ahead log, MB/s": [f"{one.wal_bytes / 1e6:,.1f}" for one in plans],
@@ -129,7 +134,7 @@ def limit_table(plans: list[Plan]) -> Table:
     shown = Table("step", "what is full first", "needed", "of at most", "full", "what to do", title="bottlenecks")
     for one in plans:
         for limit in one.limits[:3]:
-            cells = (f"{limit.need:,.3g} {limit.unit}", f"{limit.most:,.3g}", f"{limit.load:,.0%}", limit.mend)
+            cells = (f"{limit.need:,.4g} {limit.unit}", f"{limit.most:,.4g}", f"{limit.load:,.0%}", limit.mend)
             shown.add_row(one.step.name, limit.what, *cells)
         shown.add_section()
     return shown

@@ -41,7 +41,9 @@ class Assumptions:
     postgres_memory_bytes: float = 1e12
     postgres_wal_bytes_a_second: float = 200e6
     volume_bytes_a_second: float = 1e9
-    search_seconds: float = 15.0  # what the server allows a statement (services/core/store/database.py)
+    postgres_connections: int = 1_000  # beyond, each costs the others too much
+    added_seconds: float = 0.3  # that the house may add to a creation
+    statement_seconds: float = 15.0  # what the server allows a statement (services/core/store/database.py)
     partition_bytes: float = 500e9  # of which vacuum, backup and a new index still end in a night
     # Prices in dollars: round numbers of the order of 2026's list prices of large clouds; put in yours.
     cpu_hour: float = 0.04
@@ -59,6 +61,13 @@ class Assumptions:
         }
     )  # fmt: skip
     least_pods: int = 2  # so that one may be lost
+    # Connections of a pod to Postgres when it is busy: pools, lanes and listeners as the rooms open them.
+    pod_connections: dict[str, int] = field(
+        default_factory=lambda: {
+            "gateway": 11, "prompt_filter": 2, "image_filter": 2, "combo_filter": 1, "provenance": 10, "review": 11,
+            "review_worker": 2, "review_relay": 5, "review_notifier": 5,
+        }
+    )  # fmt: skip
 
     @property
     def mix(self) -> dict[Kind, float]:

@@ -124,8 +124,9 @@ def plan(measured: Measured, assume: Assumptions, step: Step) -> Plan:
     cases = assume.mix["held"] * mean_calls * DAY
     people = cases * assume.case_seconds / assume.shift_seconds
     volume = calls * assume.pictures_a_call * assume.picture_bytes
-    money = _money(assume, step, mean_pods, mean_calls, postgres / assume.peak, stored)
-    limits = _limits(measured, assume, step, postgres, search, wal, volume, stored)
+    money = _money(assume, step, mean_pods, mean_calls, postgres, stored)
+    connections = sum(number * assume.pod_connections[part] for part, number in pods.items())
+    limits = _limits(assume, postgres, connections, search, wal, volume, stored)
     return Plan(
         step, calls, calls * assume.pictures_a_call, pods, gpus, postgres, search,
         calls * _mean(measured.transactions, assume), wal, stored,
@@ -194,59 +195,49 @@ def _money(
         "mark, register": of_pods("provenance"),
         "desk (machines)": of_pods("review", "review_worker", "review_relay", "review_notifier"),
         "desk (people)": cases * assume.case_seconds / 3600 * assume.person_hour,
-        "Postgres": math.ceil(postgres_cores * assume.peak) * assume.postgres_cpu_hour / thousands_an_hour
+        "Postgres": math.ceil(postgres_cores) * assume.postgres_cpu_hour / thousands_an_hour
         + disk * assume.disk_gb_month / thousands_a_month,
         "answers of 24 h": volume * assume.volume_gb_month / thousands_a_month,
     }
 
 
 def _limits(
-    measured: Measured,
     assume: Assumptions,
-    step: Step,
     postgres: float,
+    connections: int,
     search: float,
     wal: float,
     volume: float,
     stored: Mapping[str, float],
 ) -> tuple[Limit, ...]:
-    month = stored["decisions"] / assume.months_kept
+    longer_bands = "longer bands with uneven radii (registry.md)"
+    own_machines = "the hashes on machines of their own, 32 bytes each in memory (registry.md)"
     found = [
+        Limit("wait for the look-alike search", search, assume.added_seconds, "s", longer_bands),
+        Limit("a statement's time, by that search", search, assume.statement_seconds, "s", own_machines),
         Limit(
-            "look-alike search",
-            search,
-            assume.search_seconds,
-            "s a search",
-            "longer bands with uneven radii, then the hashes on machines of their own (registry.md)",
+            "processors of one Postgres", postgres, assume.postgres_cores, "cores",
+            "the registry into a Postgres of its own, then tenants over several",
         ),
         Limit(
-            "processors of one Postgres",
-            postgres,
-            assume.postgres_cores,
-            "cores",
-            "the registry into a Postgres of its own first, then tenants over several",
+            "connections to one Postgres", connections, assume.postgres_connections, "",
+            "a pooler before it, with a session each for those who listen",
         ),
         Limit(
-            "memory for the hashes' indexes",
-            step.registered * measured.row_bytes["image_hashes"],
-            assume.postgres_memory_bytes * 0.75,
-            "bytes",
-            "hashes on machines of their own, 32 bytes each in memory (registry.md)",
+            "memory for the hashes' indexes", stored["image_hashes"], assume.postgres_memory_bytes * 0.75, "bytes",
+            own_machines,
         ),
         Limit(
-            "write-ahead log",
-            wal,
-            assume.postgres_wal_bytes_a_second,
-            "bytes/s",
-            "manifests and sketches to the object store, the registry into a Postgres of its own",
+            "write-ahead log", wal, assume.postgres_wal_bytes_a_second, "bytes/s",
+            "the registry into a Postgres of its own, its manifests and sketches into an object store",
         ),
         Limit(
-            "shared volume of answers",
-            volume,
-            assume.volume_bytes_a_second,
-            "bytes/s",
-            "an object store for evidence (not built yet), JPEG or WebP instead of PNG",
+            "shared volume of answers", volume, assume.volume_bytes_a_second, "bytes/s",
+            "an object store for evidence (not built yet); JPEG or WebP instead of PNG",
         ),
-        Limit("a month's partition of decisions", month, assume.partition_bytes, "bytes", "partitions by day"),
-    ]
+        Limit(
+            "a month's partition of decisions", stored["decisions"] / assume.months_kept, assume.partition_bytes,
+            "bytes", "partitions by day",
+        ),
+    ]  # fmt: skip
     return tuple(sorted(found, key=lambda limit: -limit.load))

@@ -16,7 +16,7 @@ from services.core.store import images
 from services.core.store.database import Database
 from services.provenance.fingerprint import PDQ_RADIUS
 
-WARM, SEARCHES = 50, 200
+WARM, SEARCHES = 300, 200  # the first ones bring the indexes into memory
 
 
 def cpu_seconds(rows: int) -> float:
