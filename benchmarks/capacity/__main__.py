@@ -39,7 +39,7 @@ def main() -> None:
     found = json.loads(calibrate.MEASURED.read_text(encoding="utf-8"))
     measured, assume = read(found), assumptions(os.environ.get("SET", ""))
     plans = [plan(measured, assume, step) for step in STEPS]
-    added = [planned_house(measured.work, assume, one, SIMULATED_CALLS / one.calls) for one in plans]
+    added = [planned_house(measured.work, assume, one, SIMULATED_CALLS / one.demand.calls) for one in plans]
     checks = check(found, measured)
     console.print(
         table(plans, added, found["memory_bytes"]), cost_table(plans), limit_table(plans), check_table(checks)
@@ -99,18 +99,23 @@ def table(plans: list[Plan], added: list[Met], memory: dict[str, float]) -> Tabl
     """What each step needs at the busiest hour; `memory` are bytes of a pod by part."""
     shown = Table("at the busiest hour", *(one.step.name for one in plans), title="capacity")
     rows: dict[str, list[str]] = {
-        "calls a second": [f"{one.calls:,.1f}" for one in plans],
+        "calls a second": [f"{one.demand.calls:,.1f}" for one in plans],
         "pictures a second": [f"{one.pictures:,.0f}" for one in plans],
         "GPUs": [f"{one.gpus:,}" for one in plans],
         **{
             f"pods: {part}, {memory[part] / 1e6:.0f} MB": [f"{one.pods[part]:,}" for one in plans]
             for part in plans[0].pods
         },
-        "Postgres: cores": [f"{one.postgres_cores:,.1f}" for one in plans],
+        "Postgres: cores": [f"{one.demand.postgres_cores:,.1f}" for one in plans],
+        "Postgres: of these for look-alikes": [f"{one.demand.search_cores:,.1f}" for one in plans],
+        "Postgres: connections": [f"{one.demand.connections:,}" for one in plans],
         "Postgres: transactions a second": [f"{one.transactions:,.0f}" for one in plans],
-        "Postgres: write-ahead log, MB/s": [f"{one.wal_bytes / 1e6:,.1f}" for one in plans],
-        "look-alike search, CPU seconds": [f"{one.search_seconds:,.1f}" for one in plans],
-        **{f"stored, GB: {what}": [f"{one.stored[what] / 1e9:,.0f}" for one in plans] for what in plans[0].stored},
+        "Postgres: write-ahead log, MB/s": [f"{one.demand.wal_bytes / 1e6:,.1f}" for one in plans],
+        "look-alike search, CPU seconds": [f"{one.demand.search_seconds:,.1f}" for one in plans],
+        **{
+            f"stored, GB: {what}": [f"{one.demand.stored[what] / 1e9:,.0f}" for one in plans]
+            for what in plans[0].demand.stored
+        },
         "broker, messages a second": [f"{one.broker_messages:,.1f}" for one in plans],
         "analysts": [f"{one.people:,.0f}" for one in plans],
         "added to a creation, s: median (95%)": [f"{met.median_seconds:.2f} ({met.p95_seconds:.2f})" for met in added],

@@ -18,6 +18,10 @@ from benchmarks.capacity.work import Work
 DAY, HOURS_A_MONTH, DAYS_A_MONTH = 86_400.0, 730.0, 30.4
 PUBLISHED = 2  # messages of a case: one to route it, one to settle it
 TOUCHES = 3  # of a message in the broker: published, delivered, acknowledged
+# Measured by benchmarks of their own, on two busy cores (services/gateway/README.md, services/review/README.md).
+LIMIT_DECISIONS = 2_100.0  # a second, the default policy's limits of a creating call, many accounts
+CLAIMS = 230.0  # a second, of one queue
+VOLUME = "volume (answers of 24 h)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +62,32 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What is asked of what there is only one of, in the busiest hour, a second; bytes by table, and of the volume."""
+
+    calls: float
+    held: float
+    postgres_cores: float
+    search_cores: float  # of those, for look-alikes
+    connections: int
+    search_seconds: float
+    wal_bytes: float
+    volume_bytes: float
+    stored: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The answer for one step. Rates are those of the busiest hour, a second; money is dollars."""
 
     step: Step
-    calls: float
     pictures: float
     pods: Mapping[str, int]
     gpus: int
-    postgres_cores: float
-    search_seconds: float
     transactions: float
-    wal_bytes: float
-    stored: Mapping[str, float]  # bytes by table, and those of the volume
     broker_messages: float
     people: float
+    demand: Demand
     cost: Mapping[str, float]  # of a thousand pictures, by stage
     limits: tuple[Limit, ...]  # the nearest first
 
@@ -105,33 +120,44 @@ def pods_for(rate: float, seconds: float, cores: int, assume: Assumptions) -> in
 def plan(measured: Measured, assume: Assumptions, step: Step) -> Plan:
     """What the step needs."""
     mean_calls = step.pictures_a_day / DAY / assume.pictures_a_call
-    calls = mean_calls * assume.peak
+    calls, held = mean_calls * assume.peak, mean_calls * assume.peak * assume.mix["held"]
+    pictures = calls * assume.pictures_a_call
     cpu = cpu_of_call(measured, assume)
-    tasks = {part: max(_tasks(part, assume), 1e-9) for part in assume.pod_cores}
-    pods, mean_pods = (
-        {
-            part: pods_for(rate * tasks[part], cpu[part] / tasks[part], cores, assume)
-            for part, cores in assume.pod_cores.items()
-        }
-        for rate in (calls, mean_calls)
-    )
-    search = measured.search_base + measured.search_a_row * step.registered
+    pods, mean_pods = (_pods(cpu, rate, assume) for rate in (calls, mean_calls))
     searches = sum(assume.mix[kind] for kind in ("edit", "variation", "check_upload"))
-    postgres = (cpu["postgres"] + searches * search) * calls / assume.busy
-    stored = _stored(measured, assume, step)
-    wal = calls * _mean(measured.wal_bytes, assume)
-    gpus = max(math.ceil(calls * assume.pictures_a_call * assume.gpu_seconds / assume.gpu_busy), 2)
-    cases = assume.mix["held"] * mean_calls * DAY
-    people = cases * assume.case_seconds / assume.shift_seconds
-    volume = calls * assume.pictures_a_call * assume.picture_bytes
-    money = _money(assume, step, mean_pods, mean_calls, postgres, stored)
-    connections = sum(number * assume.pod_connections[part] for part, number in pods.items())
-    limits = _limits(assume, postgres, connections, search, wal, volume, stored)
+    search_cores = searches * measured.search_a_row * step.registered * calls / assume.busy
+    demand = Demand(
+        calls=calls,
+        held=held,
+        postgres_cores=cpu["postgres"] * calls / assume.busy + search_cores,
+        search_cores=search_cores,
+        connections=sum(number * assume.pod_connections[part] for part, number in pods.items()),
+        search_seconds=measured.search_base + measured.search_a_row * step.registered,
+        wal_bytes=calls * _mean(measured.wal_bytes, assume),
+        volume_bytes=pictures * assume.picture_bytes,
+        stored=_stored(measured, assume, step),
+    )
     return Plan(
-        step, calls, calls * assume.pictures_a_call, pods, gpus, postgres, search,
-        calls * _mean(measured.transactions, assume), wal, stored,
-        assume.mix["held"] * calls * PUBLISHED * TOUCHES, people, money, limits,
-    )  # fmt: skip
+        step=step,
+        pictures=pictures,
+        pods=pods,
+        gpus=max(math.ceil(pictures * assume.gpu_seconds / assume.gpu_busy), assume.least_pods),
+        transactions=calls * _mean(measured.transactions, assume),
+        broker_messages=held * PUBLISHED * TOUCHES,
+        people=held / assume.peak * DAY * assume.case_seconds / assume.shift_seconds,
+        demand=demand,
+        cost=_money(assume, step, mean_pods, demand),
+        limits=_limits(assume, demand),
+    )
+
+
+def _pods(cpu: Mapping[str, float], rate: float, assume: Assumptions) -> dict[str, int]:
+    """By part; pictures are looked at and marked one by one, so that their work falls into as many tasks."""
+    tasks = dict.fromkeys(("image_filter", "provenance"), assume.pictures_a_call)
+    return {
+        part: pods_for(rate * tasks.get(part, 1.0), cpu[part] / tasks.get(part, 1.0), cores, assume)
+        for part, cores in assume.pod_cores.items()
+    }
 
 
 def cpu_of_call(measured: Measured, assume: Assumptions) -> Counter[str]:
@@ -141,11 +167,6 @@ def cpu_of_call(measured: Measured, assume: Assumptions) -> Counter[str]:
         for part, seconds in measured.work.of_call(kind, assume.pictures(kind), assume.side).items():
             total[part] += share * seconds
     return total
-
-
-def _tasks(part: str, assume: Assumptions) -> float:
-    """Into how many tasks a part's work for a mean call falls: pictures are looked at and marked one by one."""
-    return assume.pictures_a_call if part in ("image_filter", "provenance") else 1.0
 
 
 def _mean(of_call: Mapping[str, float], assume: Assumptions) -> float:
@@ -165,18 +186,11 @@ def _stored(measured: Measured, assume: Assumptions, step: Step) -> dict[str, fl
         "image_hashes": step.registered * row["image_hashes"],
         "requests, evidence (24 h)": calls_a_day * (row["requests"] + row["evidence"]),
         "cases, their events": kept * held * (row["review_items"] + 4 * row["review_events"] + 3 * row["events"]),
-        "volume (answers of 24 h)": step.pictures_a_day * assume.picture_bytes,
+        VOLUME: step.pictures_a_day * assume.picture_bytes,
     }
 
 
-def _money(
-    assume: Assumptions,
-    step: Step,
-    pods: Mapping[str, int],
-    mean_calls: float,
-    postgres_cores: float,
-    stored: Mapping[str, float],
-) -> dict[str, float]:
+def _money(assume: Assumptions, step: Step, pods: Mapping[str, int], demand: Demand) -> dict[str, float]:
     """Dollars of a thousand pictures: pods follow the day's load, Postgres and disks do not."""
     thousands_an_hour = step.pictures_a_day / 24 / 1000
     thousands_a_month = thousands_an_hour * HOURS_A_MONTH
@@ -184,9 +198,9 @@ def _money(
     def of_pods(*parts: str) -> float:
         return sum(pods[part] * assume.pod_cores[part] for part in parts) * assume.cpu_hour / thousands_an_hour
 
-    disk = sum(bytes_ for what, bytes_ in stored.items() if not what.startswith("volume")) / 1e9
-    volume = stored["volume (answers of 24 h)"] / 1e9
-    cases = assume.mix["held"] * mean_calls * 3600 / thousands_an_hour
+    volume = demand.stored[VOLUME] / 1e9
+    disk = sum(demand.stored.values()) / 1e9 - volume
+    cases = demand.held / assume.peak * 3600 / thousands_an_hour
     return {
         "door": of_pods("gateway"),
         "check of texts": of_pods("prompt_filter", "combo_filter"),
@@ -195,32 +209,25 @@ def _money(
         "mark, register": of_pods("provenance"),
         "desk (machines)": of_pods("review", "review_worker", "review_relay", "review_notifier"),
         "desk (people)": cases * assume.case_seconds / 3600 * assume.person_hour,
-        "Postgres": math.ceil(postgres_cores) * assume.postgres_cpu_hour / thousands_an_hour
+        "Postgres": math.ceil(demand.postgres_cores) * assume.postgres_cpu_hour / thousands_an_hour
         + disk * assume.disk_gb_month / thousands_a_month,
         "answers of 24 h": volume * assume.volume_gb_month / thousands_a_month,
     }
 
 
-def _limits(
-    assume: Assumptions,
-    postgres: float,
-    connections: int,
-    search: float,
-    wal: float,
-    volume: float,
-    stored: Mapping[str, float],
-) -> tuple[Limit, ...]:
+def _limits(assume: Assumptions, demand: Demand) -> tuple[Limit, ...]:
+    stored = demand.stored
     longer_bands = "longer bands with uneven radii (registry.md)"
     own_machines = "the hashes on machines of their own, 32 bytes each in memory (registry.md)"
     found = [
-        Limit("wait for the look-alike search", search, assume.added_seconds, "s", longer_bands),
-        Limit("a statement's time, by that search", search, assume.statement_seconds, "s", own_machines),
+        Limit("wait for the look-alike search", demand.search_seconds, assume.added_seconds, "s", longer_bands),
+        Limit("a statement's time, by that search", demand.search_seconds, assume.statement_seconds, "s", own_machines),
         Limit(
-            "processors of one Postgres", postgres, assume.postgres_cores, "cores",
+            "processors of one Postgres", demand.postgres_cores, assume.postgres_cores, "cores",
             "the registry into a Postgres of its own, then tenants over several",
         ),
         Limit(
-            "connections to one Postgres", connections, assume.postgres_connections, "",
+            "connections to one Postgres", demand.connections, assume.postgres_connections, "",
             "a pooler before it, with a session each for those who listen",
         ),
         Limit(
@@ -228,11 +235,11 @@ def _limits(
             own_machines,
         ),
         Limit(
-            "write-ahead log", wal, assume.postgres_wal_bytes_a_second, "bytes/s",
+            "write-ahead log", demand.wal_bytes, assume.postgres_wal_bytes_a_second, "bytes/s",
             "the registry into a Postgres of its own, its manifests and sketches into an object store",
         ),
         Limit(
-            "shared volume of answers", volume, assume.volume_bytes_a_second, "bytes/s",
+            "shared volume of answers", demand.volume_bytes, assume.volume_bytes_a_second, "bytes/s",
             "an object store for evidence (not built yet); JPEG or WebP instead of PNG",
         ),
         Limit(
@@ -240,4 +247,10 @@ def _limits(
             "bytes", "partitions by day",
         ),
     ]  # fmt: skip
+    found += [
+        Limit(
+            "limits decided in one Postgres", demand.calls, LIMIT_DECISIONS, "a second", "tenants over several Postgres"
+        ),
+        Limit("claims of one queue", demand.held, CLAIMS, "a second", "routes to several queues, by policy"),
+    ]
     return tuple(sorted(found, key=lambda limit: -limit.load))

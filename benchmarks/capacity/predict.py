@@ -63,7 +63,7 @@ def planned_house(work: Work, assume: Assumptions, planned: Plan, seconds: float
     """A creating call at the busiest hour of a planned house, rendering left out: what the house itself adds."""
     world, draw = simpy.Environment(), random.Random(seed)
     servers = {part: number * assume.pod_cores[part] for part, number in planned.pods.items()}
-    serve = pods(world, servers | {"postgres": max(round(planned.postgres_cores), 2)})
+    serve = pods(world, servers | {"postgres": max(round(planned.demand.postgres_cores), 2)})
     waited: list[float] = []
     kinds, weights = list(assume.mix), list(assume.mix.values())
 
@@ -76,7 +76,7 @@ def planned_house(work: Work, assume: Assumptions, planned: Plan, seconds: float
 
     def arrivals() -> Steps:
         while True:
-            yield world.timeout(draw.expovariate(planned.calls))
+            yield world.timeout(draw.expovariate(planned.demand.calls))
             world.process(call(draw.choices(kinds, weights)[0]))
 
     world.process(arrivals())

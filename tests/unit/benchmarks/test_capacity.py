@@ -91,7 +91,7 @@ def test_fifty_times_the_pictures_need_about_fifty_times_the_machines(measured: 
 
     assert large.gpus == pytest.approx(50 * small.gpus, rel=0.01)
     assert large.pods["image_filter"] == pytest.approx(50 * small.pods["image_filter"], rel=0.15)
-    assert large.stored["decisions"] == pytest.approx(50 * small.stored["decisions"])
+    assert large.demand.stored["decisions"] == pytest.approx(50 * small.demand.stored["decisions"])
 
 
 def test_what_is_full_first_comes_first(measured: Measured) -> None:
