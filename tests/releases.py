@@ -128,7 +128,7 @@ def main(version: str) -> None:
     with tempfile.TemporaryDirectory() as folder, embedded.running(Path(folder), {"fsync": "off"}) as server:
         migrate(server.dsn)
         asyncio.run(_write_rows(server.dsn))
-        command = [_program("pg_dump"), "--no-owner", "--no-privileges", "--inserts", server.dsn]
+        command = [_program("pg_dump"), "--no-owner", "--inserts", server.dsn]
         dump = subprocess.run(command, check=True, capture_output=True).stdout
     (RELEASES / f"{version}.sql.gz").write_bytes(gzip.compress(dump, 9, mtime=0))
     lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(MIGRATIONS.glob("*")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from importlib.metadata import distributions, metadata
+from importlib.metadata import distributions, metadata, version
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -46,6 +46,7 @@ def doctor(
 
 def examine() -> Iterator[Finding]:
     """Every finding, the most basic first; what needs the core is looked at only where the core is installed."""
+    yield _version()
     yield _python()
     yield from _extras()
     yield from _packages_at_odds()
@@ -66,7 +67,12 @@ def examine_remote() -> Iterator[Finding]:
     """Every finding about the installation that the profile names."""
     from services.commands import remote
 
+    yield _version()
     yield from remote.examine(load_profile())
+
+
+def _version() -> Finding:
+    return Finding(Level.GOOD, "portcullis", version(PACKAGE))
 
 
 def _python() -> Finding:

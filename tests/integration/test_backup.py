@@ -55,7 +55,9 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restored]:
         migrate(server.dsn)
         kept = asyncio.run(_work(HouseSettings(home=lost, dsn=server.dsn)))
         programs = server.cluster.programs
-        archive = dump / "portcullis.dump"
+        roles, archive = dump / "roles.sql", dump / "portcullis.dump"
+        command = [programs / "pg_dumpall", "--roles-only", "--no-role-passwords", f"--dbname={server.dsn}"]
+        subprocess.run([*command, f"--file={roles}"], check=True)
         subprocess.run([programs / "pg_dump", "--format=custom", f"--file={archive}", server.dsn], check=True)
         for folder in ("keys", "evidence"):
             shutil.copytree(lost / folder, dump / folder)
@@ -64,6 +66,10 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restored]:
     for folder in ("keys", "evidence"):
         shutil.copytree(dump / folder, found / folder)
     with embedded.running(found, FAST) as server:
+        # The owner's role is there already, which psql tells and goes on.
+        command = [programs / "psql", "--quiet", f"--file={roles}", server.dsn]
+        told = subprocess.run(command, capture_output=True, text=True).stderr
+        assert told.count("ERROR") == told.count('role "portcullis" already exists')
         command = [programs / "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={server.dsn}", archive]
         subprocess.run(command, check=True)
         house = HouseSettings(home=found, dsn=server.dsn)
@@ -78,6 +84,8 @@ async def _work(house: HouseSettings) -> Kept:
     db = await Database.open(house.dsn)
     async with db.transaction() as conn:
         await tenants.create_tenant(conn, TENANT)
+        await conn.execute("CREATE ROLE auditor NOLOGIN")
+        await conn.execute("GRANT SELECT ON audit_events TO auditor")
     evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
     held = HeldHouse(house, db, evidence, await ActivePolicy.load(db, 600))
     decision_id = await held.record(held.stop("prompt", DOUBT))
@@ -126,6 +134,16 @@ async def test_a_released_picture_is_known_by_mark_manifest_and_registry(restore
         inspection = await registry.inspect(restored.kept.picture)
 
     assert inspection.origin == ORIGIN_OURS_INTACT
+
+
+async def test_a_role_may_do_what_it_was_granted_and_no_more(db: Database) -> None:
+    async with db.transaction() as conn:
+        cursor = await conn.execute(
+            "SELECT has_table_privilege('auditor', 'audit_events', 'SELECT'),"
+            " has_table_privilege('auditor', 'decisions', 'SELECT')"
+        )
+
+        assert await cursor.fetchone() == (True, False)
 
 
 async def test_the_audit_trail_adds_up_to_where_it_ended(restored: Restored, db: Database) -> None:
