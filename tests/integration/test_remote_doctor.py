@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -117,3 +120,13 @@ def test_a_clock_that_is_wrong_is_told_by_how_much(seconds: int, level: Level) -
 
 def test_filters_of_two_policies_are_noted() -> None:
     assert remote._policy({"ab" * 32, "cd" * 32}).level is Level.NOTE
+
+
+def test_it_needs_no_more_than_the_clients_install() -> None:
+    """What rooms bring is made unimportable; `grpc_health` and what the client needs are there."""
+    rooms = ("cryptography", "numpy", "PIL", "psycopg", "psycopg_pool", "structlog", "yaml", "prometheus_client", "jwt")
+    code = f"import sys; sys.modules.update(dict.fromkeys({rooms})); import services.commands.remote"
+
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+
+    assert (imported.returncode, imported.stderr) == (0, "")
