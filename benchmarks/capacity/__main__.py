@@ -54,16 +54,16 @@ def main() -> None:
 
 
 def read(found: dict[str, Any]) -> Measured:
-    """What the plan is reckoned from; the middle point of the searches is left out, to be predicted."""
-    costs = found["costs"]
-    small, _, large = sorted(found["searches"], key=lambda point: point["rows"])
-    a_row = (large["cpu_seconds"] - small["cpu_seconds"]) / (large["rows"] - small["rows"])
+    """What the plan is reckoned from; the searches that are to be predicted are left out."""
+    costs, searched = found["costs"], _searched(found)
+    small, large = calibrate.CALIBRATED
+    a_row = (searched[large] - searched[small]) / (large - small)
     return Measured(
         work=learn({name: cost["cpu"] for name, cost in costs.items()}),
         transactions={name: cost["transactions"] for name, cost in costs.items()},
         wal_bytes={name: cost["wal_bytes"] for name, cost in costs.items()},
         row_bytes=found["rows"]["bytes"],
-        search_base=small["cpu_seconds"] - a_row * small["rows"],
+        search_base=searched[small] - a_row * small,
         search_a_row=a_row,
     )
 
@@ -86,13 +86,18 @@ def check(found: dict[str, Any], measured: Measured) -> dict[str, dict[str, floa
     predicted = loaded_machine(
         measured.work, met["callers"], met["cores"], LOAD_SECONDS, idle, found["machine"]["cores"]
     )
-    middle = sorted(found["searches"], key=lambda point: point["rows"])[1]
     pairs = {name: (value, met[name]) for name, value in asdict(predicted).items()}
-    search = measured.search_base + measured.search_a_row * middle["rows"]
-    pairs[f"CPU seconds of a search among {middle['rows']:,}"] = (search, middle["cpu_seconds"])
+    for rows in calibrate.CHECKED:
+        search = measured.search_base + measured.search_a_row * rows
+        pairs[f"CPU seconds of a search among {rows:,}"] = (search, _searched(found)[rows])
     return {
         name: {"predicted": value, "measured": real, "error": value / real - 1} for name, (value, real) in pairs.items()
     }
+
+
+def _searched(found: dict[str, Any]) -> dict[int, float]:
+    """CPU seconds of a search by the number of registered hashes."""
+    return {point["rows"]: point["cpu_seconds"] for point in found["searches"]}
 
 
 def table(plans: list[Plan], added: list[Met], memory: dict[str, float]) -> Table:
