@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import socket
 import ssl
-import struct
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +31,8 @@ _Response = CheckPromptResponse | CheckUploadResponse | CheckPairResponse
 
 ACCOUNT = "doctor"
 PROMPT = "a red circle above a blue square on a yellow background"
-SIDE = 128  # of the picture that it sends, in pixels
+_DATA = Path(__file__).parent / "data"
+UPLOAD, MASK = _DATA / "doctor-upload.png", _DATA / "doctor-mask.png"  # a soft gradient, and its middle
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 30.0
@@ -152,7 +152,7 @@ def _key(client: Client) -> Finding:
 
 def _filters(client: Client) -> Iterator[Finding]:
     """A harmless call to each filter, and what their answers tell of policy and clock."""
-    picture, mask = _png(), _png(mask=True)
+    picture, mask = UPLOAD.read_bytes(), MASK.read_bytes()
     sent = datetime.now(UTC)
     prompt = _asked("prompt filter", lambda: client.check_prompt(PROMPT, account=ACCOUNT))
     yield prompt.finding
@@ -246,18 +246,3 @@ def _failure(subject: str, error: PortcullisError) -> Finding:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
-
-
-def _png(*, mask: bool = False) -> bytes:
-    """A picture of a soft gradient, or a mask for its middle, as PNG: the client's install has no imaging library."""
-    middle = range(SIDE // 4, SIDE * 3 // 4)
-    rows = bytearray()
-    for y in range(SIDE):
-        rows.append(0)  # no filter
-        for x in range(SIDE):
-            rows += bytes([255 * (x in middle and y in middle)]) if mask else bytes([x + 64, y + 64, 160])
-    head = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0 if mask else 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(rows))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
