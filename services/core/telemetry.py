@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,17 +157,24 @@ def configure_tracing(service: str, endpoint: str) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    class Wordless(BatchSpanProcessor):
-        def on_end(self, span: Any) -> None:
-            super().on_end(_without_words(span))
-
     provider = TracerProvider(resource=Resource.create({"service.name": f"portcullis.{service}"}))
-    provider.add_span_processor(Wordless(OTLPSpanExporter(endpoint=endpoint)))
+    provider.add_span_processor(BatchSpanProcessor(_Wordless(OTLPSpanExporter(endpoint=endpoint))))
     trace.set_tracer_provider(provider)
 
 
+class _Wordless:
+    """An exporter of spans that sends them without the texts of errors, which are for the caller and may quote him."""
+
+    def __init__(self, exporter: Any) -> None:
+        self._exporter = exporter
+        self.shutdown = exporter.shutdown
+        self.force_flush = exporter.force_flush
+
+    def export(self, spans: Sequence[Any]) -> Any:
+        return self._exporter.export([_without_words(span) for span in spans])
+
+
 def _without_words(span: Any) -> Any:
-    """The span without the text of its error and its exceptions, which are for the caller and may quote him."""
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Status
 
