@@ -22,6 +22,7 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 # Where the generated pages are written: a scratch folder when they are only compared.
 DOCS ?= docs
 FUZZ_SECONDS ?= 60
+FUZZED := prompts images policies banks manifests messages
 # Those with a word of their own take minutes to an hour; brokers.py and watermark_*.py are what they use.
 WITH_A_WORD := $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py) \
 	$(wildcard benchmarks/watermark*.py)
@@ -79,12 +80,12 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
 	@set -e; for script in $(BENCHMARKS); do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
 
-fuzz: $(TOOLS) ## Feed any bytes to the prompt filter and to the decoders of pictures; FUZZ_SECONDS=60 by default
-	@mkdir -p out/fuzz/prompts out/fuzz/images
-	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_prompt.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=4096 \
-	  -rss_limit_mb=2048 -artifact_prefix=out/fuzz/prompt- out/fuzz/prompts
-	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_image.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=16384 -timeout=5 \
-	  -rss_limit_mb=1024 -artifact_prefix=out/fuzz/image- out/fuzz/images
+fuzz: $(TOOLS) ## Feed any bytes to prompts, pictures, policies, banks, manifests and messages, one after another; FUZZ_SECONDS=60 for all
+	@mkdir -p out/fuzz
+	@set -e; for target in $(FUZZED); do echo "· $$target"; \
+	  PYTHONPATH=. $(PY) -m tests.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(FUZZED)))) -max_len=16384 \
+	    -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=out/fuzz/$$target- \
+	    out/fuzz/$$target; done
 
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py
