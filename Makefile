@@ -80,12 +80,13 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
 	@set -e; for script in $(BENCHMARKS); do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
 
-fuzz: $(TOOLS) ## Feed any bytes to prompts, pictures, policies, banks, manifests and messages, one after another; FUZZ_SECONDS=60 for all
+fuzz: $(TOOLS) ## Feed any bytes to prompts, pictures, policies, banks, manifests, messages (FUZZ_SECONDS=60 for all), then to a whole house
 	@mkdir -p out/fuzz
 	@set -e; for target in $(FUZZED); do echo "· $$target"; \
 	  PYTHONPATH=. $(PY) -m tests.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(FUZZED)))) -max_len=16384 \
 	    -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=out/fuzz/$$target- \
 	    out/fuzz/$$target; done
+	@echo "· every method of a whole house" && PORTCULLIS_TEST_MESSAGES=$(FUZZ_SECONDS) $(PY) -m pytest -q tests/e2e/test_any_message.py
 
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py
