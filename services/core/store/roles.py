@@ -1,8 +1,8 @@
-"""What each room may do in Postgres: one group role a room, each with the least that its code needs.
+"""What each room may do in Postgres: one role a room, each with the least that its code needs; the generator has none.
 
-The groups cannot log in. A deployment gives every room a login role of its own in its room's group, and runs migrations
-and `portcullis` commands as the owner of the schema; the generator has no group, for it has no business here. On one
-machine all rooms share the owner, as ever.
+Migrations and `portcullis` commands run as the owner of the schema. The roles have no password: where Postgres asks for
+one, an administrator gives it (or a login role of the room's own, in its role). `portcullis up` connects every room as
+its role. What one role can do to another's tables is nothing, whatever statement somebody slips into it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 Verb = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
@@ -26,8 +27,8 @@ GRANTS: Mapping[str, Mapping[Verb, str]] = {
         "INSERT": "account_links account_updates accounts anomalies appeals audit_events credits decisions events"
         " evidence held_requests limit_buckets limit_slots outbox reporters reports requests review_barred"
         " review_events review_items standing_changes stops strikes waitlist watches",
-        "UPDATE": "accounts audit_chain credits evidence(expires_at) held_requests limit_buckets limit_slots"
-        " reports(item_id) requests review_items waitlist watches",
+        "UPDATE": "accounts audit_chain credits evidence(expires_at) held_requests images(created_at)"
+        " limit_buckets limit_slots reports(item_id) requests review_items waitlist watches",
         "DELETE": "requests",
     },
     "prompt_filter": {
@@ -89,20 +90,25 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def group(room: str) -> str:
-    """The group role of a room."""
+def role_of(room: str) -> str:
+    """The role of a room."""
     return f"portcullis_{room}"
 
 
-def grant(conn: psycopg.Connection[tuple[object, ...]]) -> list[str]:
-    """Gives every group what `GRANTS` says and takes from it what else it had, in one transaction; the groups served.
+def dsn_as(dsn: str, room: str) -> str:
+    """The DSN with which `room` connects as its role; empty for one that has none."""
+    return make_conninfo(dsn, user=role_of(room)) if room in GRANTS else ""
 
-    Makes groups that are missing where the owner may make roles; without them, and without that right, nothing is done.
+
+def grant(conn: psycopg.Connection[tuple[object, ...]]) -> list[str]:
+    """Gives every role what `GRANTS` says and takes from it what else it had, in one transaction; the rooms served.
+
+    Makes roles that are missing where the owner may make roles; without them, and without that right, nothing is done.
     """
     with conn.transaction():
-        served = [room for room in GRANTS if _exists(conn, group(room)) or _make(conn, group(room))]
+        served = [room for room in GRANTS if _exists(conn, role_of(room)) or _make(conn, role_of(room))]
         for room in served:
-            role = sql.Identifier(group(room))
+            role = sql.Identifier(role_of(room))
             conn.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(role))
             for verb, targets in GRANTS[room].items():
                 for target in targets.split():
@@ -127,7 +133,7 @@ def _make(conn: psycopg.Connection[tuple[object, ...]], role: str) -> bool:
     """Whether the role could be made; another database of the same server may have made it meanwhile."""
     try:
         with conn.transaction():
-            conn.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+            conn.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
     except psycopg.errors.InsufficientPrivilege:
         return False
     except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
