@@ -35,8 +35,8 @@ WATCHED = (
     "jwt",
 )
 _KEY = Ed25519PrivateKey.generate()
-_SIGNER = ClearanceSigner("prompt_filter", _KEY, timedelta(minutes=5))
-_VERIFIER = ClearanceVerifier({_key_id(_KEY.public_key()): ("prompt_filter", _KEY.public_key())}, "generator")
+_SIGNER = ClearanceSigner("prompt_filter", lambda: _KEY, timedelta(minutes=5))
+_VERIFIER = ClearanceVerifier(lambda: {_key_id(_KEY.public_key()): ("prompt_filter", _KEY.public_key())}, "generator")
 _CLAIM = Claim("acme", "user", "prompt", {"prompt": "ab" * 32}, "cd" * 32)
 
 
