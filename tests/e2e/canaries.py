@@ -7,6 +7,7 @@ import base64
 import html
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -155,7 +156,8 @@ def _ask_wrongly(said: Canaries, client: Client, upload: bytes) -> None:
 
 def _claim(desk: ReviewClient) -> str:
     """Takes a case on lease and gives it back."""
-    while True:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         for item in desk.list_items(queue="", state=ItemState.ITEM_STATE_QUEUED):
             try:
                 claimed = desk.claim_item(item.item_id, queue="")
@@ -163,6 +165,8 @@ def _claim(desk: ReviewClient) -> str:
                 continue
             desk.release_claim(item.item_id, claimed.claim_token, "")
             return claimed.claim_token
+        time.sleep(0.2)
+    raise TimeoutError("no case came to its queue")
 
 
 async def _visit_console(said: Canaries, house: RunningHouse) -> None:

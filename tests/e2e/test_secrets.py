@@ -35,7 +35,7 @@ def broker_copy(house):
         (queue,) = conn.execute("SELECT queue_name FROM pgmq.meta").fetchone()
         conn.execute("CREATE TABLE broker_copy (message text)")
         conn.execute(
-            "CREATE FUNCTION copy_message() RETURNS trigger LANGUAGE plpgsql AS"
+            "CREATE FUNCTION copy_message() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
             " $$ BEGIN INSERT INTO broker_copy VALUES (NEW::text); RETURN NULL; END $$"
         )
         table = sql.Identifier("pgmq", f"q_{queue}")
