@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 from opentelemetry import trace
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import TracerProvider
 
 from portcullis.v1 import generator_pb2 as pb
@@ -20,19 +18,7 @@ from services.core.rpc import tls
 from services.core.rpc.channel import connect
 from services.core.rpc.door import Context
 from services.core.rpc.server import App
-
-
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[trace_service_pb2.ExportTraceServiceRequest] = []
-
-    async def Export(
-        self, request: trace_service_pb2.ExportTraceServiceRequest, context: Context
-    ) -> trace_service_pb2.ExportTraceServiceResponse:
-        self.requests.append(request)
-        return trace_service_pb2.ExportTraceServiceResponse()
+from tests.otlp import Collector, collecting
 
 
 class Idle(stubs.GeneratorServiceServicer):
@@ -43,22 +29,17 @@ class Idle(stubs.GeneratorServiceServicer):
 
 
 @pytest.fixture
-async def collector() -> AsyncIterator[tuple[Collector, int]]:
-    server, kept = grpc.aio.server(), Collector()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(kept, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield kept, port
-    await server.stop(0)
+def collector() -> Iterator[Collector]:
+    with collecting() as kept:
+        yield kept
 
 
-async def test_a_call_is_traced(tmp_path: Path, collector: tuple[Collector, int], unused_tcp_port: int) -> None:
-    kept, port = collector
+async def test_a_call_is_traced(tmp_path: Path, collector: Collector, unused_tcp_port: int) -> None:
     tls.create_ca(tmp_path / "tls")
     for identity in ("generator", "gateway"):
         tls.issue_certificate(tmp_path / "tls", identity)
     house = HouseSettings(
-        home=tmp_path, port_base=min(unused_tcp_port, 60_000), drain_seconds=1, otlp_endpoint=f"http://127.0.0.1:{port}"
+        home=tmp_path, port_base=min(unused_tcp_port, 60_000), drain_seconds=1, otlp_endpoint=collector.endpoint
     )
 
     async def build(_house: HouseSettings) -> App:
@@ -78,11 +59,4 @@ async def test_a_call_is_traced(tmp_path: Path, collector: tuple[Collector, int]
     provider = trace.get_tracer_provider()
     assert isinstance(provider, TracerProvider)
     await asyncio.to_thread(provider.force_flush)
-    spans = [
-        span
-        for request in kept.requests
-        for group in request.resource_spans
-        for scope in group.scope_spans
-        for span in scope.spans
-    ]
-    assert "/portcullis.v1.GeneratorService/GetLoad" in {span.name for span in spans}
+    assert "/portcullis.v1.GeneratorService/GetLoad" in {span.name for span in collector.spans()}
