@@ -21,6 +21,7 @@ from services.core.config import HouseSettings
 from services.core.errors import Unavailable
 from services.core.evidence import EvidenceStore
 from services.core.process import process
+from services.core.rpc.health import watched
 from services.core.store import outbox
 from services.core.store.database import Database, listen
 from services.review.celery_app import make_app
@@ -140,7 +141,8 @@ async def serve(house: HouseSettings, settings: ReviewSettings) -> None:
     port = telemetry.serve_metrics(house.bind, house.port_base + METRICS_PORT_OFFSET if chosen is None else chosen)
     log.info("relaying", metrics=port)
     try:
-        await Relay(house.database(), database, app, evidence, settings).run(stopping)
+        async with watched(house, database.ping):
+            await Relay(house.database(), database, app, evidence, settings).run(stopping)
     finally:
         await database.close()
     log.info("stopped")
