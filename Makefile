@@ -50,6 +50,7 @@ $(TOOLS): $(READY)
 	@echo "· set-up: tools for tests, checks and training"
 	@$(PIP) -e '.[$(EXTRAS),dev,bench]'
 	@$(PEER)
+	@$(PY) tests/kubectl.py
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -qq -y chromium >/dev/null 2>&1; } || \
 	  echo "  no Chromium: the console's tests in a browser are skipped; install Debian's chromium to run them"
 	@touch $@

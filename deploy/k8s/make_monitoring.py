@@ -1,4 +1,4 @@
-"""`python deploy/k8s/generate.py [FOLDER]`: rules and dashboards as Kubernetes objects, for components/monitoring.
+"""`python deploy/k8s/make_monitoring.py [FOLDER]`: rules and dashboards as Kubernetes objects, for components/monitoring.
 
 Kustomize reads no file outside its own folder, so deploy/prometheus and deploy/grafana are copied here, wrapped.
 Written to components/monitoring/generated unless a FOLDER is named.
@@ -16,7 +16,7 @@ import yaml
 
 DEPLOY = Path(__file__).resolve().parents[1]
 GENERATED = DEPLOY / "k8s" / "components" / "monitoring" / "generated"
-HEAD = "# Written by deploy/k8s/generate.py; change what it reads, then run it.\n"
+HEAD = "# Written by deploy/k8s/make_monitoring.py; change what it reads, then run it.\n"
 
 
 def rules() -> Iterator[dict[str, Any]]:
