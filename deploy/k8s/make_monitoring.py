@@ -1,4 +1,4 @@
-"""`python deploy/k8s/make_monitoring.py [FOLDER]`: rules and dashboards as Kubernetes objects, for components/monitoring.
+"""`python deploy/k8s/make_monitoring.py [FOLDER]`: rules and dashboards as Kubernetes objects.
 
 Kustomize reads no file outside its own folder, so deploy/prometheus and deploy/grafana are copied here, wrapped.
 Written to components/monitoring/generated unless a FOLDER is named.

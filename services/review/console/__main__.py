@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import socket
 import ssl
 
@@ -52,6 +53,8 @@ async def serve(house: HouseSettings, settings: ConsoleSettings) -> None:
             gc.freeze()  # what is there now stays: no page waits while it is searched for garbage
             works = (_sweep(console), console.policy.keep_fresh(), _renew_certificate(config, settings))
             upkeep = [asyncio.create_task(work) for work in works]
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _heeded)
             async with watched(house, console.database.ping):
                 await server.serve([listener])
             for task in upkeep:
@@ -59,6 +62,10 @@ async def serve(house: HouseSettings, settings: ConsoleSettings) -> None:
     finally:
         await console.kept.close()
         await console.database.close()
+
+
+def _heeded(*_signal: object) -> None:
+    """Uvicorn raises the signal that ended it once more when it is done; we have more to close."""
 
 
 def _config(console: Console, house: HouseSettings) -> uvicorn.Config:
