@@ -117,7 +117,8 @@ bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md and docs/combo-rules.md
+docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md, docs/combo-rules.md and what deploy/k8s generates
+	@$(PY) deploy/k8s/make_monitoring.py
 
 .PHONY: pages
 pages:

@@ -74,7 +74,7 @@ def _pods() -> Iterator[Mapping[str, Any]]:
 
 
 def database_secrets() -> dict[str, dict[str, str]]:
-    """Secret → role, password and DSN, of every process that knows Postgres; new passwords."""
+    """Secret → role, password and DSN, of everyone who uses Postgres; new passwords."""
     names = {
         variable["valueFrom"]["secretKeyRef"]["name"]
         for pod in _pods()
@@ -89,9 +89,9 @@ def database_secrets() -> dict[str, dict[str, str]]:
     return found
 
 
-def role_of(process: str) -> str:
-    """The role of a process in Postgres; who migrates owns the tables."""
-    return "portcullis" if process == "migrate" else f"portcullis_{process.replace('-', '_')}"
+def role_of(user: str) -> str:
+    """The role in Postgres of a room, or of the owner of the tables."""
+    return "portcullis" if user == "owner" else f"portcullis_{user.replace('-', '_')}"
 
 
 def secret(name: str, data: Mapping[str, bytes], kind: str = "Opaque") -> dict[str, Any]:
