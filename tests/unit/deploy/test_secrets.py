@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from services.core.clearance import ISSUERS
-from tests.unit.deploy.rendering import K8S, REPOSITORY, Thing, containers, of_kind, pod, workloads
+from tests.unit.deploy.rendering import K8S, REPOSITORY, WHOLE, Thing, containers, of_kind, pod, render, workloads
 
 BY_HAND = {"database-backup"}  # of the overlay `small`: README.md says how
 
@@ -34,7 +35,7 @@ def holders(things: list[Thing]) -> dict[str, set[str]]:
     for name, workload in workloads(things).items():
         for source in sources(workload):
             if source["name"].startswith("keys-"):
-                for path in [item["path"] for item in source.get("items", ())] or [f"({source['name']})"]:
+                for path in [item["path"] for item in source.get("items", ())] or WHOLE[source["name"]]:
                     found.setdefault(path, set()).add(name)
     return found
 
@@ -86,7 +87,7 @@ def test_each_key_lies_where_it_is_needed_and_nowhere_else(things: list[Thing]) 
         "evidence-sealed.pub": evidence,
         "staff.key": {"review-console"},
         "webhooks.key": {"review-notifier", "toolbox"},
-        "(keys-provenance-watermark)": {"provenance"},
+        "watermark.key": {"provenance"},
         **{f"c2pa/{name}": {"provenance"} for name in ("ca.pem", "chain.pem", "key.pem")},
     }
 
@@ -136,6 +137,7 @@ def test_nothing_is_printed_that_nobody_takes(rendered: dict[str, list[Thing]], 
     taken = {source["name"] for workload in workloads(rendered["small"]).values() for source in sources(workload)}
     taken |= {name for name, _ in wanted(rendered["small"])}
     assert set(printed) - taken == {"keys-sealed"}
+    assert {name: set(printed[name]["data"]) for name in WHOLE} == {name: set(WHOLE[name]) for name in WHOLE}
 
 
 def test_a_dsn_names_the_role_whose_password_it_holds_and_checks_the_server(
@@ -177,4 +179,19 @@ def test_a_secret_store_holds_what_is_asked_of_it(rendered: dict[str, list[Thing
             if reference.get("decodingStrategy") == "Base64":
                 assert base64.b64decode(value, validate=True) == (tmp_path / "keys" / item["secretKey"]).read_bytes()
         for source in each["spec"].get("dataFrom", ()):
-            assert "watermark.key" in values[source["extract"]["key"]]
+            assert set(values[source["extract"]["key"]]) == set(WHOLE[name])
+
+
+def test_with_the_sealed_component_the_console_alone_opens_what_is_sealed(program: str, tmp_path: Path) -> None:
+    parts = {"resources": [K8S / "overlays" / "small"], "components": [K8S / "components" / "sealed"]}
+    found = {key: [os.path.relpath(each, tmp_path.resolve()) for each in paths] for key, paths in parts.items()}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(found))
+
+    things = render(program, tmp_path)
+
+    takers = {
+        name
+        for name, workload in workloads(things).items()
+        if "keys-sealed" in {each["name"] for each in sources(workload)}
+    }
+    assert takers == {"review-console"}
