@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import yaml
 from prometheus_client import REGISTRY
 
 import services.core.telemetry  # noqa: F401 - declares the metrics
 from services.core.config import ROOMS
 from tests.unit.deploy.rendering import DEPLOY, K8S, Thing, of_kind
+from tests.unit.deploy.test_schemas import check
 
 GENERATED = K8S / "components" / "monitoring" / "generated"
 
@@ -48,3 +51,27 @@ def test_scaling_asks_for_metrics_and_jobs_that_there_are(rendered: dict[str, li
     assert named
     assert named <= known
     assert set(re.findall(r'job="(\w+)"', asked)) <= set(ROOMS)
+
+
+def test_a_rule_and_a_dashboard_become_objects_that_operators_know(tmp_path: Path) -> None:
+    for path, text in (
+        ("k8s/make_monitoring.py", (K8S / "make_monitoring.py").read_text(encoding="utf-8")),
+        ("prometheus/rules/house.yaml", "groups: [{name: house, rules: [{alert: Down, expr: up == 0, for: 2m}]}]"),
+        ("grafana/dashboards/model_health.json", '{"title": "Models — health", "panels": []}'),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+
+    subprocess.run([sys.executable, str(tmp_path / "k8s" / "make_monitoring.py")], check=True)
+
+    made = tmp_path / "k8s" / "components" / "monitoring" / "generated"
+    (rule,) = yaml.safe_load_all((made / "rules.yaml").read_text(encoding="utf-8"))
+    (board,) = yaml.safe_load_all((made / "dashboards.yaml").read_text(encoding="utf-8"))
+    check(rule)
+    check(board)
+    assert rule["spec"]["groups"][0]["rules"][0]["expr"] == "up == 0"
+    assert (board["metadata"]["name"], board["metadata"]["labels"]) == (
+        "dashboard-model-health",
+        {"grafana_dashboard": "1"},
+    )
+    assert json.loads(board["data"]["model_health.json"])["title"] == "Models — health"
