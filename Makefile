@@ -53,6 +53,7 @@ $(TOOLS): $(READY)
 	@echo "· set-up: tools for tests, checks and training"
 	@$(PIP) -e '.[$(EXTRAS),dev,bench]'
 	@$(PEER)
+	@$(PY) tests/kubectl.py
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -qq -y chromium >/dev/null 2>&1; } || \
 	  echo "  no Chromium: the console's tests in a browser are skipped; install Debian's chromium to run them"
 	@touch $@
@@ -124,7 +125,8 @@ bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md, docs/combo-rules.md and docs/licences.md
+docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md, docs/combo-rules.md, docs/licences.md and what deploy/k8s generates
+	@$(PY) deploy/k8s/make_monitoring.py
 
 .PHONY: pages
 pages:
