@@ -134,6 +134,12 @@ def show_models(models: Iterable[ModelVersion]) -> None:
         MODEL.labels(model.name, model.version, model.digest[:16]).set(1)
 
 
+def hide_models(models: Iterable[ModelVersion]) -> None:
+    """Takes back that models are loaded."""
+    for model in models:
+        MODEL.remove(model.name, model.version, model.digest[:16])
+
+
 def serve_metrics(bind: str, port: int) -> int:
     """Serves /metrics on a port of its own; returns the port, which is a free one where `port` is 0.
 
