@@ -21,6 +21,7 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 	--plugin=protoc-gen-mypy_grpc=$(VENV)/bin/protoc-gen-mypy_grpc
 # Where the generated pages are written: a scratch folder when they are only compared.
 DOCS ?= docs
+DASHBOARDS ?= deploy/grafana/dashboards
 FUZZ_SECONDS ?= 60
 # Those with a word of their own take minutes to an hour; brokers.py and watermark_*.py are what they use.
 WITH_A_WORD := $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py) \
@@ -70,10 +71,11 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && mkdir "$$fresh/stubs" "$$fresh/docs" && \
 	  $(PROTOC) --python_out="$$fresh/stubs" --grpc_python_out="$$fresh/stubs" --mypy_out=quiet:"$$fresh/stubs" \
 	    --mypy_grpc_out=quiet:"$$fresh/stubs" $(PROTOS) && \
-	  $(MAKE) --no-print-directory pages DOCS="$$fresh/docs" && \
+	  $(MAKE) --no-print-directory pages DOCS="$$fresh/docs" DASHBOARDS="$$fresh/dashboards" && \
 	  diff -r -q -x __pycache__ -x __init__.py "$$fresh/stubs/portcullis/v1" portcullis/v1 && \
 	  diff -q "$$fresh/docs/api.md" docs/api.md && diff -q "$$fresh/docs/configuration.md" docs/configuration.md && \
-	  diff -q "$$fresh/docs/combo-rules.md" docs/combo-rules.md || \
+	  diff -q "$$fresh/docs/combo-rules.md" docs/combo-rules.md && \
+	  diff -r -q "$$fresh/dashboards" deploy/grafana/dashboards || \
 	  { echo "run make proto docs and commit what changes"; exit 1; }
 
 bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
@@ -116,13 +118,14 @@ bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md and docs/combo-rules.md
+docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md, docs/combo-rules.md and the dashboards for Grafana
 
 .PHONY: pages
 pages:
 	@$(PY) docs/generate_api.py > $(DOCS)/api.md
 	@$(PY) docs/generate_rules.py > $(DOCS)/combo-rules.md
 	@$(VENV)/bin/portcullis config --markdown > $(DOCS)/configuration.md
+	@$(PY) -m deploy.grafana.generate $(DASHBOARDS)
 
 constraints: $(TOOLS) ## Pin in constraints/cpu.txt what is installed now
 	@{ echo "# What every package was when the house last passed its tests; made by make constraints."; \

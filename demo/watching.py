@@ -58,10 +58,10 @@ class Prometheus:
         """Which jobs could be scraped."""
         return {series.labels["job"]: series.points[0][1] == 1 for series in self.now("up")}
 
-    def alerts_received(self) -> set[str]:
-        """The names of the alerts that reached Alertmanager."""
+    def alerts_received(self) -> list[Mapping[str, str]]:
+        """The labels of the alerts that reached Alertmanager; "alertname" is the name."""
         alerts = httpx.get(f"{self.alertmanager}/api/v2/alerts", timeout=ANSWER_SECONDS).json()
-        return {alert["labels"]["alertname"] for alert in alerts}
+        return [alert["labels"] for alert in alerts]
 
     def _rows(self, what: str, **parameters: str) -> list[Any]:
         answer = self._answer(what, **parameters)
@@ -80,11 +80,14 @@ def missing() -> list[str]:
 
 
 @contextmanager
-def watched(house: RunningHouse, folder: Path) -> Iterator[Prometheus]:
-    """Starts both, waits until every process of the house was scraped, and ends them afterwards."""
+def watched(house: RunningHouse, folder: Path, *, patient: bool = True) -> Iterator[Prometheus]:
+    """Starts both, waits until every process of the house was scraped, and ends them afterwards.
+
+    Where it is not `patient`, an alert fires at once and not only after the time that it says in `for`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     prometheus, alertmanager = _free_port(), _free_port()
-    _configure(house, folder, alertmanager)
+    _configure(house, folder, alertmanager, patient=patient)
     commands = (
         [
             "prometheus-alertmanager",
@@ -117,7 +120,7 @@ def watched(house: RunningHouse, folder: Path) -> Iterator[Prometheus]:
             process.wait(STOP_SECONDS)
 
 
-def _configure(house: RunningHouse, folder: Path, alertmanager: int) -> None:
+def _configure(house: RunningHouse, folder: Path, alertmanager: int, *, patient: bool) -> None:
     """The shipped files, with this house's ports and short intervals."""
     shipped = (SHIPPED / "prometheus.yml").read_text(encoding="utf-8")
     moved = re.sub(r"127\.0\.0\.1:(75\d\d)", lambda port: f"127.0.0.1:{_moved(int(port[1]), house)}", shipped)
@@ -129,6 +132,8 @@ def _configure(house: RunningHouse, folder: Path, alertmanager: int) -> None:
         rules = yaml.safe_load(file.read_text(encoding="utf-8"))
         for group in rules["groups"]:
             group.pop("interval", None)
+            for rule in group["rules"] if not patient else ():
+                rule.pop("for", None)
         (folder / "rules" / file.name).write_text(yaml.safe_dump(rules))
 
 

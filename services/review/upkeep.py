@@ -43,6 +43,7 @@ WATCH_DAYS, ANOMALY_DAYS = 90, 365
 STOP_DAYS = 365  # the longest that the gateway may keep evidence; a stop says nothing without it
 CALIBRATION_AGE = timedelta(days=28)
 SYSTEM = "review"
+PENDING = "pending"  # as `review_items.figures` calls what is in no queue yet
 
 log = structlog.get_logger()
 
@@ -128,12 +129,16 @@ async def delete_orphans(database: Database, evidence: EvidenceStore, seconds: f
 
 
 async def show_figures(database: Database) -> None:
-    """Publishes depth and age of each queue but the sealed one, and what is overdue in all; an empty one shows zero."""
+    """Publishes depth and age of each queue but the sealed one, and what is overdue in all; an empty queue is left out,
+    but for "pending", which an alert looks at.
+    """
     async with database.transaction() as conn:
         figures = await review_items.figures(conn)
     telemetry.QUEUE_OVERDUE.set(sum(queue.overdue for queue in figures))
     telemetry.QUEUE_DEPTH.clear()
     telemetry.QUEUE_AGE.clear()
+    telemetry.QUEUE_DEPTH.labels(PENDING).set(0)
+    telemetry.QUEUE_AGE.labels(PENDING).set(0)
     for queue in figures:
         if queue.queue == SEALED_QUEUE:
             continue

@@ -92,7 +92,7 @@ def test_every_rule_is_understood(prometheus: Prometheus) -> None:
 
 
 def test_an_alert_reaches_alertmanager(prometheus: Prometheus) -> None:
-    assert eventually(lambda: "Watchdog" in prometheus.alerts_received())
+    assert eventually(lambda: "Watchdog" in {alert["alertname"] for alert in prometheus.alerts_received()})
 
 
 def test_a_room_that_ends_is_seen_as_down(prometheus: Prometheus, pid_of: Callable[[str], int]) -> None:
