@@ -1,6 +1,6 @@
 """Prometheus and Alertmanager beside a house, with the rules and jobs of deploy/prometheus, for as long as a block.
 
-Ports are those of the house and free ones, and everything is looked at every second, so that a minute shows something.
+Ports are those of the house and free ones, and everything is looked at often, so that a minute shows something.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from services.core.config import FIRST_PORT
 
 SHIPPED = Path(__file__).resolve().parents[1] / "deploy/prometheus"
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
-EVERY = "1s"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
@@ -80,14 +79,15 @@ def missing() -> list[str]:
 
 
 @contextmanager
-def watched(house: RunningHouse, folder: Path, *, patient: bool = True) -> Iterator[Prometheus]:
+def watched(house: RunningHouse, folder: Path, *, every_seconds: int = 1, patient: bool = True) -> Iterator[Prometheus]:
     """Starts both, waits until every process of the house was scraped, and ends them afterwards.
 
-    Where it is not `patient`, an alert fires at once and not only after the time that it says in `for`.
+    Metrics are read and rules looked at `every_seconds`. Where it is not `patient`, an alert fires at once and not only
+    after the time that it says in `for`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     prometheus, alertmanager = _free_port(), _free_port()
-    _configure(house, folder, alertmanager, patient=patient)
+    _configure(house, folder, alertmanager, f"{every_seconds}s", patient=patient)
     commands = (
         [
             "prometheus-alertmanager",
@@ -102,7 +102,7 @@ def watched(house: RunningHouse, folder: Path, *, patient: bool = True) -> Itera
             f"--web.listen-address=127.0.0.1:{prometheus}",
             f"--storage.tsdb.path={folder / 'prometheus'}",
             "--enable-feature=exemplar-storage",
-            f"--rules.alert.resend-delay={EVERY}",  # so that Alertmanager may be up later
+            "--rules.alert.resend-delay=1s",  # so that Alertmanager may be up later
         ],
     )
     running: list[subprocess.Popen[bytes]] = []
@@ -120,12 +120,12 @@ def watched(house: RunningHouse, folder: Path, *, patient: bool = True) -> Itera
             process.wait(STOP_SECONDS)
 
 
-def _configure(house: RunningHouse, folder: Path, alertmanager: int, *, patient: bool) -> None:
+def _configure(house: RunningHouse, folder: Path, alertmanager: int, every: str, *, patient: bool) -> None:
     """The shipped files, with this house's ports and short intervals."""
     shipped = (SHIPPED / "prometheus.yml").read_text(encoding="utf-8")
     moved = re.sub(r"127\.0\.0\.1:(75\d\d)", lambda port: f"127.0.0.1:{_moved(int(port[1]), house)}", shipped)
     config = yaml.safe_load(moved.replace("127.0.0.1:9093", f"127.0.0.1:{alertmanager}"))
-    config["global"] = {"scrape_interval": EVERY, "evaluation_interval": EVERY}
+    config["global"] = {"scrape_interval": every, "evaluation_interval": every}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (folder / "rules").mkdir(exist_ok=True)
     for file in (SHIPPED / "rules").glob("*.yaml"):

@@ -30,11 +30,12 @@ from deploy.grafana.boards import BOARDS
 from deploy.grafana.panels import Board, Panel, Query
 from portcullis import Client, ReviewClient
 
-COLUMNS, CELL_INCHES, DPI = 3, (4.6, 2.3), 72
-POINTS = 120
+COLUMNS, CELL_INCHES, DPI = 3, (4.6, 2.5), 76
+POINTS = 90
+SCRAPE_SECONDS = 5
 MOST_SERIES = 12  # of a panel; a legend of more cannot be read
 MOST_ROWS = 8
-COLOURS = 40
+COLOURS = 128
 RATE_INTERVAL = "1m"
 SETTINGS = {"PORTCULLIS_REVIEW_UNDO_SECONDS": "5"}
 THREADS, ACTS_A_SECOND = 3, 0.7
@@ -48,8 +49,11 @@ def main() -> None:
         sys.exit(f"install first: {' '.join(lacking)}")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch) / "home"
-        with running_house(home, print, SETTINGS) as house, watched(house, Path(scratch) / "watched") as prometheus:
+        home, beside = Path(scratch) / "home", Path(scratch) / "watched"
+        with (
+            running_house(home, print, SETTINGS) as house,
+            watched(house, beside, every_seconds=SCRAPE_SECONDS) as prometheus,
+        ):
             start = time.time()
             with Client(house.profile) as client, ReviewClient(house.profile) as desk:
                 crowds = [Crowd(house, client, desk, seed) for seed in range(THREADS)]
@@ -131,7 +135,16 @@ def _curves(axes: Axes, panel: Panel, prometheus: Prometheus, start: float, end:
     axes.grid(visible=True, color="#e6e9f0", linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     if any(name for name, _ in curves):
-        axes.legend(fontsize=5.5, loc="upper left", frameon=False, ncols=2 if len(curves) > 5 else 1, labelspacing=0.2)
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(-0.05, -0.12),
+            ncols=3,
+            frameon=False,
+            fontsize=5.5,
+            labelspacing=0.2,
+            columnspacing=1.0,
+            handlelength=1.2,
+        )
 
 
 def _say_nothing(axes: Axes, panel: Panel) -> None:
@@ -151,8 +164,10 @@ def _highest(points: Sequence[tuple[float, float]]) -> float:
 
 
 def _value(value: float, unit: str) -> str:
-    """A number as Grafana shows it in `unit`."""
+    """A number as Grafana shows it in `unit`; a dash for none."""
     match unit:
+        case _ if math.isnan(value):
+            return "–"
         case "percentunit":
             return f"{value:.1%}" if value < 0.1 else f"{value:.0%}"
         case "s":

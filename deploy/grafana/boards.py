@@ -375,7 +375,7 @@ CAPACITY = Board(
                     "reqps",
                     Query(
                         "sum by (job, reason) (rate(portcullis_errors_total"
-                        '{reason=~"CONCURRENCY|QUEUE_FULL|OUT_OF_MEMORY|REMOTE_BUSY"}[$__rate_interval]))',
+                        '{reason=~"CONCURRENCY|BUSY|QUEUE_FULL|OUT_OF_MEMORY|REMOTE_BUSY"}[$__rate_interval]))',
                         "{{job}} {{reason}}",
                     ),
                     empty="while there is room",

@@ -1,4 +1,4 @@
-"""Walks through runbooks: `python -m deploy.prometheus.drill`, a quarter of an hour.
+"""Walks through runbooks: `python -m deploy.prometheus.drill`, a quarter of an hour; `… drill ProcessDown` that one alone.
 
 Starts a house of its own with Prometheus beside it, does to it what an alert is about, and waits until the alert fires.
 Alerts fire at once here, not after the time that they say in `for`. Prints a table for docs/runbooks/README.md.
@@ -64,9 +64,10 @@ def main() -> None:
             watched(house, beside, patient=False) as prometheus,
             Client(house.profile) as client,
         ):
-            for drill in DRILLS:
+            for drill in (drill for drill in DRILLS if drill.alert in (sys.argv[1:] or drill.alert)):
+                began = time.monotonic()
                 with drill.provoke(house, client):
-                    seconds = _await_alert(prometheus, drill)
+                    seconds = _await_alert(prometheus, drill, began)
                 failed += seconds is None
                 after = "never" if seconds is None else f"{seconds:.0f} s"
                 print(
@@ -76,8 +77,7 @@ def main() -> None:
     sys.exit(failed > 0)
 
 
-def _await_alert(prometheus: Prometheus, drill: Drill) -> float | None:
-    began = time.monotonic()
+def _await_alert(prometheus: Prometheus, drill: Drill, began: float) -> float | None:
     while (passed := time.monotonic() - began) < FIRES_SECONDS:
         for alert in prometheus.alerts_received():
             if alert["alertname"] == drill.alert and alert.get("slo", "") == drill.slo:
@@ -153,21 +153,25 @@ def nobody_decides(house: RunningHouse, _client: Client) -> Iterator[None]:
 
 @contextmanager
 def banks_are_locked(house: RunningHouse, _client: Client) -> Iterator[None]:
-    """A transaction that does not end holds the table of banks."""
+    """A transaction that does not end holds the row that says what the banks are."""
     with psycopg.connect(house.dsn) as connection:
-        connection.execute("LOCK TABLE banks IN ACCESS EXCLUSIVE MODE")
+        connection.execute("LOCK TABLE bank_state IN ACCESS EXCLUSIVE MODE")
         yield
         connection.rollback()
 
 
 @contextmanager
 def an_endpoint_refuses(house: RunningHouse, client: Client) -> Iterator[None]:
-    """A platform's endpoint is an address where nobody listens, and something happens that it should hear of."""
-    command = [str(Path(sys.executable).with_name("portcullis")), "webhooks", "add", "demo", "http://127.0.0.1:9/"]
-    subprocess.run(command, env={**house.environment, **SETTINGS}, check=True, capture_output=True)
-    photo = inputs.doubtful_photo()
-    list(client.edit_images(inputs.DOUBTFUL, photo, inputs.mask_of(photo), account="doubtful", count=1))
+    """A platform's endpoint is an address where nobody listens, and an account is warned, of which it should hear."""
+    client.check_prompt(inputs.ALLOWED, account="warned")
+    _run(house, "webhooks", "add", "demo", "http://127.0.0.1:9/")
+    _run(house, "accounts", "warn", "demo", "warned", "--why", "a drill")
     yield
+
+
+def _run(house: RunningHouse, *command: str) -> None:
+    program = str(Path(sys.executable).with_name("portcullis"))
+    subprocess.run([program, *command], env={**house.environment, **SETTINGS}, check=True, capture_output=True)
 
 
 def _ask(client: Client, account: str) -> None:
@@ -199,7 +203,7 @@ DRILLS = (
     Drill("ProcessDown", "the prompt filter is stopped (SIGSTOP)", a_room_stands_still),
     Drill("WebhooksFail", "an endpoint at which nobody listens", an_endpoint_refuses),
     Drill("CasesOverdue", "waiting cases were due a minute ago", nobody_decides),
-    Drill("ImageBanksStale", "a transaction holds the table of banks", banks_are_locked),
+    Drill("ImageBanksStale", "a transaction holds what says that banks are as they were", banks_are_locked),
     Drill("CasesStuck", "the review worker is stopped (SIGSTOP), a case is opened", no_worker),
 )
 

@@ -21,7 +21,7 @@ LOOK_SECONDS = 30.0
 RIGHTLY_EMPTY = {
     'code="INTERNAL"': "nothing failed",
     "INTERNAL|DEADLINE_EXCEEDED": "nothing failed",
-    "CONCURRENCY|QUEUE_FULL": "the house was never full",
+    "CONCURRENCY|BUSY|QUEUE_FULL": "the house was never full",
     "portcullis_clearance_refusals_total": "nobody showed a bad clearance",
     "portcullis_anomalies_total": "nobody behaved so badly for so long",
     "portcullis_standing_changes_total": "a policy that enforces suspends somebody",
@@ -89,6 +89,11 @@ def test_whatever_a_rule_asks_for_is_there_or_rightly_is_not(prometheus: Prometh
 def test_every_rule_is_understood(prometheus: Prometheus) -> None:
     for rule in shipped.rules():
         prometheus.now(rule["expr"])  # raises where Prometheus can make nothing of it
+
+
+def test_every_query_of_a_runbook_is_understood(prometheus: Prometheus) -> None:
+    for _, query in shipped.runbook_queries():
+        prometheus.now(query)
 
 
 def test_an_alert_reaches_alertmanager(prometheus: Prometheus) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ OF_ANY_PROCESS = {
     "process_max_fds": set[str](),
 }
 OF_ANY_SERIES = {"job", "instance"}
+
+
+RUNBOOKS = ROOT / "docs/runbooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,13 @@ def queries() -> Iterator[tuple[str, str]]:
         for panel in board.panels:
             for query in panel.queries:
                 yield f"{board.title}: {panel.title}", query.expr.replace("$__rate_interval", "5m")
+
+
+def runbook_queries() -> Iterator[tuple[str, str]]:
+    """The page, and each query that it asks Prometheus."""
+    for page in sorted(RUNBOOKS.glob("*.md")):
+        for block in re.findall(r"```promql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            yield from ((page.name, query) for query in block.strip().split("\n\n"))
 
 
 def selectors(expr: str) -> list[Selector]:

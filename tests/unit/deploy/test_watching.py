@@ -16,7 +16,6 @@ from deploy.grafana.panels import to_json
 from portcullis.cli import build
 from tests.unit.deploy import shipped
 
-RUNBOOKS = shipped.ROOT / "docs/runbooks"
 SLOS = {rule["labels"]["slo"] for rule in shipped.rules() if rule.get("record") == "slo:budget:ratio"}
 # Every label that a metric of ours may carry, and what bounds its values. Nothing that a user or a platform names.
 LABELS = {
@@ -116,7 +115,7 @@ def test_every_runbook_belongs_to_an_alert() -> None:
     urls = [alert["annotations"]["runbook_url"] for alert in shipped.alerts()]
     linked = {Path(url.replace("{{ $labels.slo }}", slo)).name for url in urls for slo in SLOS}
 
-    assert {page.name for page in RUNBOOKS.glob("*.md")} - {"README.md"} == linked
+    assert {page.name for page in shipped.RUNBOOKS.glob("*.md")} - {"README.md"} == linked
 
 
 def test_every_alert_is_tested_firing_and_not() -> None:
@@ -165,7 +164,7 @@ def test_a_panel_says_nothing_of_a_query_it_does_not_have() -> None:
 def test_runbooks_name_commands_that_there_are() -> None:
     unknown = [
         f"{page.name}: {line}"
-        for page in RUNBOOKS.glob("*.md")
+        for page in shipped.RUNBOOKS.glob("*.md")
         for block in re.findall(r"```(?:sh)?\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
         for line in block.splitlines()
         if line.startswith("portcullis ") and not _is_known(line.split()[1:])
@@ -187,12 +186,6 @@ def _is_known(words: list[str]) -> bool:
 
 def test_runbooks_ask_prometheus_for_what_there_is(metrics: dict[str, set[str]]) -> None:
     known = metrics | shipped.recorded() | shipped.OF_ANY_PROCESS
-    asked = [
-        (page.name, selector)
-        for page in RUNBOOKS.glob("*.md")
-        for block in re.findall(r"```promql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-        for query in block.split("\n\n")
-        for selector in shipped.selectors(query)
-    ]
+    asked = [(page, one) for page, query in shipped.runbook_queries() for one in shipped.selectors(query)]
 
-    assert [(page, selector.text) for page, selector in asked if selector.metric not in known] == []
+    assert [(page, one.text) for page, one in asked if one.metric not in known] == []
