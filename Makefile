@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review sim-abuse fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review capacity sim-abuse fuzz proto docs constraints clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -106,6 +106,9 @@ bench-provenance: $(TOOLS) ## The invisible mark: attacks, another beside it, CP
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/watermark.py $(if $(PHOTOS),--photos '$(PHOTOS)') \
 	  $(if $(AVERAGED),--averaged '$(AVERAGED)')
 	@set -e; for script in manifests registry; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done
+
+capacity: $(TOOLS) ## What a house needs from 2 million pictures a day on: pods, GPUs, Postgres, money; SET="peak=3 …", MEASURE=1 (15 minutes)
+	@PYTHONPATH=. OMP_NUM_THREADS=1 MEASURE='$(MEASURE)' SET='$(SET)' $(PY) -m benchmarks.capacity
 
 sim-abuse: $(TOOLS) ## A simulated month of abuse on the rules as shipped: who is stopped, who is hurt; SEED=1 by default
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/abuse.py
