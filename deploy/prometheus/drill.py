@@ -1,4 +1,4 @@
-"""Walks through runbooks: `python -m deploy.prometheus.drill`, a quarter of an hour; `… drill ProcessDown` that one alone.
+"""Walks through runbooks: `python -m deploy.prometheus.drill`, a quarter of an hour; `… drill ProcessDown` one alone.
 
 Starts a house of its own with Prometheus beside it, does to it what an alert is about, and waits until the alert fires.
 Alerts fire at once here, not after the time that they say in `for`. Prints a table for docs/runbooks/README.md.
