@@ -97,15 +97,17 @@ class Crowd:
         list(self._client.edit_images(inputs.DOUBTFUL, photo, inputs.mask_of(photo), account=account, count=1))
 
     def _decide(self, _account: str) -> None:
+        """Up to three cases, each with what waits beside it."""
         end = time.monotonic() + ROUTING_SECONDS
-        while not (waiting := list(self._desk.list_items(queue="", state=ItemState.ITEM_STATE_QUEUED))):
+        while not any(self._desk.list_items(queue="", state=ItemState.ITEM_STATE_QUEUED)):
             if time.monotonic() > end:
                 return
             time.sleep(0.2)
-        for item in waiting[:3]:
-            claim = self._desk.claim_item(item.item_id, queue="")
+        for _ in range(3):
+            claim = self._desk.claim_item("", queue="")
+            others = [item.item_id for item in self._desk.get_item(claim.item.item_id).others]
             say = self._chance.choice((Resolution.RESOLUTION_RELEASE, Resolution.RESOLUTION_UPHOLD))
-            self._desk.decide_item(item.item_id, claim.claim_token, say, "")
+            self._desk.decide_item(claim.item.item_id, claim.claim_token, say, "", also=others)
 
     def _page(self, _account: str) -> None:
         httpx.get(f"http://127.0.0.1:{self._house.port_base + PORT_OFFSET}/login", timeout=PAGE_SECONDS)
