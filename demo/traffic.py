@@ -105,7 +105,7 @@ class Crowd:
             time.sleep(0.2)
         for _ in range(3):
             claim = self._desk.claim_item("", queue="")
-            others = [item.item_id for item in self._desk.get_item(claim.item.item_id).others]
+            others = [item.item_id for item in self._desk.get_item(claim.item.item_id).case_items]
             say = self._chance.choice((Resolution.RESOLUTION_RELEASE, Resolution.RESOLUTION_UPHOLD))
             self._desk.decide_item(claim.item.item_id, claim.claim_token, say, "", also=others)
 

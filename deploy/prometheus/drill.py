@@ -138,16 +138,18 @@ def a_room_stands_still(house: RunningHouse, client: Client) -> Iterator[None]:
 def no_worker(house: RunningHouse, client: Client) -> Iterator[None]:
     """The worker is stopped, and a case is opened."""
     with _stopped(house, "review.worker"):
-        photo = inputs.doubtful_photo()
-        list(client.edit_images(inputs.DOUBTFUL, photo, inputs.mask_of(photo), account="doubtful", count=1))
+        _open_case(client)
         yield
 
 
 @contextmanager
-def nobody_decides(house: RunningHouse, _client: Client) -> Iterator[None]:
-    """The cases that wait were due a minute ago."""
-    with psycopg.connect(house.dsn) as connection:
-        connection.execute("UPDATE review_items SET due_at = now() - interval '1 minute' WHERE state = 'queued'")
+def nobody_decides(house: RunningHouse, client: Client) -> Iterator[None]:
+    """A case is opened that was due a minute ago."""
+    _open_case(client)
+    late = "UPDATE review_items SET due_at = now() - interval '1 minute' WHERE state = 'queued'"
+    with psycopg.connect(house.dsn, autocommit=True) as connection:
+        while not connection.execute(late).rowcount:
+            time.sleep(0.5)
     yield
 
 
@@ -172,6 +174,11 @@ def an_endpoint_refuses(house: RunningHouse, client: Client) -> Iterator[None]:
 def _run(house: RunningHouse, *command: str) -> None:
     program = str(Path(sys.executable).with_name("portcullis"))
     subprocess.run([program, *command], env={**house.environment, **SETTINGS}, check=True, capture_output=True)
+
+
+def _open_case(client: Client) -> None:
+    photo = inputs.doubtful_photo()
+    list(client.edit_images(inputs.DOUBTFUL, photo, inputs.mask_of(photo), account="doubtful", count=1))
 
 
 def _ask(client: Client, account: str) -> None:
@@ -202,7 +209,7 @@ DRILLS = (
     ),
     Drill("ProcessDown", "the prompt filter is stopped (SIGSTOP)", a_room_stands_still),
     Drill("WebhooksFail", "an endpoint at which nobody listens", an_endpoint_refuses),
-    Drill("CasesOverdue", "waiting cases were due a minute ago", nobody_decides),
+    Drill("CasesOverdue", "a case that waits was due a minute ago", nobody_decides),
     Drill("ImageBanksStale", "a transaction holds what says that banks are as they were", banks_are_locked),
     Drill("CasesStuck", "the review worker is stopped (SIGSTOP), a case is opened", no_worker),
 )

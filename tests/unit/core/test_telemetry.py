@@ -1,4 +1,4 @@
-"""What is counted of scores: every bin of a category that was looked for, and the right one of them."""
+"""What is counted of scores, every bin of a category that was looked for and the right one; which models are shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.core import telemetry
+from services.core.signals import ModelVersion
 
 BINS = [f"{end:g}" for end in telemetry.SCORE_BINS]
 
@@ -24,3 +25,14 @@ def test_a_score_counts_in_the_bin_whose_end_it_does_not_pass(score: float, bin_
     telemetry.count_scores("prompt", {category: score})
 
     assert counts(category) == [float(place == bin_) for place in range(len(BINS))]
+
+
+def test_a_model_that_is_dropped_is_shown_no_more() -> None:
+    model = ModelVersion("candidate", "7", "ab" * 32)
+    labels = {"name": "candidate", "version": "7", "digest": "ab" * 8}
+
+    telemetry.show_models([model])
+    assert REGISTRY.get_sample_value("portcullis_model", labels) == 1
+
+    telemetry.hide_models([model])
+    assert REGISTRY.get_sample_value("portcullis_model", labels) is None
