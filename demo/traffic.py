@@ -38,6 +38,7 @@ class Crowd:
         self._desk = desk
         self._chance = random.Random(seed)  # noqa: S311  # nothing is kept secret by it
         self._photo = inputs.harmless_photo()
+        self._browser = httpx.Client(timeout=PAGE_SECONDS)
         self._acts: Sequence[tuple[int, Act]] = (
             (50, self._create),
             (15, self._check),
@@ -110,4 +111,4 @@ class Crowd:
             self._desk.decide_item(claim.item.item_id, claim.claim_token, say, "", also=others)
 
     def _page(self, _account: str) -> None:
-        httpx.get(f"http://127.0.0.1:{self._house.port_base + PORT_OFFSET}/login", timeout=PAGE_SECONDS)
+        self._browser.get(f"http://127.0.0.1:{self._house.port_base + PORT_OFFSET}/login")

@@ -43,6 +43,7 @@ class Prometheus:
 
     url: str
     alertmanager: str
+    http: httpx.Client
 
     def now(self, query: str) -> list[Series]:
         """What PromQL gives at this moment; ValueError where it is not PromQL."""
@@ -59,7 +60,7 @@ class Prometheus:
 
     def alerts_received(self) -> list[Mapping[str, str]]:
         """The labels of the alerts that reached Alertmanager; "alertname" is the name."""
-        alerts = httpx.get(f"{self.alertmanager}/api/v2/alerts", timeout=ANSWER_SECONDS).json()
+        alerts = self.http.get(f"{self.alertmanager}/api/v2/alerts").json()
         return [alert["labels"] for alert in alerts]
 
     def _rows(self, what: str, **parameters: str) -> list[Any]:
@@ -67,7 +68,7 @@ class Prometheus:
         return list(answer["result"]) if answer["resultType"] in ("vector", "matrix") else []
 
     def _answer(self, what: str, **parameters: str) -> Any:
-        answer = httpx.get(f"{self.url}/api/v1/{what}", params=parameters, timeout=ANSWER_SECONDS).json()
+        answer = self.http.get(f"{self.url}/api/v1/{what}", params=parameters).json()
         if answer["status"] != "success":
             raise ValueError(f"{parameters['query']}: {answer['error']}")
         return answer["data"]
@@ -110,9 +111,10 @@ def watched(house: RunningHouse, folder: Path, *, every_seconds: int = 1, patien
         for command in commands:
             with (folder / f"{command[0]}.log").open("wb") as log:
                 running.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
-        found = Prometheus(f"http://127.0.0.1:{prometheus}", f"http://127.0.0.1:{alertmanager}")
-        _await_targets(found)
-        yield found
+        with httpx.Client(timeout=ANSWER_SECONDS) as http:
+            found = Prometheus(f"http://127.0.0.1:{prometheus}", f"http://127.0.0.1:{alertmanager}", http)
+            _await_targets(found)
+            yield found
     finally:
         for process in running:
             process.terminate()
