@@ -55,6 +55,7 @@ class HouseSettings(Settings):
         default_factory=dict[str, str],
         description='Where rooms are reached when not on this machine, as JSON: {"generator": "dns:///generator:7404"}.',
     )
+    reflection: bool = Field(False, description="Tell known callers the contract by gRPC reflection, for grpcurl.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty turns tracing off.")
     clearance_seconds: int = Field(300, ge=5, le=3600, description="Life of a clearance in seconds.")

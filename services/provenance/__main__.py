@@ -8,7 +8,6 @@ from functools import partial
 from portcullis.v1 import provenance_pb2_grpc as stubs
 from services.core.clearance import ClearanceVerifier
 from services.core.config import HouseSettings
-from services.core.core_dumps import forbid_core_dumps
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
 from services.provenance.examination import Examiner
@@ -56,5 +55,4 @@ async def build(house: HouseSettings) -> App:
 
 
 if __name__ == "__main__":
-    forbid_core_dumps()
     run("provenance", build)

@@ -122,9 +122,9 @@ def _server(name: str, app: App, house: HouseSettings, health: Health) -> grpc.a
     )
     app.register(server)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-    reflection.enable_server_reflection(
-        [app.service, HEALTH_SERVICE, reflection.SERVICE_NAME], server, descriptor_pool.Default()
-    )
+    if house.reflection:
+        told = [app.service, HEALTH_SERVICE, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(told, server, descriptor_pool.Default())
     credentials = tls.server_credentials(house.home / "tls", name, require_client=app.check_key is None)
     address = f"{house.bind}:{house.port(name)}"
     try:
