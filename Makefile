@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review capacity sim-abuse fuzz proto docs constraints clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review capacity sim-abuse fuzz proto docs constraints audit hashes clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -10,6 +10,8 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet -c constraints/c
 # What a house and the tour need, and what working on it needs on top.
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
+# What looks at the packages is none of them: an environment apart.
+AUDIT := $(VENV)/audit
 EXTRAS := all,nudenet,tour
 # Alone, since it asks for opencv-python, whose files are those of opencv-python-headless: one of them alone may be
 # installed. What else it needs is in the extra [image-filter].
@@ -23,6 +25,7 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 DOCS ?= docs
 DASHBOARDS ?= deploy/grafana/dashboards
 FUZZ_SECONDS ?= 60
+FUZZED := prompts images policies banks manifests messages
 # Those with a word of their own take minutes to an hour; brokers.py and watermark_*.py are what they use.
 WITH_A_WORD := $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py) \
 	$(wildcard benchmarks/watermark*.py)
@@ -51,6 +54,7 @@ $(TOOLS): $(READY)
 	@echo "· set-up: tools for tests, checks and training"
 	@$(PIP) -e '.[$(EXTRAS),dev,bench]'
 	@$(PEER)
+	@$(PY) tests/kubectl.py
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -qq -y chromium >/dev/null 2>&1; } || \
 	  echo "  no Chromium: the console's tests in a browser are skipped; install Debian's chromium to run them"
 	@touch $@
@@ -75,18 +79,20 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 	  diff -r -q -x __pycache__ -x __init__.py "$$fresh/stubs/portcullis/v1" portcullis/v1 && \
 	  diff -q "$$fresh/docs/api.md" docs/api.md && diff -q "$$fresh/docs/configuration.md" docs/configuration.md && \
 	  diff -q "$$fresh/docs/combo-rules.md" docs/combo-rules.md && \
+	  diff -q "$$fresh/docs/licences.md" docs/licences.md && \
 	  diff -r -q "$$fresh/dashboards" deploy/grafana/dashboards || \
 	  { echo "run make proto docs and commit what changes"; exit 1; }
 
 bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
 	@set -e; for script in $(BENCHMARKS); do echo "· $$script"; PYTHONPATH=. $(PY) $$script; done
 
-fuzz: $(TOOLS) ## Feed any bytes to the prompt filter and to the decoders of pictures; FUZZ_SECONDS=60 by default
-	@mkdir -p out/fuzz/prompts out/fuzz/images
-	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_prompt.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=4096 \
-	  -rss_limit_mb=2048 -artifact_prefix=out/fuzz/prompt- out/fuzz/prompts
-	@PYTHONPATH=. $(PY) tests/fuzz/fuzz_image.py -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -max_len=16384 -timeout=5 \
-	  -rss_limit_mb=1024 -artifact_prefix=out/fuzz/image- out/fuzz/images
+fuzz: $(TOOLS) ## Feed any bytes to prompts, pictures, policies, banks, manifests, messages (FUZZ_SECONDS=60 for all), then to a whole house
+	@mkdir -p out/fuzz
+	@set -e; for target in $(FUZZED); do echo "· $$target"; \
+	  PYTHONPATH=. $(PY) -m tests.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(FUZZED)))) -max_len=16384 \
+	    -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=out/fuzz/$$target- \
+	    out/fuzz/$$target; done
+	@echo "· every method of a whole house" && PORTCULLIS_TEST_MESSAGES=$(FUZZ_SECONDS) $(PY) -m pytest -q tests/e2e/test_any_message.py
 
 bench-prompts: $(TOOLS) ## The prompt filter: goals and figures on held-out texts, other filters beside it
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/prompt_filter.py
@@ -121,14 +127,33 @@ bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md, docs/combo-rules.md and the dashboards for Grafana
+docs: $(TOOLS) pages ## Write docs/{api,configuration,combo-rules,licences}.md, the dashboards for Grafana and what deploy/k8s makes of them
+	@$(PY) deploy/k8s/make_monitoring.py
 
 .PHONY: pages
 pages:
 	@$(PY) docs/generate_api.py > $(DOCS)/api.md
 	@$(PY) docs/generate_rules.py > $(DOCS)/combo-rules.md
 	@$(VENV)/bin/portcullis config --markdown > $(DOCS)/configuration.md
+	@$(PY) docs/generate_licences.py > $(DOCS)/licences.md
 	@$(PY) -m deploy.grafana.generate $(DASHBOARDS)
+
+audit: $(TOOLS) $(AUDIT)/.ready ## Known holes in what is pinned (needs the network), the bill of materials into out/, the list of licences
+	@mkdir -p out
+	@$(AUDIT)/bin/cyclonedx-py environment $(PY) --pyproject pyproject.toml --output-reproducible -o out/sbom.cdx.json
+	@echo "· the bill of materials is out/sbom.cdx.json (CycloneDX)"
+	@$(PY) docs/generate_licences.py | diff -q - docs/licences.md || { echo "run make docs and look at what changed"; exit 1; }
+	@$(AUDIT)/bin/python constraints/audit.py $(AUDIT)/bin/pip-audit constraints/cpu.txt
+
+hashes: $(AUDIT)/.ready ## The sha256 of every file of what is pinned, into constraints/hashes.txt
+	@{ echo "# sha256 of every file of what cpu.txt pins, as the package index tells them; made by make hashes."; \
+	  $(AUDIT)/bin/uv pip compile constraints/cpu.txt --no-deps --generate-hashes --no-annotate --no-header --quiet \
+	    --python-version 3.11 --python-platform x86_64-manylinux_2_28; } > constraints/hashes.txt
+
+$(AUDIT)/.ready:
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1 uv==0.13.9
+	@touch $@
 
 constraints: $(TOOLS) ## Pin in constraints/cpu.txt what is installed now
 	@{ echo "# What every package was when the house last passed its tests; made by make constraints."; \

@@ -19,7 +19,7 @@ from services.commands.findings import Finding, Level
 
 MARKS = {Level.GOOD: "[green]✔[/]", Level.NOTE: "[yellow]•[/]", Level.BAD: "[bold red]✘[/]"}
 # Wanted on purpose only: never counted as missing.
-OPTIONAL_EXTRAS = frozenset({"dev", "image-models", "nudenet", "opennsfw", "otel", "training", "tour"})
+OPTIONAL_EXTRAS = frozenset({"dev", "image-models", "nudenet", "open-clip", "opennsfw", "otel", "training", "tour"})
 
 
 def doctor(

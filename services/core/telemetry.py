@@ -6,7 +6,7 @@ import logging
 import sys
 import traceback
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,7 @@ def configure_tracing(service: str, endpoint: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({"service.name": f"portcullis.{service}"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    provider.add_span_processor(BatchSpanProcessor(_Wordless(OTLPSpanExporter(endpoint=endpoint))))
     trace.set_tracer_provider(provider)
 
     def current() -> dict[str, str] | None:
@@ -226,6 +226,37 @@ def configure_tracing(service: str, endpoint: str) -> None:
 
     global _exemplar
     _exemplar = current
+
+
+class _Wordless:
+    """An exporter of spans that sends them without the texts of errors, which are for the caller and may quote him."""
+
+    def __init__(self, exporter: Any) -> None:
+        self._exporter = exporter
+        self.shutdown = exporter.shutdown
+        self.force_flush = exporter.force_flush
+
+    def export(self, spans: Sequence[Any]) -> Any:
+        return self._exporter.export([_without_words(span) for span in spans])
+
+
+def _without_words(span: Any) -> Any:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import Status
+
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=span.attributes,
+        links=span.links,
+        kind=span.kind,
+        instrumentation_scope=span.instrumentation_scope,
+        status=Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+    )
 
 
 def exemplar() -> dict[str, str] | None:

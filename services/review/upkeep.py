@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from services.core import telemetry
-from services.core.evidence import EvidenceStore
+from services.core.evidence import EvidenceFolder
 from services.core.policy.review_rules import SEALED_QUEUE
 from services.core.store import (
     anomalies,
@@ -79,7 +79,7 @@ async def reroute_aged(conn: Connection) -> int:
     return moved
 
 
-async def tidy(database: Database, evidence: EvidenceStore, event_days: float = 30) -> None:
+async def tidy(database: Database, evidence: EvidenceFolder, event_days: float = 30) -> None:
     """What can: what expired, the next partitions, the week's report; raises Unavailable if Postgres is not there."""
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
@@ -110,7 +110,7 @@ async def _forget_events(database: Database, days: float) -> bool:
     return EVENTS_BATCH in (told, taken)
 
 
-async def _delete_expired(database: Database, evidence: EvidenceStore) -> int:
+async def _delete_expired(database: Database, evidence: EvidenceFolder) -> int:
     async with database.transaction() as conn:
         expired = await evidence_rows.forget_expired(conn, BATCH)
     # After the commit: a file without a row is found by `delete_orphans`, a row without its file would be a lie.
@@ -118,7 +118,7 @@ async def _delete_expired(database: Database, evidence: EvidenceStore) -> int:
     return len(expired)
 
 
-async def delete_orphans(database: Database, evidence: EvidenceStore, seconds: float) -> int:
+async def delete_orphans(database: Database, evidence: EvidenceFolder, seconds: float) -> int:
     """Deletes files older than `seconds` that no row names, for their transaction never came; returns how many."""
     old = await asyncio.to_thread(lambda: list(evidence.older_than(seconds)))
     async with database.transaction() as conn:
@@ -164,6 +164,6 @@ async def show_calibration(database: Database) -> None:
         telemetry.CALIBRATION_ERROR.labels(row.stage, row.category).set(row.error)
 
 
-def _delete(evidence: EvidenceStore, ids: list[UUID]) -> None:
+def _delete(evidence: EvidenceFolder, ids: list[UUID]) -> None:
     for blob_id in ids:
         evidence.delete(blob_id)

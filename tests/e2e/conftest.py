@@ -17,20 +17,32 @@ from services.core.policy.document import load_policy
 from services.core.policy.source import REFRESH_SECONDS
 from services.core.store import policies, tenants
 from services.core.store.database import Database
+from tests.otlp import Collector, collecting
 
 # A filter that hangs is given up, and a decision settles, sooner than by default, so that the tests of it are not slow.
 SETTINGS = {
     "PORTCULLIS_GATEWAY_CHECK_SECONDS": "8",
     "PORTCULLIS_DRAIN_SECONDS": "5",
     "PORTCULLIS_REVIEW_UNDO_SECONDS": "2",
+    # Everything that can be said is said, so that what must not be said is found.
+    "PORTCULLIS_LOG_LEVEL": "debug",
+    "OTEL_BSP_SCHEDULE_DELAY": "500",
 }
 # No case is drawn for a second look by chance.
 ONE_LOOK = "\nreview: {queues: {default: {second_review: 0.0}, reports: {second_review: 0.0}}}\n"
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
-    with running_house(tmp_path_factory.mktemp("e2e") / "home", print, SETTINGS) as running:
+def collector() -> Iterator[Collector]:
+    """Is sent every trace of the house."""
+    with collecting() as kept:
+        yield kept
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[RunningHouse]:
+    settings = {**SETTINGS, "PORTCULLIS_OTLP_ENDPOINT": collector.endpoint}
+    with running_house(tmp_path_factory.mktemp("e2e") / "home", print, settings) as running:
         activate(running, DEFAULT_POLICY.read_text(encoding="utf-8") + ONE_LOOK)
         yield running
 

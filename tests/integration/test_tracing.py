@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 from opentelemetry import trace
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -24,19 +22,7 @@ from services.core.rpc import tls
 from services.core.rpc.channel import connect
 from services.core.rpc.door import Context
 from services.core.rpc.server import App
-
-
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[trace_service_pb2.ExportTraceServiceRequest] = []
-
-    async def Export(
-        self, request: trace_service_pb2.ExportTraceServiceRequest, context: Context
-    ) -> trace_service_pb2.ExportTraceServiceResponse:
-        self.requests.append(request)
-        return trace_service_pb2.ExportTraceServiceResponse()
+from tests.otlp import Collector, collecting
 
 
 class Idle(stubs.GeneratorServiceServicer):
@@ -47,13 +33,9 @@ class Idle(stubs.GeneratorServiceServicer):
 
 
 @pytest.fixture
-async def collector() -> AsyncIterator[tuple[Collector, int]]:
-    server, kept = grpc.aio.server(), Collector()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(kept, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield kept, port
-    await server.stop(0)
+def collector() -> Iterator[Collector]:
+    with collecting() as kept:
+        yield kept
 
 
 async def call(tmp_path: Path, port: int, endpoint: str) -> None:
@@ -90,24 +72,17 @@ def exemplars() -> list[str]:
 
 
 async def test_a_call_is_traced_and_its_latency_names_the_trace(
-    tmp_path: Path, collector: tuple[Collector, int], unused_tcp_port: int
+    tmp_path: Path, collector: Collector, unused_tcp_port: int
 ) -> None:
-    kept, port = collector
     telemetry.CALL_SECONDS.clear()
 
-    await call(tmp_path, unused_tcp_port, f"http://127.0.0.1:{port}")
+    await call(tmp_path, unused_tcp_port, collector.endpoint)
 
     provider = trace.get_tracer_provider()
     assert isinstance(provider, TracerProvider)
     await asyncio.to_thread(provider.force_flush)
-    spans = [
-        span
-        for request in kept.requests
-        for group in request.resource_spans
-        for scope in group.scope_spans
-        for span in scope.spans
-    ]
-    traces = {span.trace_id.hex() for span in spans if span.name == "/portcullis.v1.GeneratorService/GetLoad"}
+    method = "/portcullis.v1.GeneratorService/GetLoad"
+    traces = {span.trace_id.hex() for span in collector.spans() if span.name == method}
     assert len(traces) == 1
     assert exemplars() == list(traces)
 

@@ -26,6 +26,7 @@ from services.core.errors import (
     PortcullisError,
     Unauthenticated,
 )
+from services.core.rpc.probes import Probes
 from services.core.rpc.status import abort, rate_limit
 from services.core.rpc.tls import TRUST_DOMAIN
 
@@ -88,17 +89,20 @@ class Door(Interceptor):
         self._free = max_concurrent
         telemetry.CALLS_LIMIT.set(max_concurrent)
         self._check_key = check_key
+        self._probes = Probes()
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        """Wraps the method's handler; health is open, everything else needs an identity."""
+        """Wraps the method's handler; health is open within bounds, everything else needs an identity."""
         handler = await continuation(details)
         path = str(details.method)
-        if handler is None or path.startswith(HEALTH):
+        if handler is None:
             return handler
+        if path.startswith(HEALTH):
+            return self._probes.guarded(handler)
         if path.startswith(self._prefix):
             return self._guarded(handler, path.removeprefix(self._prefix), details)
         # Reflection: over mTLS the handshake has proved who calls; at the key door a key is needed.

@@ -17,6 +17,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
 from services.core.errors import ConfigurationError, Unavailable
+from services.core.store import roles
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x706F7274  # "port"
@@ -197,6 +198,7 @@ def migrate(dsn: str) -> list[str]:
             lock.execute(
                 "SELECT create_image_hash_partition(extract(year FROM now())::integer + n) FROM generate_series(0, 1) n"
             )
+            roles.grant(lock)
     except psycopg.OperationalError as error:
         raise _unavailable(place) from error
     return applied
