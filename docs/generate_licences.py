@@ -21,6 +21,7 @@ READ = {
     "atheris": "Apache-2.0",
     "authlib": "BSD-3-Clause",
     "locate": "MIT",
+    "promql-parser": "MIT",
     "nudenet": "AGPL-3.0-only",  # its metadata says MIT
 }
 # Names of old classifiers and of free text, as SPDX.
