@@ -7,7 +7,7 @@ from deploy.grafana.service_boards import FAULTS, SERVICES, process, steps
 
 CHECKS = 'job="gateway",method=~"CheckPrompt|CheckUpload|CheckPair"'
 FAILED = 'code=~"UNAVAILABLE|INTERNAL|DEADLINE_EXCEEDED"'
-NOT_SETTLED = "until ten minutes after the first case was settled"
+NOT_SETTLED = "until ten minutes after a case was settled that a threshold, not a rule, had opened"
 FILTERS = 'job=~".+_filter"'
 SCORED_HIGH = 'bin=~"0.7|0.9|1"'
 

@@ -9,7 +9,7 @@ from portcullis.v1 import checks_pb2 as pb
 from services.core import telemetry
 from services.core.clearance import Claim, ClearanceSigner
 from services.core.config import HouseSettings
-from services.core.policy.categories import Stage
+from services.core.policy.categories import CATEGORIES, Stage
 from services.core.policy.coverage import require_measured
 from services.core.policy.evaluate import evaluate
 from services.core.policy.source import ActivePolicy
@@ -48,7 +48,7 @@ class Judge:
         check = convert.check_to_proto(measurement, judgement, policy.id, "")
         category = judgement.reasons[0].category if judgement.reasons else "none"
         telemetry.count_verdict(stage, judgement.verdict, category)
-        telemetry.count_scores(stage, measurement.scores())
+        telemetry.count_scores(stage, {name: best for name, best in measurement.scores().items() if name in CATEGORIES})
         for step, milliseconds in measurement.timings.items():
             telemetry.STEP_SECONDS.labels(step).observe(milliseconds / 1000, telemetry.exemplar())
         if judgement.verdict is Verdict.ALLOW or (judgement.verdict is Verdict.REVIEW and not judgement.held):
