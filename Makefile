@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review sim-abuse fuzz proto docs constraints audit hashes clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review capacity sim-abuse fuzz proto docs constraints audit hashes clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -23,6 +23,7 @@ PROTOC := $(PY) -m grpc_tools.protoc -I proto --plugin=protoc-gen-mypy=$(VENV)/b
 	--plugin=protoc-gen-mypy_grpc=$(VENV)/bin/protoc-gen-mypy_grpc
 # Where the generated pages are written: a scratch folder when they are only compared.
 DOCS ?= docs
+DASHBOARDS ?= deploy/grafana/dashboards
 FUZZ_SECONDS ?= 60
 FUZZED := prompts images policies banks manifests messages
 # Those with a word of their own take minutes to an hour; brokers.py and watermark_*.py are what they use.
@@ -53,6 +54,7 @@ $(TOOLS): $(READY)
 	@echo "· set-up: tools for tests, checks and training"
 	@$(PIP) -e '.[$(EXTRAS),dev,bench]'
 	@$(PEER)
+	@$(PY) tests/kubectl.py
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -qq -y chromium >/dev/null 2>&1; } || \
 	  echo "  no Chromium: the console's tests in a browser are skipped; install Debian's chromium to run them"
 	@touch $@
@@ -73,11 +75,12 @@ check: $(TOOLS) ## Lint, format, types, contract, generated files
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && mkdir "$$fresh/stubs" "$$fresh/docs" && \
 	  $(PROTOC) --python_out="$$fresh/stubs" --grpc_python_out="$$fresh/stubs" --mypy_out=quiet:"$$fresh/stubs" \
 	    --mypy_grpc_out=quiet:"$$fresh/stubs" $(PROTOS) && \
-	  $(MAKE) --no-print-directory pages DOCS="$$fresh/docs" && \
+	  $(MAKE) --no-print-directory pages DOCS="$$fresh/docs" DASHBOARDS="$$fresh/dashboards" && \
 	  diff -r -q -x __pycache__ -x __init__.py "$$fresh/stubs/portcullis/v1" portcullis/v1 && \
 	  diff -q "$$fresh/docs/api.md" docs/api.md && diff -q "$$fresh/docs/configuration.md" docs/configuration.md && \
 	  diff -q "$$fresh/docs/combo-rules.md" docs/combo-rules.md && \
-	  diff -q "$$fresh/docs/licences.md" docs/licences.md || \
+	  diff -q "$$fresh/docs/licences.md" docs/licences.md && \
+	  diff -r -q "$$fresh/dashboards" deploy/grafana/dashboards || \
 	  { echo "run make proto docs and commit what changes"; exit 1; }
 
 bench: $(TOOLS) ## Measure what the house promises, about speed and about prompts
@@ -110,6 +113,9 @@ bench-provenance: $(TOOLS) ## The invisible mark: attacks, another beside it, CP
 	  $(if $(AVERAGED),--averaged '$(AVERAGED)')
 	@set -e; for script in manifests registry; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done
 
+capacity: $(TOOLS) ## What a house needs from 2 million pictures a day on: pods, GPUs, Postgres, money; SET="peak=3 …", MEASURE=1 (15 minutes)
+	@PYTHONPATH=. OMP_NUM_THREADS=1 MEASURE='$(MEASURE)' SET='$(SET)' $(PY) -m benchmarks.capacity
+
 sim-abuse: $(TOOLS) ## A simulated month of abuse on the rules as shipped: who is stopped, who is hurt; SEED=1 by default
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) benchmarks/abuse.py
 
@@ -121,7 +127,8 @@ bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-docs: $(TOOLS) pages ## Write docs/api.md, docs/configuration.md, docs/combo-rules.md and docs/licences.md
+docs: $(TOOLS) pages ## Write docs/{api,configuration,combo-rules,licences}.md, the dashboards for Grafana and what deploy/k8s makes of them
+	@$(PY) deploy/k8s/make_monitoring.py
 
 .PHONY: pages
 pages:
@@ -129,6 +136,7 @@ pages:
 	@$(PY) docs/generate_rules.py > $(DOCS)/combo-rules.md
 	@$(VENV)/bin/portcullis config --markdown > $(DOCS)/configuration.md
 	@$(PY) docs/generate_licences.py > $(DOCS)/licences.md
+	@$(PY) -m deploy.grafana.generate $(DASHBOARDS)
 
 audit: $(TOOLS) $(AUDIT)/.ready ## Known holes in what is pinned (needs the network), the bill of materials into out/, the list of licences
 	@mkdir -p out

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL's clock. Where that cannot be
-# done (no Debian, not root) it says so, and those tests are skipped, each with its reason.
+# Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL's clock,
+# Prometheus. Where that cannot be done (no Debian, not root) it says so, and those tests are skipped, each with its reason.
 set -eu
 
 missing=""
@@ -8,6 +8,8 @@ missing=""
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
 command -v openssl >/dev/null || missing="$missing openssl"
+[ -x /usr/bin/prometheus ] || missing="$missing prometheus"
+[ -x /usr/bin/prometheus-alertmanager ] || missing="$missing prometheus-alertmanager"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

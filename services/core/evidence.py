@@ -86,7 +86,34 @@ def _rotate(path: Path, old: bytes, new: bytes, now: datetime) -> Path:
     return earlier
 
 
-class EvidenceStore:
+class EvidenceFolder:
+    """Where the blobs lie, for who has no key: to delete what has expired."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def delete(self, blob_id: UUID) -> None:
+        """Deletes a blob; one that is gone already is no error."""
+        for suffix in (SUFFIX, SEALED_SUFFIX, ".draft"):
+            self._path(blob_id, suffix).unlink(missing_ok=True)
+
+    def older_than(self, seconds: float) -> Iterator[UUID]:
+        """The ids of all blobs that were put, or begun, more than `seconds` ago."""
+        limit = time.time() - seconds
+        for path in self._folder.glob("*/*"):
+            try:
+                old = path.stat().st_mtime < limit
+            except FileNotFoundError:  # another relay sweeps too
+                continue
+            if old:
+                yield UUID(path.stem)
+
+    def _path(self, blob_id: UUID, suffix: str) -> Path:
+        return self._folder / blob_id.hex[:2] / f"{blob_id}{suffix}"
+
+
+class EvidenceStore(EvidenceFolder):
     """A folder of encrypted blobs. Blocking: a few milliseconds for each megabyte."""
 
     def __init__(self, folder: Path, key_file: Path) -> None:
@@ -99,8 +126,7 @@ class EvidenceStore:
         self._public = Followed(key_file.with_name(SEALED_PUBLIC_KEY), _read_key)
         private = key_file.with_name(SEALED_KEY)
         self._private = Followed(private, _read_key) if private.exists() else None
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        super().__init__(folder)
 
     def put(self, data: bytes, *, sealed: bool = False) -> Blob:
         """Encrypts and stores `data` under a new id; it is on the disk when this returns."""
@@ -153,25 +179,6 @@ class EvidenceStore:
             with suppress(InvalidTag):
                 return HPKE.decrypt(encrypted, X25519PrivateKey.from_private_bytes(key), info=blob_id.bytes)
         raise InvalidTag
-
-    def delete(self, blob_id: UUID) -> None:
-        """Deletes a blob; one that is gone already is no error."""
-        for suffix in (SUFFIX, SEALED_SUFFIX, ".draft"):
-            self._path(blob_id, suffix).unlink(missing_ok=True)
-
-    def older_than(self, seconds: float) -> Iterator[UUID]:
-        """The ids of all blobs that were put, or begun, more than `seconds` ago."""
-        limit = time.time() - seconds
-        for path in self._folder.glob("*/*"):
-            try:
-                old = path.stat().st_mtime < limit
-            except FileNotFoundError:  # another relay sweeps too
-                continue
-            if old:
-                yield UUID(path.stem)
-
-    def _path(self, blob_id: UUID, suffix: str) -> Path:
-        return self._folder / blob_id.hex[:2] / f"{blob_id}{suffix}"
 
 
 def _earlier(path: Path) -> Iterator[bytes]:

@@ -18,6 +18,12 @@ from services.provenance.restamp import keep_stamping
 from services.provenance.servicer import ProvenanceServicer
 from services.provenance.settings import ProvenanceSettings
 
+CALLERS = {
+    "MarkImage": frozenset({"gateway"}),
+    "InspectImage": frozenset({"gateway"}),
+    "WithdrawImage": frozenset({"review"}),
+}
+
 
 async def build(house: HouseSettings) -> App:
     """Load keys and open the registry; ConfigurationError where one is missing."""
@@ -40,11 +46,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.ProvenanceService",
         register=lambda server: stubs.add_ProvenanceServiceServicer_to_server(servicer, server),
-        callers={
-            "MarkImage": frozenset({"gateway"}),
-            "InspectImage": frozenset({"gateway"}),
-            "WithdrawImage": frozenset({"review"}),
-        },
+        callers=CALLERS,
         settings=settings,
         background=[keyring.follow, *stamping, *measuring],
         ready=database.ping,

@@ -87,6 +87,7 @@ class Door(Interceptor):
         self._prefix = f"/{service}/"
         self._callers = callers
         self._free = max_concurrent
+        telemetry.CALLS_LIMIT.set(max_concurrent)
         self._check_key = check_key
         self._probes = Probes()
 
@@ -149,6 +150,7 @@ class Door(Interceptor):
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "not done within the deadline; nothing was let out")
         except PortcullisError as error:
             code = error.code
+            telemetry.ERRORS.labels(error.code, error.reason).inc()
             if error.reason.startswith("CLEARANCE_"):
                 telemetry.CLEARANCE_REFUSALS.labels(error.reason).inc()
             log.info("refused", code=error.code, reason=error.reason)
@@ -165,7 +167,7 @@ class Door(Interceptor):
             await context.abort(grpc.StatusCode.INTERNAL, "internal error; nothing was let through")
         finally:
             telemetry.CALLS.labels(method, code).inc()
-            telemetry.CALL_SECONDS.labels(method).observe(time.perf_counter() - started)
+            telemetry.CALL_SECONDS.labels(method).observe(time.perf_counter() - started, telemetry.exemplar())
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

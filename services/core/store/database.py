@@ -93,8 +93,12 @@ class Database:
 
         Raises Unavailable if Postgres is not there, goes away meanwhile, is too busy, or falls silent.
         """
+        cancelled = _times_cancelled()
         try:
             async with asyncio.timeout(seconds or TRANSACTION_SECONDS) as limit, self._pool.connection() as conn:
+                # The pool waits with `asyncio.wait_for`: before Python 3.12 that may swallow a cancellation (gh-86296).
+                if _times_cancelled() > cancelled:
+                    raise asyncio.CancelledError
                 yield conn
         except TimeoutError as error:
             if not limit.expired():
@@ -212,6 +216,12 @@ def _apply(dsn: str) -> list[str]:
         pending = backend.to_apply(read_migrations(str(MIGRATIONS)))
         backend.apply_migrations(pending)
         return [migration.id for migration in pending]
+
+
+def _times_cancelled() -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancelling()
 
 
 def _unavailable(place: str) -> Unavailable:

@@ -227,6 +227,11 @@ def _copy_programs(package: Path, target: Path) -> None:
             raise
 
 
+def programs() -> Path:
+    """The folder of Postgres' programs, pg_dump and psql among them; ConfigurationError where it is not installed."""
+    return _package() / f"pginstall{POSTGRES}" / "bin"
+
+
 def _package() -> Path:
     # Found, not imported: importing the package makes a lock file in a shared folder.
     package = find_spec(PACKAGE)
