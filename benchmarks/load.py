@@ -1,6 +1,6 @@
 """A whole house under load: what it bears, what it says when that is too much, what it keeps after an hour.
 
-    make bench-load                     # ten minutes of overload, an hour of soak, and what comes before: some 90 minutes
+    make bench-load                     # ten minutes of overload, an hour of soak: some 90 minutes
     make bench-load MINUTES=2           # both shortened to so many minutes
     python benchmarks/load.py --only overload --minutes 2
 

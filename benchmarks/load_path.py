@@ -1,4 +1,4 @@
-"""What safety adds to one creation: the checks of four pictures of 512×512, asked of a house's rooms as the gateway does.
+"""What safety adds to one creation: the checks of four pictures of 512×512, asked as the gateway does.
 
 The embedded model draws 256×256, so the pictures are drawn here; all else is the house's own.
 """
