@@ -37,7 +37,7 @@ from portcullis.aio import AsyncClient
 from portcullis.errors import PortcullisError
 from services.commands.load_arrivals import poisson
 from services.commands.load_mix import Mix, asks
-from services.commands.load_ramp import climb, ramp_figures, ramp_table
+from services.commands.load_ramp import Step, climb, ramp_figures, ramp_table
 from services.commands.load_run import Rendering, Run
 from services.commands.load_tally import MIB, Tally, usage_figures, usage_table
 from services.commands.load_usage import Watch, local_meter
@@ -97,7 +97,7 @@ class Bench:
 
     async def saturation(self, mix: Mix, rate: float) -> tuple[dict[str, Any], float]:
         """The ramp's figures, and the most that was borne."""
-        steps = []
+        steps: list[Step] = []
         async for step in climb(rate, SLOWER, lambda at: self.send(mix, at, RAMP_SECONDS)):
             steps.append(step)
             console.print(f"  {step.rate:.2f}/s: p95 {step.tally.latency('p95'):.0f} ms, borne {step.borne}")

@@ -24,7 +24,7 @@ from services.core.clearance import digest
 from services.core.config import METRICS_OFFSET, HouseSettings
 from services.gateway.rooms import Rooms
 
-PICTURES = 4
+PICTURES = 4  # of one creation
 STEPS = ("check", "screen", "mark")
 MEASURED = ("prompt_filter", "image_filter", "combo_filter", "generator", "provenance")
 
@@ -43,20 +43,20 @@ class Path:
         return self.check + self.screen + self.mark
 
 
-async def measure(house: HouseSettings, times: int) -> list[Path]:
+async def measure(house: HouseSettings, times: int, pictures: int = PICTURES) -> list[Path]:
     """Goes the safety path so many times, one after the other, after one to warm up."""
     rooms = Rooms(house, 30.0)
     random = Random(11)
     try:
-        paths = [await _once(rooms, random) for _ in range(times + 1)]
+        paths = [await _once(rooms, random, pictures) for _ in range(times + 1)]
     finally:
         await rooms.close()
     return paths[1:]
 
 
-async def _once(rooms: Rooms, random: Random) -> Path:
+async def _once(rooms: Rooms, random: Random, count: int) -> Path:
     subject = pb.Subject(tenant="demo", account="bench", tier=pb.TIER_NEW, request_id=str(uuid4()))
-    pictures = [_png(drawn(random)[0]) for _ in range(PICTURES)]
+    pictures = [_png(drawn(random)[0]) for _ in range(count)]
     request_digest = digest(random.randbytes(32))
     began = time.perf_counter()
     await rooms.check_prompt(subject, f"a red circle and {random.randrange(10**6)} stars", "")

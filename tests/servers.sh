@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL's clock. Where that cannot be
+# Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL, a clock that can be
+# set for one process. Where that cannot be
 # done (no Debian, not root) it says so, and those tests are skipped, each with its reason.
 set -eu
 
@@ -8,6 +9,7 @@ missing=""
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
 command -v openssl >/dev/null || missing="$missing openssl"
+[ -e /usr/lib/*/faketime/libfaketimeMT.so.1 ] || missing="$missing libfaketime"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -15,6 +15,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -42,6 +43,9 @@ console = Console(width=160)
 
 
 async def _measure(faults: list[Fault], seed: int) -> tuple[list[Row], books.Findings, dict[str, int]]:
+    task = asyncio.current_task()
+    assert task is not None, "asyncio.run made one"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # or its processes and disks would stay
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         shutil.copytree(ROOT / "models" / "scenes", folder / MODEL)

@@ -13,7 +13,7 @@ from benchmarks.chaos.traffic import Request
 from services.core.clearance import digest
 
 Row = dict[str, Any]
-COST = {"create": 1, "held": 1, "violating": 1, "variation": 1, "check": 0}
+COST = {"create": 1, "held": 1, "violating": 1, "variation": 1, "edit": 1, "check": 0}
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ class Row:
 
     `seen` counts ends of attempts by code and reason; `longest` is the longest attempt, `recovery` the time from the
     healing (or from the fault, where nobody heals it) to the begin of the first attempt after the last failed one, both
-    in seconds; None where it was not well in time.
+    in seconds; None where it was not well in time. `load` is the machine's load average then, other work included.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Row:
     longest: float = 0.0
     recovery: float | None = None
     unfinished: int = 0
+    load: float = 0.0
     by_itself: bool = False
     needs: str = ""
 
@@ -64,7 +66,7 @@ def row(fault: Fault, requests: Sequence[Request], began: float, healed: float) 
     touched = [request for request in requests if any(a.at + a.seconds >= began for a in request.attempts)]
     unfinished = sum(not request.answered for request in touched)
     longest = max((a.seconds for a in own), default=0.0)
-    return Row(fault.name, dict(seen), len(own), longest, recovery, unfinished, fault.by_itself)
+    return Row(fault.name, dict(seen), len(own), longest, recovery, unfinished, os.getloadavg()[0], fault.by_itself)
 
 
 def last_failure(requests: Sequence[Request], since: float) -> float:
@@ -86,15 +88,19 @@ def totals(requests: Sequence[Request]) -> dict[str, int]:
 
 def table(rows: Sequence[Row]) -> Table:
     """All rows."""
-    shown = Table("fault", "attempts", "failed", "what callers saw", "longest s", "well after s", title="faults")
+    shown = Table(
+        "fault", "attempts", "failed", "what callers saw", "longest s", "well after s", "load", title="faults"
+    )
     for one in rows:
         if one.needs:
-            shown.add_row(one.name, "", "", f"not tried: needs {one.needs}", "", "")
+            shown.add_row(one.name, "", "", f"not tried: needs {one.needs}", "", "", "")
             continue
         well = "never" if one.recovery is None else f"{one.recovery:.1f}"
         colour = "green" if one.recovery is not None and one.recovery <= RECOVERY_SECONDS else "red"
         numbers = str(one.attempts), str(one.failed)
-        shown.add_row(one.name, *numbers, _told(one.seen), f"{one.longest:.1f}", f"[{colour}]{well}[/]")
+        shown.add_row(
+            one.name, *numbers, _told(one.seen), f"{one.longest:.1f}", f"[{colour}]{well}[/]", f"{one.load:.0f}"
+        )
     return shown
 
 

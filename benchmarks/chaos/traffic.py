@@ -24,11 +24,12 @@ ALLOWED = "a red circle above a blue square on a yellow background, number {}"
 HELD = "a blue square on an election poster"
 VIOLATING = "a man stabbing another man with a knife, blood everywhere"
 DEADLINE_SECONDS = 10.0
-EVERY_SECONDS = 0.5  # between arrivals, on average
+EVERY_SECONDS = 0.8  # between arrivals, on average
 PAUSE_SECONDS = 1.0  # before a failed request is sent again, where the house does not say
 LONGEST_SECONDS = 25.0  # how long it is sent again; the rest is tried once more at the end of all
-KINDS = ("check", "create", "held", "violating", "variation")
-WEIGHTS = (8, 8, 2, 1, 1)
+EDIT = "a green triangle, number {}"
+KINDS = ("check", "create", "held", "violating", "variation", "edit")
+WEIGHTS = (8, 6, 2, 1, 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ class Request:
     tenant: str
     kind: str
     prompt: str = field(repr=False)
-    image: bytes = field(default=b"", repr=False)
     request_id: str = field(default_factory=lambda: str(uuid4()))
     account: str = field(default_factory=lambda: f"chaos-{uuid4().hex}")
     attempts: list[Attempt] = field(default_factory=list[Attempt])
@@ -66,7 +66,7 @@ class Traffic:
     def __init__(self, house: ChaosHouse, seed: int) -> None:
         self._clients = {t: AsyncClient(house.profile(t), deadline=DEADLINE_SECONDS) for t in (TENANT, OTHER_TENANT)}
         self._random = Random(seed)
-        self._picture = drawn(self._random)[0]
+        self._picture, self._mask = drawn(self._random)
         self._sending: set[asyncio.Task[None]] = set()
         self._waiting: dict[str, float] = {}  # since when, by request id
         self.requests: list[Request] = []
@@ -104,8 +104,8 @@ class Traffic:
     def _request(self, number: int) -> Request:
         kind = self._random.choices(KINDS, WEIGHTS)[0]
         tenant = self._random.choice((TENANT, OTHER_TENANT))
-        prompt = {"held": HELD, "violating": VIOLATING, "variation": ""}.get(kind, ALLOWED.format(number))
-        request = Request(self.row, tenant, kind, prompt, self._picture if kind == "variation" else b"")
+        words = {"held": HELD, "violating": VIOLATING, "variation": "", "edit": EDIT.format(number)}
+        request = Request(self.row, tenant, kind, words.get(kind, ALLOWED.format(number)))
         self.requests.append(request)
         return request
 
@@ -134,11 +134,13 @@ class Traffic:
             answer = await client.check_prompt(request.prompt, **who)  # type: ignore[arg-type]
             request.decision_id, request.answered = answer.decision_id, True
             return
-        events = (
-            client.vary_images(request.image, count=1, **who)  # type: ignore[arg-type]
-            if request.kind == "variation"
-            else client.create_images(request.prompt, count=1, **who)  # type: ignore[arg-type]
-        )
+        match request.kind:
+            case "variation":
+                events = client.vary_images(self._picture, count=1, **who)  # type: ignore[arg-type]
+            case "edit":
+                events = client.edit_images(request.prompt, self._picture, self._mask, count=1, **who)  # type: ignore[arg-type]
+            case _:
+                events = client.create_images(request.prompt, count=1, **who)  # type: ignore[arg-type]
         await _read(request, events)
 
 
