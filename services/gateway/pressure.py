@@ -62,24 +62,28 @@ class Pressure:
             hint = max(LEAST_HINT_SECONDS, TOLERATED * self._alone.get(kind, 0.0))
             raise Exhausted("as many calls run as are borne now; try again", reason="BUSY", retry_after=hint)
         self._running += 1
-        full, single = self._running >= self.limit, self._running == 1
+        beside = self._running
         began, passage = self._clock(), Passage()
         try:
             yield passage
         finally:
             self._running -= 1
-            self._learn(kind, self._clock() - began, passage, full=full, single=single)
+            self._learn(kind, self._clock() - began, passage, beside)
 
-    def _learn(self, kind: Hashable | None, taken: float, passage: Passage, *, full: bool, single: bool) -> None:
+    def _learn(self, kind: Hashable | None, taken: float, passage: Passage, beside: int) -> None:
+        """`beside` calls ran when it was let in, itself among them."""
         alone = self._alone.get(kind)
-        if alone is not None and taken > TOLERATED * alone:
+        crowded = (
+            beside > self._limit / 2
+        )  # else it is not their number that makes them slow, and they need no more room
+        if crowded and alone is not None and taken > TOLERATED * alone:
             self._decrease(alone)
-        elif passage.whole and full:
+        elif crowded and passage.whole:
             self._limit = min(self._most, self._limit + (1.0 if self._slow_start else 1.0 / self._limit))
         if passage.whole and kind is not None:
             if alone is None or taken < alone:
                 self._alone[kind] = taken
-            elif single:
+            elif beside == 1:
                 self._alone[kind] = alone + DRIFT * (taken - alone)
         telemetry.ADMISSION_LIMIT.set(self.limit)
 

@@ -106,6 +106,16 @@ def test_slow_uploads_do_not_make_the_house_smaller():
     assert pressure.limit == FIRST
 
 
+def test_a_house_that_is_slow_without_a_crowd_is_not_made_smaller():
+    now = [0.0]
+    pressure = Pressure(64, lambda: now[0])
+    for taken in [1.0, *[5.0] * 20]:
+        with pressure.running(KIND) as passage:
+            now[0] += taken
+            passage.whole = True
+    assert pressure.limit == FIRST
+
+
 def test_a_refusal_that_comes_early_does_not_count_as_a_quick_creation():
     now = [0.0]
     pressure = Pressure(64, lambda: now[0])
