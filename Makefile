@@ -118,7 +118,7 @@ bench-load: $(TOOLS) ## A whole house under load: what it bears, twice that, an 
 
 chaos: $(TOOLS) ## Kill, stop, slow, cut off, fill, skew and spoil what a house needs, and check the books; ONLY=word for some
 	@tests/servers.sh
-	@PYTHONPATH=. $(PY) -m benchmarks.chaos $(if $(ONLY),--only '$(ONLY)')
+	@PYTHONPATH=. GRPC_VERBOSITY=NONE $(PY) -m benchmarks.chaos $(if $(ONLY),--only '$(ONLY)')
 
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)

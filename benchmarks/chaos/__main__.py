@@ -34,7 +34,6 @@ from services.generator.checkpoint import folder_digest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-LASTS_SECONDS = 8.0
 LONGEST_SECONDS = 90.0  # to be well again; then the row says it was not
 QUIET_SECONDS = 5.0  # without a failure: well
 CALM_SECONDS = 6.0  # before the first fault
@@ -77,7 +76,7 @@ async def _row(house: ChaosHouse, traffic: Traffic, fault: Fault) -> Row:
     began = time.monotonic()
     await fault.inflict(house)
     if not fault.by_itself:
-        await asyncio.sleep(LASTS_SECONDS)
+        await asyncio.sleep(fault.lasts)
         await fault.heal(house)
     healed = began if fault.by_itself else time.monotonic()
     while time.monotonic() < healed + LONGEST_SECONDS:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ Step = Callable[[ChaosHouse], Awaitable[None]]
 SERVERS = (*ROOMS, "review_worker", "review_relay", "postgres", "broker")
 LINKED = (*ROOMS, "postgres", "broker")
 SLOW_SECONDS = 0.4
+RESTARTED = 20.0  # so that the process has had time to start with it
 SKEW = {"ten minutes ahead": "+600", "ten minutes behind": "-600"}
 SKEWED = ("gateway", "prompt_filter", "generator", "provenance")
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
@@ -34,13 +36,17 @@ FULL = "full"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`by_itself`: nobody heals it, the house does. `needs` says what must be there; empty where nothing is."""
+    """`by_itself`: nobody heals it, the house does; else it is healed after `lasts` seconds.
+
+    `needs` says what must be there; empty where nothing is.
+    """
 
     kind: str
     target: str
     inflict: Step
     heal: Step
     by_itself: bool = False
+    lasts: float = 8.0
     needs: str = ""
 
     @property
@@ -65,8 +71,8 @@ def all_faults() -> Iterator[Fault]:
         for how, offset in SKEW.items():
             yield Fault(f"clock {how}", target, _skew(target, offset), _restart(target), needs=_faketime())
     for target in ("gateway", "image_filter"):
-        yield Fault("certificate expired", target, _expire(target), _renew(target))
-    yield Fault("model file corrupted", "generator", _spoil_model, _mend_model)
+        yield Fault("certificate expired", target, _expire(target), _renew(target), lasts=RESTARTED)
+    yield Fault("model file corrupted", "generator", _spoil_model, _mend_model, lasts=RESTARTED)
     yield Fault("policy corrupted", "postgres", _spoil_policy, _mend_policy)
     yield Fault("bank corrupted", "postgres", _spoil_bank, _mend_bank)
 
@@ -128,7 +134,10 @@ def _empty(disk: str) -> Step:
 def _skew(target: str, offset: str) -> Step:
     async def skew(house: ChaosHouse) -> None:
         clock = {"LD_PRELOAD": FAKETIME, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        await house.replace(target, clock)
+        skewed = await house.replace(target, clock)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RESTARTED):
+                await skewed.ready.wait()
 
     return skew
 

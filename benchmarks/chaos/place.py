@@ -119,11 +119,13 @@ class ChaosHouse:
         """A keeper for one part, with more in its environment where a fault wants that."""
         return Keeper(part, self._readiness(part), self._view, environment or {})
 
-    async def replace(self, name: str, environment: Mapping[str, str]) -> None:
+    async def replace(self, name: str, environment: Mapping[str, str]) -> Keeper:
         """Ends a part and starts it anew with something else in its environment; does not wait until it is ready."""
         old = self.keepers[name]
         await old.stop(DRAIN_SECONDS)
-        await self._keep(self.keeper(old.part, environment), wait=False)
+        new = self.keeper(old.part, environment)
+        await self._keep(new, wait=False)
+        return new
 
     def processes(self, name: str) -> list[psutil.Process]:
         """The process of a part, and all that it started, itself first; none while it is away."""
