@@ -35,6 +35,7 @@ from services.generator.checkpoint import folder_digest
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 LONGEST_SECONDS = 90.0  # to be well again; then the row says it was not
+LEAST_SECONDS = 15.0  # so that every kind of request meets the fault
 QUIET_SECONDS = 5.0  # without a failure: well
 CALM_SECONDS = 6.0  # before the first fault
 DELIVERY_SECONDS = 60.0  # for the last items to reach their queue
@@ -82,7 +83,8 @@ async def _row(house: ChaosHouse, traffic: Traffic, fault: Fault) -> Row:
     while time.monotonic() < healed + LONGEST_SECONDS:
         await asyncio.sleep(0.5)
         quiet_since = max(healed, report.last_failure(traffic.requests, began))
-        if time.monotonic() - quiet_since > QUIET_SECONDS > traffic.longest_wait:
+        lasted = time.monotonic() - began > LEAST_SECONDS
+        if lasted and time.monotonic() - quiet_since > QUIET_SECONDS > traffic.longest_wait:
             break
     row = report.row(fault, traffic.requests, began, healed)
     console.print(f"  {fault.name}: {row.summary}")

@@ -29,7 +29,7 @@ PAUSE_SECONDS = 1.0  # before a failed request is sent again, where the house do
 LONGEST_SECONDS = 25.0  # how long it is sent again; the rest is tried once more at the end of all
 EDIT = "a green triangle, number {}"
 KINDS = ("check", "create", "held", "violating", "variation", "edit")
-WEIGHTS = (8, 6, 2, 1, 1, 2)
+WEIGHTS = (8, 6, 2, 1, 1, 3)
 
 
 @dataclass(frozen=True, slots=True)
