@@ -113,7 +113,10 @@ def main(
             console.print(fault.name + (f" (needs {fault.needs})" if fault.needs else ""))
         return
     before = os.getloadavg()[0]
-    rows, found, totals = asyncio.run(_measure(faults, seed))
+    try:
+        rows, found, totals = asyncio.run(_measure(faults, seed))
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
     figures = report.figures(rows, found, totals) | {"cores": os.cpu_count(), "load_average_before": before}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "chaos.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
