@@ -120,6 +120,7 @@ def main(
     figures = report.figures(rows, found, totals) | {"cores": os.cpu_count(), "load_average_before": before}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "chaos.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "chaos.md").write_text(report.markdown(rows), encoding="utf-8")
     console.print(report.table(rows), report.goals(rows, found))
     raise typer.Exit(0 if report.met(rows, found) else 1)
 

@@ -104,6 +104,19 @@ def table(rows: Sequence[Row]) -> Table:
     return shown
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """The same for docs/faults.md."""
+    lines = ["| fault | failed | what callers saw | longest | well after |", "|---|---|---|---|---|"]
+    for one in rows:
+        if one.needs:
+            lines.append(f"| {one.name} | not tried: needs {one.needs} | | | |")
+            continue
+        well = "not in time" if one.recovery is None else f"{one.recovery:.1f} s"
+        codes = "<br>".join(f"`{ended}` {count}" for ended, count in _sorted(one.seen) if ended != "OK") or "nothing"
+        lines.append(f"| {one.name} | {one.failed} of {one.attempts} | {codes} | {one.longest:.1f} s | {well} |")
+    return "\n".join(lines) + "\n"
+
+
 def goals(rows: Sequence[Row], found: Findings) -> Table:
     """What must never happen, and whether it did."""
     shown = Table("goal", "found", "", title="by the books")
@@ -141,4 +154,8 @@ def _goals(rows: Sequence[Row], found: Findings) -> list[tuple[str, int, int]]:
 
 
 def _told(seen: dict[str, int]) -> str:
-    return ", ".join(f"{count} {ended}" for ended, count in sorted(seen.items(), key=lambda item: -item[1]))
+    return ", ".join(f"{count} {ended}" for ended, count in _sorted(seen))
+
+
+def _sorted(seen: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(seen.items(), key=lambda item: -item[1])

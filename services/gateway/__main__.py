@@ -54,7 +54,8 @@ async def build(house: HouseSettings) -> App:
     reports = ReportDesk(database, evidence, policy, rooms, reporters, desk.allowance, life)
     appeals = AppealDesk(database, evidence, policy, life)
     accounts = AccountsDesk(database, policy, desk.allowance, Pseudonyms.load(key, "account links"))
-    servicer = GatewayServicer(rooms, desk, reports, appeals, accounts, Pressure(settings.max_concurrent))
+    pressure = Pressure(settings.max_concurrent, settings.slowdown)
+    servicer = GatewayServicer(rooms, desk, reports, appeals, accounts, pressure)
 
     async def close() -> None:
         await desk.allowance.close()

@@ -1,7 +1,7 @@
 """How many calls that look at pictures or draw them may run at once: as many as do not make each other slow.
 
 What the rooms behind bear depends on their machines, models and number, so it is learnt and not set: while calls take
-little longer than one alone, more are let in; when they take twice as long, fewer. Whoever finds no place is told at
+little longer than one alone, more are let in; when they take several times as long, fewer. Whoever finds no place is told at
 once to come again, before anything was done for them. Additive increase, multiplicative decrease, as TCP has it (D.
 Chiu and R. Jain, 1989), on latency, as in Netflix's concurrency-limits (https://github.com/Netflix/concurrency-limits).
 
@@ -20,7 +20,6 @@ from services.core import telemetry
 from services.core.errors import Exhausted
 
 FIRST, LEAST = 16, 4
-TOLERATED = 2.0  # times what the same kind of call takes alone
 DECREASE = 0.8
 DRIFT = 0.05  # of the way: how fast what a call takes alone is found to have become longer
 LEAST_HINT_SECONDS = 1.0
@@ -36,9 +35,10 @@ class Passage:
 class Pressure:
     """Lets calls in as far as they are borne."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`most` is the bound of what may be learnt."""
+    def __init__(self, most: int, slowdown: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`most` bounds what may be learnt; calls may take `slowdown` times as long as one alone."""
         self._most = most
+        self._slowdown = slowdown
         self._clock = clock
         self._limit = float(min(FIRST, most))
         self._running = 0
@@ -59,7 +59,7 @@ class Pressure:
         Raises Exhausted where there is none.
         """
         if self._running >= self.limit:
-            hint = max(LEAST_HINT_SECONDS, TOLERATED * self._alone.get(kind, 0.0))
+            hint = max(LEAST_HINT_SECONDS, self._slowdown * self._alone.get(kind, 0.0))
             raise Exhausted("as many calls run as are borne now; try again", reason="BUSY", retry_after=hint)
         self._running += 1
         beside = self._running
@@ -76,7 +76,7 @@ class Pressure:
         crowded = (
             beside > self._limit / 2
         )  # else it is not their number that makes them slow, and they need no more room
-        if crowded and alone is not None and taken > TOLERATED * alone:
+        if crowded and alone is not None and taken > self._slowdown * alone:
             self._decrease(alone)
         elif crowded and passage.whole:
             self._limit = min(self._most, self._limit + (1.0 if self._slow_start else 1.0 / self._limit))

@@ -75,7 +75,7 @@ def door(house: HeldHouse, rooms: ScriptedRooms) -> GatewayServicer:
         cast("ReportDesk", None),
         cast("AppealDesk", None),
         cast("AccountsDesk", None),
-        Pressure(64),
+        Pressure(64, 2.0),
     )
 
 

@@ -244,7 +244,7 @@ async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
         cast("ReportDesk", None),
         cast("AppealDesk", None),
         cast("AccountsDesk", None),
-        Pressure(64),
+        Pressure(64, 2.0),
     )
     case = Case(pb.Subject(tenant="acme"), UUID(int=1), UUID(int=2), 1)
 

@@ -9,9 +9,10 @@ from random import Random
 import pytest
 
 from services.core.errors import Exhausted
-from services.gateway.pressure import FIRST, LEAST, TOLERATED, Pressure
+from services.gateway.pressure import FIRST, LEAST, Pressure
 
 KIND = ("create", 1, 256)
+SLOWDOWN = 2.0
 
 
 class House:
@@ -19,7 +20,7 @@ class House:
 
     def __init__(self, workers: int, most: int = 64) -> None:
         self.now = 0.0
-        self.pressure = Pressure(most, lambda: self.now)
+        self.pressure = Pressure(most, SLOWDOWN, lambda: self.now)
         self._free = [0.0] * workers
         self._ends: list[tuple[float, int, ExitStack]] = []
         self._number = 0
@@ -62,7 +63,7 @@ def test_at_twice_what_a_house_bears_those_who_are_let_in_wait_little_and_no_wor
     house = House(workers)
     house.storm(workers * 2.0, 300.0)
     late = sorted(house.waits[len(house.waits) // 10 :])
-    assert late[int(0.99 * len(late))] <= 2 * TOLERATED  # seconds; alone a call takes one
+    assert late[int(0.99 * len(late))] <= 2 * SLOWDOWN  # seconds; alone a call takes one
     assert len(house.waits) >= 0.85 * workers * 300
     assert house.refused > 0
 
@@ -90,7 +91,7 @@ def test_the_bound_is_not_passed_and_the_least_is_kept():
 
 
 def test_who_finds_no_place_is_told_when_to_come_again():
-    pressure = Pressure(1)
+    pressure = Pressure(1, SLOWDOWN)
     with pressure.running(KIND), pytest.raises(Exhausted) as caught, pressure.running(KIND):
         pass
     assert (caught.value.reason, caught.value.retry_after) == ("BUSY", 1.0)
@@ -98,7 +99,7 @@ def test_who_finds_no_place_is_told_when_to_come_again():
 
 def test_slow_uploads_do_not_make_the_house_smaller():
     now = [0.0]
-    pressure = Pressure(64, lambda: now[0])
+    pressure = Pressure(64, SLOWDOWN, lambda: now[0])
     for _ in range(50):
         with pressure.running(None) as passage:
             now[0] += 30.0
@@ -108,7 +109,7 @@ def test_slow_uploads_do_not_make_the_house_smaller():
 
 def test_a_house_that_is_slow_without_a_crowd_is_not_made_smaller():
     now = [0.0]
-    pressure = Pressure(64, lambda: now[0])
+    pressure = Pressure(64, SLOWDOWN, lambda: now[0])
     for taken in [1.0, *[5.0] * 20]:
         with pressure.running(KIND) as passage:
             now[0] += taken
@@ -118,7 +119,7 @@ def test_a_house_that_is_slow_without_a_crowd_is_not_made_smaller():
 
 def test_a_refusal_that_comes_early_does_not_count_as_a_quick_creation():
     now = [0.0]
-    pressure = Pressure(64, lambda: now[0])
+    pressure = Pressure(64, SLOWDOWN, lambda: now[0])
     for taken, whole in [(1.0, True), (0.01, False), *[(1.5, True)] * 20]:
         with pressure.running(KIND) as passage:
             now[0] += taken
