@@ -1,9 +1,9 @@
 """How many calls that look at pictures or draw them may run at once: as many as do not make each other slow.
 
 What the rooms behind bear depends on their machines, models and number, so it is learnt and not set: while calls take
-little longer than one alone, more are let in; when they take several times as long, fewer. Whoever finds no place is told at
-once to come again, before anything was done for them. Additive increase, multiplicative decrease, as TCP has it (D.
-Chiu and R. Jain, 1989), on latency, as in Netflix's concurrency-limits (https://github.com/Netflix/concurrency-limits).
+little longer than one alone, more are let in; when they take several times as long, fewer. Whoever finds no place is
+told at once to come again, before anything was done for them. Additive increase, multiplicative decrease, as TCP has it
+(D. Chiu and R. Jain, 1989), on latency, as in Netflix's https://github.com/Netflix/concurrency-limits.
 
 Only creations from text make the limit smaller: they take as long as each other. How long an upload takes is up to who
 sends it, so that nobody can make the house small for others with pictures that are slow to look at.
