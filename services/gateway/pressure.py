@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from services.core import telemetry
 from services.core.errors import Exhausted
 
-FIRST, LEAST = 16, 4
+FIRST, LEAST = 16, 8
 DECREASE = 0.8
 DRIFT = 0.05  # of the way: how fast what a call takes alone is found to have become longer
 LEAST_HINT_SECONDS = 1.0
