@@ -28,6 +28,7 @@ EVERY_SECONDS = 1.2  # between arrivals, on average
 PAUSE_SECONDS = 2.0  # before a failed request is sent again, where the house says less
 LONGEST_SECONDS = 25.0  # how long it is sent again; the rest is tried once more at the end of all
 EDIT = "a green triangle, number {}"
+AT_ONCE = 3  # at the end
 KINDS = ("check", "create", "held", "violating", "variation", "edit")
 WEIGHTS = (8, 6, 2, 1, 1, 3)
 
@@ -97,9 +98,14 @@ class Traffic:
                 await asyncio.wait(self._sending)
 
     async def finish(self, seconds: float) -> None:
-        """Sends again whatever has no answer yet, for so long."""
-        open_ends = [self._carry(request, seconds) for request in self.requests if not request.answered]
-        await asyncio.gather(*open_ends)
+        """Sends again whatever has no answer yet, each for so long, a few at once."""
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def carry(request: Request) -> None:
+            async with places:
+                await self._carry(request, seconds)
+
+        await asyncio.gather(*(carry(request) for request in self.requests if not request.answered))
 
     def _request(self, number: int) -> Request:
         kind = self._random.choices(KINDS, WEIGHTS)[0]
