@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL, a clock that can be
-# set for one process. Where that cannot be
-# done (no Debian, not root) it says so, and those tests are skipped, each with its reason.
+# Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL's clock, and a
+# clock that can be wrong for one process (make chaos). Where that cannot be done (no Debian, not root) it says so, and
+# those tests are skipped, each with its reason.
 set -eu
 
 missing=""
