@@ -6,7 +6,7 @@ told at once to come again, before anything was done for them. Additive increase
 (D. Chiu and R. Jain, 1989), on latency, as in Netflix's https://github.com/Netflix/concurrency-limits.
 
 Only creations from text make the limit smaller: they take as long as each other. How long an upload takes is up to who
-sends it, so that nobody can make the house small for others with pictures that are slow to look at.
+sends it, so a picture that is slow to look at makes nothing smaller by itself.
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
 from itertools import repeat
 
 import grpc
@@ -12,6 +17,7 @@ from portcullis.aio import AsyncClient
 from portcullis.profile import Profile
 from portcullis.v1 import gateway_pb2, gateway_pb2_grpc
 from portcullis.v1.checks_pb2 import Check, Verdict
+from services.commands.load import INTERRUPTED
 from services.commands.load_mix import Ask
 from services.commands.load_ramp import Step, borne, climb, ramp_figures
 from services.commands.load_run import Outcome, Rendering, Run
@@ -23,10 +29,14 @@ from services.core.rpc import tls
 class OneAtATime(gateway_pb2_grpc.GatewayServiceServicer):
     """A server that takes 200 ms for each call, and serves one after the other."""
 
+    asked = asyncio.Event()
+
     def __init__(self) -> None:
         self._free = asyncio.Lock()
+        OneAtATime.asked = asyncio.Event()
 
     async def CheckPrompt(self, request, context):
+        self.asked.set()
         async with self._free:
             await asyncio.sleep(0.2)
         if request.prompt == "full":
@@ -35,7 +45,7 @@ class OneAtATime(gateway_pb2_grpc.GatewayServiceServicer):
 
 
 @pytest.fixture
-async def client(tmp_path):
+async def profile(tmp_path):
     tls.create_ca(tmp_path)
     tls.issue_certificate(tmp_path, "gateway")
     server = grpc.aio.server()
@@ -43,10 +53,14 @@ async def client(tmp_path):
     credentials = tls.server_credentials(tmp_path, "gateway", require_client=False)
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
-    profile = Profile(address=f"127.0.0.1:{port}", api_key="pk_test", ca=tmp_path / "ca.pem")
+    yield Profile(address=f"127.0.0.1:{port}", api_key="pk_test", ca=tmp_path / "ca.pem")
+    await server.stop(None)
+
+
+@pytest.fixture
+async def client(profile):
     async with AsyncClient(profile, deadline=10) as connected:
         yield connected
-    await server.stop(None)
 
 
 async def test_a_slow_server_does_not_slow_the_arrivals_and_every_wait_counts(client):
@@ -74,6 +88,41 @@ async def test_a_run_that_is_stopped_ends_its_arrivals_and_keeps_its_answers(cli
     asyncio.get_running_loop().call_later(0.3, stopping.set)
     await run.go((float(n) for n in range(1_000)), repeat(Ask("check_prompt", "a", prompt="a")), stopping)
     assert len(outcomes) == run.sent == 1
+
+
+async def test_ctrl_c_ends_the_arrivals_and_reports_what_there_is(profile, tmp_path):
+    report = tmp_path / "load.json"
+    command = "import typer; from services.commands.load import load; typer.run(load)"
+    arguments = [
+        "--mix",
+        "check_prompt=1",
+        "--rate",
+        "3",
+        "--seconds",
+        "600",
+        "--warm-up",
+        "0",
+        "--report",
+        str(report),
+    ]
+    environment = os.environ | {
+        "PORTCULLIS_HOME": str(tmp_path),
+        "PORTCULLIS_ADDRESS": profile.address,
+        "PORTCULLIS_API_KEY": profile.api_key,
+        "PORTCULLIS_CA": str(profile.ca),
+    }
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", command, *arguments), env=environment, stdout=PIPE, stderr=PIPE
+    )
+    await asyncio.wait_for(OneAtATime.asked.wait(), 60)
+    await asyncio.sleep(2)
+    running.send_signal(signal.SIGINT)
+    told, _ = await running.communicate()
+    assert running.returncode == INTERRUPTED
+    assert b"cut short" in told
+    figures = json.loads(report.read_text())
+    assert figures["stopped_early"]
+    assert figures["answered"] > 0
 
 
 def answered(seconds: float, at: float = 1.0) -> Outcome:
