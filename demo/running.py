@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -41,6 +42,20 @@ class RunningHouse:
     def environment(self) -> dict[str, str]:
         """The variables with which the command line reaches it."""
         return {**os.environ, "PORTCULLIS_HOME": str(self.home), "PORTCULLIS_PORT_BASE": str(self.port_base)}
+
+    @property
+    def dsn(self) -> str:
+        """Its Postgres."""
+        return (self.home / "postgres.dsn").read_text().strip()
+
+    def pid(self, module: str) -> int:
+        """The process of `python -m services.<module>`; LookupError where none runs."""
+        supervisor = self.process.pid
+        for child in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
+            command = Path(f"/proc/{child}/cmdline").read_bytes().decode().replace("\0", " ")
+            if re.search(rf"services\.{module}\b(?!\.)", command):
+                return int(child)
+        raise LookupError(module)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL's clock, and a
-# clock that can be wrong for one process (make chaos). Where that cannot be done (no Debian, not root) it says so, and
-# those tests are skipped, each with its reason.
+# Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL's clock,
+# Prometheus, and a clock that can be wrong for one process (make chaos). Where that cannot be done (no Debian, not root)
+# it says so, and those tests are skipped, each with its reason.
 set -eu
 
 missing=""
@@ -10,6 +10,8 @@ missing=""
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
 command -v openssl >/dev/null || missing="$missing openssl"
 [ -e /usr/lib/*/faketime/libfaketimeMT.so.1 ] || missing="$missing libfaketime"
+[ -x /usr/bin/prometheus ] || missing="$missing prometheus"
+[ -x /usr/bin/prometheus-alertmanager ] || missing="$missing prometheus-alertmanager"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

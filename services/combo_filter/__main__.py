@@ -20,6 +20,8 @@ from services.core.rpc.judge import Judge
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
 
+CALLERS = {"CheckPair": frozenset({"gateway"})}
+
 
 async def build(house: HouseSettings) -> App:
     """Load vocabulary, encoder, keys and policy; ConfigurationError where one is missing."""
@@ -35,7 +37,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.ComboFilterService",
         register=lambda server: stubs.add_ComboFilterServiceServicer_to_server(servicer, server),
-        callers={"CheckPair": frozenset({"gateway"})},
+        callers=CALLERS,
         settings=settings,
         background=[policy.keep_fresh, *follows],
         ready=policy.ready,

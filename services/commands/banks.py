@@ -117,7 +117,7 @@ def import_people(file: Source, bank: InBank, dry_run: DryRun = False, by: By = 
     """Make people from a Wikidata query result all that a bank of people holds. They are looked for at every tenant.
 
     FILE is what query.wikidata.org downloads as CSV or JSON, with the columns item, itemLabel, and where there are any
-    aliases (| between), dateOfDeath and sitelinks; docs/operators.md has the query. Who is in 25 Wikipedias or more is
+    aliases (| between), dateOfDeath and sitelinks; docs/banks.md has the query. Who is in 25 Wikipedias or more is
     refused by name (score 0.95), everybody else goes to a person (0.5). Who died more than 70 years ago is history.
     """
     with told_plainly():

@@ -42,7 +42,7 @@ def explicit() -> Iterator[Finding]:
     """The detectors of explicit content that the settings name, with their licences."""
     entries = ImageFilterSettings().explicit
     if not entries:
-        mend = "set PORTCULLIS_IMAGE_FILTER_EXPLICIT, see docs/operators.md"
+        mend = "set PORTCULLIS_IMAGE_FILTER_EXPLICIT, see docs/models.md"
         yield Finding(Level.BAD, "explicit content", "no detector is configured: the image filter will not start", mend)
     for preset in map(resolve, entries):
         name = f"explicit content: {preset.preset or preset.uri}"

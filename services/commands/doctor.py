@@ -1,33 +1,42 @@
-"""`portcullis doctor`: what this machine lacks, and how to get it."""
+"""`portcullis doctor`: what this machine lacks, or an installation elsewhere, and how to mend it."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Iterator
-from importlib.metadata import distributions, metadata
+from importlib.metadata import distributions, metadata, version
 from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from portcullis.cli.extras import PACKAGE, missing, pip_command
+from portcullis.profile import load_profile
 from services.commands.findings import Finding, Level
 
 MARKS = {Level.GOOD: "[green]✔[/]", Level.NOTE: "[yellow]•[/]", Level.BAD: "[bold red]✘[/]"}
 # Wanted on purpose only: never counted as missing.
-OPTIONAL_EXTRAS = frozenset({"dev", "image-models", "nudenet", "opennsfw", "otel", "training", "tour"})
+OPTIONAL_EXTRAS = frozenset({"dev", "image-models", "nudenet", "open-clip", "opennsfw", "otel", "training", "tour"})
 
 
-def doctor() -> None:
+def doctor(
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Look at the installation that PORTCULLIS_ADDRESS names instead.")
+    ] = False,
+) -> None:
     """Say what is missing on this machine and how to get it; exits with 1 if something here cannot work.
 
-    Example: portcullis doctor
+    With --remote: whether the gateway of this environment's profile can be reached and trusted, takes our key, is well,
+    keeps time, and has every filter answer; a harmless call to each, by the account "doctor".
+
+    Examples: portcullis doctor · PORTCULLIS_ADDRESS=gateway.example.com:7400 portcullis doctor --remote
     """
     console = Console(highlight=False)
     worst = Level.GOOD
-    for finding in examine():
+    for finding in examine_remote() if remote else examine():
         worst = max(worst, finding.level)
         console.print(f"{MARKS[finding.level]} [bold]{escape(finding.subject)}[/] {escape(finding.message)}")
         if finding.mend:
@@ -37,6 +46,7 @@ def doctor() -> None:
 
 def examine() -> Iterator[Finding]:
     """Every finding, the most basic first; what needs the core is looked at only where the core is installed."""
+    yield _version()
     yield _python()
     yield from _extras()
     yield from _packages_at_odds()
@@ -51,6 +61,18 @@ def examine() -> Iterator[Finding]:
         yield from checkup.explicit()
         yield from checkup.home()
         yield from asyncio.run(checkup.running())
+
+
+def examine_remote() -> Iterator[Finding]:
+    """Every finding about the installation that the profile names."""
+    from services.commands import remote
+
+    yield _version()
+    yield from remote.examine(load_profile())
+
+
+def _version() -> Finding:
+    return Finding(Level.GOOD, "portcullis", version(PACKAGE))
 
 
 def _python() -> Finding:

@@ -19,6 +19,7 @@ from services.commands.supervisor import IsReady, Keeper, stop_in_order
 from services.core.config import HouseSettings
 from services.core.errors import ConfigurationError
 from services.core.store.database import migrate
+from services.core.store.roles import dsn_as
 from services.review.console.settings import ConsoleSettings
 
 
@@ -58,6 +59,10 @@ class House:
         applied = await asyncio.to_thread(migrate, self._house.database())
         if applied:
             self._view.say(f"migrated the database: {', '.join(applied)}")
+        if not self._house.broker_url and any(part.role == "review" for part in self._parts):
+            from services.review.broker import install_pgmq  # only where that room is installed
+
+            await asyncio.to_thread(install_pgmq, self._house.database())
         for line in await provision(self._house):
             self._view.say(line)
         # Loading models is work for the CPU: more at once than there are cores would only make all of them late.
@@ -76,7 +81,7 @@ class House:
             await self._start(part)
 
     async def _start(self, part: Part) -> None:
-        keeper = Keeper(part, self._readiness(part), self._view, self._environment())
+        keeper = Keeper(part, self._readiness(part), self._view, self._environment(part))
         self._keepers.append(keeper)
         keeping = asyncio.create_task(keeper.keep())
         self._keeping.add(keeping)
@@ -93,8 +98,11 @@ class House:
             return partial(errand_works, self._house, part.name)
         return partial(is_serving, self._house, part.name)
 
-    def _environment(self) -> dict[str, str]:
-        return {"PORTCULLIS_HOME": str(self._house.home), "PORTCULLIS_PORT_BASE": str(self._house.port_base)}
+    def _environment(self, part: Part) -> dict[str, str]:
+        own = {"PORTCULLIS_HOME": str(self._house.home), "PORTCULLIS_PORT_BASE": str(self._house.port_base)}
+        if part.layer is Layer.DATABASE or self._house.dsn:
+            return own
+        return {**own, "PORTCULLIS_DSN": dsn_as(self._house.database(), part.role)}
 
     def _on_signal(self) -> None:
         if self._stop.is_set():

@@ -29,6 +29,12 @@ class Part:
     layer: Layer
 
     @property
+    def role(self) -> str:
+        """Whose role in Postgres it connects as."""
+        own = {"review_worker": "review", "review_relay": "review", "review_notifier": "review"}
+        return own.get(self.name, self.name.removeprefix("review_"))
+
+    @property
     def extra(self) -> str:
         """The extra of this package that it needs."""
         match self.layer:

@@ -52,12 +52,16 @@ async def _in_force() -> Policy:
     return load_policy(activation.source, activation.policy_id)
 
 
-async def _activate(policy: Policy, who: str) -> None:
+async def _activate(policy: Policy, who: str, *, if_none: bool) -> str:
+    """Returns the id of the policy that is in force then."""
     async with single_transaction(HouseSettings().database()) as connection:
         if policy.document.prompt_model:
             await prompt_models.get(connection, policy.document.prompt_model)
+        if if_none:
+            return (await policies.ensure_default(connection, policy.text, who)).policy_id
         await policies.put(connection, policy, who)
         await policies.activate(connection, policy.id, who, datetime.now(UTC))
+        return policy.id
 
 
 @app.command()
@@ -114,11 +118,15 @@ def test_(file: PolicyFile) -> None:
 def activate(
     file: PolicyFile,
     by: Annotated[str, typer.Option(help="Who answers for it; recorded.")] = "",
+    if_none: Annotated[bool, typer.Option("--if-none", help="Only where no policy was ever put in force.")] = False,
 ) -> None:
     """Put a policy in force; running services follow within seconds."""
     policy = _read(file)
     with told_plainly():
-        asyncio.run(_activate(policy, by or getpass.getuser()))
+        in_force = asyncio.run(_activate(policy, by or getpass.getuser(), if_none=if_none))
+    if in_force != policy.id:
+        out.print(f"another one is in force: {in_force}")
+        return
     out.print(f"[green]in force[/] {escape(policy.document.name)} {policy.id}")
 
 

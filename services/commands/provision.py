@@ -34,7 +34,7 @@ async def provision(house: HouseSettings) -> list[str]:
 
     Raises Unavailable without Postgres, PolicyError if the default policy is broken.
     """
-    _make_keys(house.home)
+    make_keys(house.home)
     database = await Database.open(house.database(), max_size=1)
     try:
         async with database.transaction() as connection:
@@ -65,7 +65,8 @@ async def _invite_first(connection: Connection, house: HouseSettings) -> bool:
     return True
 
 
-def _make_keys(home: Path) -> None:
+def make_keys(home: Path) -> None:
+    """Makes the keys and certificates that the data home lacks."""
     (home / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
     tls.create_ca(home / "tls")
     for identity in (*ROOMS, ANALYST):

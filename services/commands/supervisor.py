@@ -58,7 +58,8 @@ class Keeper:
                 pause = FIRST_PAUSE_SECONDS
             self._view.say(f"{self.part.name} ended with {_ending(status)}; starting it again in {pause:.0f} s", "red")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def stop(self, seconds: float) -> None:

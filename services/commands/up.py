@@ -29,7 +29,9 @@ def up(
     from services.commands.log_view import LogView
     from services.commands.parts import POSTGRES, parts_for, require_installed
     from services.core.config import HouseSettings
+    from services.core.core_dumps import forbid_core_dumps
 
+    forbid_core_dumps()
     if port_base is not None:
         os.environ["PORTCULLIS_PORT_BASE"] = str(port_base)
     with told_plainly():

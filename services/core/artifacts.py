@@ -35,11 +35,7 @@ def load_artifact(uri: str, sha256: str = "") -> Path:
     path = _download(uri, expected) if uri.startswith("https://") else _local(uri)
     if not path.is_file():
         raise ConfigurationError(f"model {uri}: there is no file at {path}")
-    if (actual := file_sha256(path)) != expected:
-        raise ConfigurationError(
-            f"model {uri}: its sha256 is {actual}, expected {expected}; restore the file or correct the setting",
-            reason="MODEL_DIGEST_MISMATCH",
-        )
+    _prove(uri, path, expected)
     return path
 
 
@@ -76,23 +72,41 @@ def _local(uri: str) -> Path:
 
 
 def _download(uri: str, sha256: str) -> Path:
-    """Fetches `uri` into the cache unless it is there; whole or not at all."""
+    """The file at `uri` in the cache, fetched unless it is there."""
     folder = user_cache_path("portcullis") / "models" / sha256
     target = folder / (Path(urlsplit(uri).path).name or "model")
+    fetch(uri, target, sha256)
+    return target
+
+
+def fetch(url: str, target: Path, sha256: str) -> None:
+    """Puts the file at an https:// URL under `target`, unless it is there: whole and proved, or not at all.
+
+    Raises ConfigurationError where it is unreachable or another one than was meant.
+    """
     if target.is_file() and file_sha256(target) == sha256:
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
         try:
-            with urlopen(f"https://{uri.removeprefix('https://')}", timeout=_DOWNLOAD_TIMEOUT) as answer:
+            with urlopen(f"https://{url.removeprefix('https://')}", timeout=_DOWNLOAD_TIMEOUT) as answer:
                 shutil.copyfileobj(answer, part)
             part.flush()
             os.fsync(part.fileno())
+            _prove(url, Path(part.name), sha256)
             Path(part.name).replace(target)
         except (URLError, OSError) as error:
+            raise ConfigurationError(f"model {url}: could not be fetched ({error})") from error
+        finally:
             Path(part.name).unlink(missing_ok=True)
-            raise ConfigurationError(f"model {uri}: could not be fetched ({error})") from error
-    return target
+
+
+def _prove(uri: str, path: Path, sha256: str) -> None:
+    if (actual := file_sha256(path)) != sha256:
+        raise ConfigurationError(
+            f"model {uri}: its sha256 is {actual}, expected {sha256}; restore the file or correct the setting",
+            reason="MODEL_DIGEST_MISMATCH",
+        )
 
 
 # What a model folder in Hugging Face's layout is made of; no pickle is ever read.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -29,12 +29,14 @@ from cryptography.hazmat.primitives.serialization import (
 
 from services.core.errors import ConfigurationError, PermissionDenied
 from services.core.policy.categories import Stage
-from services.core.secret_files import write_secret
+from services.core.secret_files import Followed, replace_secret, write_secret
 
 ALGORITHM = "EdDSA"
 JWT_TYP = "clearance+jwt"
 REQUIRED_CLAIMS = ["iss", "aud", "jti", "iat", "exp", "tenant", "account", "stage", "digests", "policy"]
 LEEWAY_SECONDS = 5
+JWKS = "jwks.json"
+RETIRED_KEPT = timedelta(hours=2)  # the longest life of a clearance is one
 
 # Which stages an issuer may clear. The review service speaks for a person who released what was held.
 ISSUERS: Mapping[str, frozenset[Stage]] = {
@@ -50,6 +52,10 @@ AUDIENCES: Mapping[Stage, tuple[str, ...]] = {
     "pair": ("generator",),
     "output": ("provenance",),
 }
+
+
+Keys = Mapping[str, tuple[str, Ed25519PublicKey]]
+"""Key id → issuer and public key."""
 
 
 def digest(data: bytes) -> str:
@@ -85,16 +91,58 @@ class Claim:
 def create_keys(folder: Path) -> None:
     """Makes one Ed25519 key per issuer and the JWKS of their public halves; keeps what exists."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keys: list[dict[str, str]] = []
     for issuer in ISSUERS:
         path = folder / f"{issuer}.pem"
         if not path.exists():
-            pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            write_secret(path, pem)
-        public = _load_private(path).public_key()
-        entry: dict[str, str] = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(public))
-        keys.append({**entry, "kid": _key_id(public), "use": "sig", "alg": ALGORITHM, "iss": issuer})
-    (folder / "jwks.json").write_text(json.dumps({"keys": keys}, indent=2) + "\n")
+            write_secret(path, _pem(Ed25519PrivateKey.generate()))
+    current = [_entry(issuer, _load_private(folder / f"{issuer}.pem").public_key()) for issuer in ISSUERS]
+    kept = {entry["kid"] for entry in current}
+    _publish(folder, [*current, *(entry for entry in _retired(folder) if entry["kid"] not in kept)])
+
+
+def rotate_keys(folder: Path, now: datetime, *, distrust: bool = False) -> None:
+    """Gives every issuer a new key. The old ones go on verifying for two hours, longer than any clearance lives.
+
+    With `distrust` they end at once, and with them every clearance that they signed. Running rooms take both: first
+    the new public keys are told, then the private ones are put in their place.
+    """
+    fresh = {issuer: Ed25519PrivateKey.generate() for issuer in ISSUERS}
+    told = [_entry(issuer, key.public_key()) for issuer, key in fresh.items()]
+    ending = [{**entry, "retired": entry.get("retired", now.isoformat())} for entry in _published(folder)]
+    _publish(folder, told if distrust else [*told, *(entry for entry in ending if not _over(entry, now))])
+    for issuer, key in fresh.items():
+        replace_secret(folder / f"{issuer}.pem", _pem(key))
+
+
+def _entry(issuer: str, public: Ed25519PublicKey) -> dict[str, str]:
+    entry: dict[str, str] = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(public))
+    return {**entry, "kid": _key_id(public), "use": "sig", "alg": ALGORITHM, "iss": issuer}
+
+
+def _published(folder: Path) -> list[dict[str, str]]:
+    path = folder / JWKS
+    keys: list[dict[str, str]] = json.loads(path.read_text())["keys"] if path.exists() else []
+    return keys
+
+
+def _retired(folder: Path) -> list[dict[str, str]]:
+    now = datetime.now(UTC)
+    return [entry for entry in _published(folder) if "retired" in entry and not _over(entry, now)]
+
+
+def _over(entry: Mapping[str, str], now: datetime) -> bool:
+    return datetime.fromisoformat(entry["retired"]) < now - RETIRED_KEPT
+
+
+def _publish(folder: Path, keys: list[dict[str, str]]) -> None:
+    """Puts the JWKS in place at once: nobody ever reads half of it."""
+    draft = folder / f"{JWKS}.draft"
+    draft.write_text(json.dumps({"keys": keys}, indent=2) + "\n")
+    draft.rename(folder / JWKS)
+
+
+def _pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _load_private(path: Path) -> Ed25519PrivateKey:
@@ -116,16 +164,16 @@ def _key_id(key: Ed25519PublicKey) -> str:
 class ClearanceSigner:
     """Issues the clearances of one service."""
 
-    def __init__(self, issuer: str, key: Ed25519PrivateKey, lifetime: timedelta) -> None:
+    def __init__(self, issuer: str, key: Callable[[], Ed25519PrivateKey], lifetime: timedelta) -> None:
+        """`key` gives the key to sign with, each time anew."""
         self._issuer = issuer
         self._key = key
         self._lifetime = lifetime
-        self._key_id = _key_id(key.public_key())
 
     @classmethod
     def load(cls, folder: Path, issuer: str, lifetime: timedelta) -> ClearanceSigner:
-        """Reads `<folder>/<issuer>.pem`; raises ConfigurationError where it cannot."""
-        return cls(issuer, _load_private(folder / f"{issuer}.pem"), lifetime)
+        """Follows `<folder>/<issuer>.pem`; raises ConfigurationError where it cannot be read."""
+        return cls(issuer, Followed(folder / f"{issuer}.pem", _load_private), lifetime)
 
     def issue(self, claim: Claim, now: datetime | None = None) -> str:
         """Signs `claim`; `now` is the time of issue (UTC)."""
@@ -146,26 +194,22 @@ class ClearanceSigner:
             "models": list(claim.models),
             "signals": claim.signals,
         }
-        return jwt.encode(payload, self._key, ALGORITHM, headers={"kid": self._key_id, "typ": JWT_TYP})
+        key = self._key()
+        return jwt.encode(payload, key, ALGORITHM, headers={"kid": _key_id(key.public_key()), "typ": JWT_TYP})
 
 
 class ClearanceVerifier:
     """Accepts clearances on behalf of one audience."""
 
-    def __init__(self, keys: Mapping[str, tuple[str, Ed25519PublicKey]], audience: str) -> None:
-        """`keys` maps key id to (issuer, public key)."""
+    def __init__(self, keys: Callable[[], Keys], audience: str) -> None:
+        """`keys` gives those that count, each time anew."""
         self._keys = keys
         self._audience = audience
 
     @classmethod
     def load(cls, jwks: Path, audience: str) -> ClearanceVerifier:
-        """Reads a JWKS file; raises ConfigurationError where it cannot."""
-        try:
-            entries: list[dict[str, str]] = json.loads(jwks.read_text())["keys"]
-            keys = {entry["kid"]: (entry["iss"], _public_key(entry)) for entry in entries}
-        except (OSError, ValueError, KeyError, TypeError, jwt.InvalidKeyError) as error:
-            raise ConfigurationError(f"no usable clearance keys at {jwks}: start `portcullis up` once") from error
-        return cls(keys, audience)
+        """Follows a JWKS file; raises ConfigurationError where it cannot be read."""
+        return cls(Followed(jwks, _read_jwks), audience)
 
     def verify(self, token: str, *, stage: Stage, tenant: str, account: str, digests: Mapping[str, str]) -> Claim:
         """Returns the claim if `token` clears exactly `digests` at `stage` for this account, else PermissionDenied.
@@ -197,7 +241,7 @@ class ClearanceVerifier:
             header = jwt.get_unverified_header(token)
             if header.get("typ") != JWT_TYP:
                 raise jwt.InvalidTokenError("typ")
-            issuer, key = self._keys[header["kid"]]
+            issuer, key = self._keys()[header["kid"]]
             payload: dict[str, Any] = jwt.decode(
                 token,
                 key,
@@ -212,6 +256,14 @@ class ClearanceVerifier:
         except (jwt.InvalidTokenError, KeyError, TypeError) as error:
             raise PermissionDenied("the clearance is not valid here", reason="CLEARANCE_INVALID") from error
         return payload
+
+
+def _read_jwks(path: Path) -> Keys:
+    try:
+        entries: list[dict[str, str]] = json.loads(path.read_text())["keys"]
+        return {entry["kid"]: (entry["iss"], _public_key(entry)) for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError, jwt.InvalidKeyError) as error:
+        raise ConfigurationError(f"no usable clearance keys at {path}: start `portcullis up` once") from error
 
 
 def _public_key(entry: dict[str, str]) -> Ed25519PublicKey:

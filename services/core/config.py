@@ -45,10 +45,17 @@ class HouseSettings(Settings):
     broker_url: str = Field("", description="Celery broker URL; empty means pgmq on the same Postgres.")
     bind: str = Field("127.0.0.1", description="Interface that every server listens on.")
     port_base: int = Field(FIRST_PORT, ge=1024, le=65_000, description="First port; the rooms follow in order.")
+    probe_port: int | None = Field(
+        None,
+        ge=1024,
+        le=65_535,
+        description="Port of health for an orchestrator, in plain gRPC, where each process has an address of its own.",
+    )
     hosts: dict[str, str] = Field(
         default_factory=dict[str, str],
         description='Where rooms are reached when not on this machine, as JSON: {"generator": "dns:///generator:7404"}.',
     )
+    reflection: bool = Field(False, description="Tell known callers the contract by gRPC reflection, for grpcurl.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty turns tracing off.")
     clearance_seconds: int = Field(300, ge=5, le=3600, description="Life of a clearance in seconds.")

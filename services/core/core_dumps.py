@@ -1,4 +1,4 @@
-"""No core dumps of a process that holds keys."""
+"""No core dumps of a process that holds keys, prompts or pictures."""
 
 from __future__ import annotations
 

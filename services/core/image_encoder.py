@@ -11,7 +11,7 @@ from PIL import Image
 
 from services.core.artifacts import file_sha256, load_artifact
 from services.core.imaging import Rgb
-from services.core.open_clip_model import open_clip_model
+from services.core.open_clip_model import open_clip_model, require_open_clip
 from services.core.open_clip_onnx import OnnxSight, open_clip_transform
 
 
@@ -39,6 +39,7 @@ def load_image_encoder(uri: str, sha256: str, config: str, config_sha256: str, c
     `called` is what messages call it. ConfigurationError where a file is not there, not the one meant, or no model.
     From then on this process gives torch one thread a picture.
     """
+    require_open_clip(called)
     import torch
 
     torch.set_num_threads(1)  # requests run side by side; two threads that fight for a busy core take 30 times as long

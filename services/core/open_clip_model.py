@@ -18,6 +18,17 @@ Tokenize = Callable[[Sequence[str]], Any]
 """Sentences → token ids, int64 (n, context)."""
 
 
+def require_open_clip(called: str) -> None:
+    """Raises ConfigurationError where open_clip or torch is not installed; to be called before either is imported."""
+    try:
+        from services.core.torch_compat import guard_torchvision
+
+        guard_torchvision()
+        import open_clip  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise ConfigurationError(f"{called}: needs `pip install 'portcullis[open-clip]'` ({error})") from error
+
+
 def open_clip_model(weights: Path, config: Path, called: str) -> tuple[Any, Any]:
     """Network in evaluation mode and image transform of a checkpoint with its open_clip_config.json.
 
@@ -72,9 +83,7 @@ def _read_tokenizer(path: Path, context: int, pad_id: int, called: str) -> Token
 @contextmanager
 def _folder(called: str, files: dict[str, Path]) -> Iterator[str]:
     """A passing folder with `files` under the names that open_clip looks for; what goes wrong is a wrong setting."""
-    from services.core.torch_compat import guard_torchvision
-
-    guard_torchvision()
+    require_open_clip(called)
     try:
         with tempfile.TemporaryDirectory() as folder:
             for name, path in files.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.core.errors import ConfigurationError
-from services.core.torch_compat import guard_torchvision
+from services.core.open_clip_model import require_open_clip
 
 LOGIT_SCALE = "logit_scale"  # the key of the scale's logarithm among the image file's metadata
 
@@ -29,6 +29,7 @@ class OnnxClip(OnnxSight):
 
     def __init__(self, image: Path, text: Path, called: str) -> None:
         """Opens both files; ConfigurationError, in which the model is `called` so, where one is no such file."""
+        require_open_clip(called)
         import torch
 
         super().__init__(image, called)
@@ -45,7 +46,7 @@ class OnnxClip(OnnxSight):
 
 def open_clip_transform(config: Path, called: str) -> Any:
     """What makes a picture (PIL) the input that a configuration asks for; ConfigurationError where it asks for none."""
-    guard_torchvision()
+    require_open_clip(called)
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     try:

@@ -10,6 +10,7 @@ import structlog
 
 from services.core import telemetry
 from services.core.config import HouseSettings
+from services.core.core_dumps import forbid_core_dumps
 from services.core.errors import ConfigurationError, PortcullisError
 
 # Of sysexits.h: EX_CONFIG, starting again will not help; EX_TEMPFAIL, it may; EX_SOFTWARE, a fault of our own.
@@ -20,10 +21,11 @@ log = structlog.get_logger()
 
 @contextmanager
 def process(name: str) -> Iterator[HouseSettings]:
-    """The life of the process `name`, with the settings of the house.
+    """The life of the process `name`, with the settings of the house; it leaves no core, for it sees keys and prompts.
 
     Whatever ends it early is one line of its log: what to mend, what was not there, or the kind and place of a fault.
     """
+    forbid_core_dumps()
     telemetry.configure_logging(name, "info")
     try:
         house = HouseSettings()

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.core.errors import ConfigurationError
+from services.core.evidence import PSEUDONYMS_KEY
 
 
 class Pseudonyms:
@@ -21,9 +22,10 @@ class Pseudonyms:
 
     @classmethod
     def load(cls, key_file: Path, purpose: str) -> Pseudonyms:
-        """Raises ConfigurationError where there is no key."""
+        """Under the evidence key, or the one that it was before its first rotation; ConfigurationError without any."""
+        first = key_file.with_name(PSEUDONYMS_KEY)
         try:
-            return cls(key_file.read_bytes(), purpose)
+            return cls((first if first.exists() else key_file).read_bytes(), purpose)
         except FileNotFoundError as error:
             raise ConfigurationError(
                 f"no evidence key at {key_file}; `portcullis up` makes one", reason="NO_EVIDENCE_KEY"

@@ -1,9 +1,48 @@
-"""Secrets on disk: written once or replaced at once, readable by their owner alone."""
+"""Secrets on disk: written once or replaced at once, readable by their owner alone, read again when replaced."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
+
+import structlog
+
+from services.core.errors import ConfigurationError
+
+Content = TypeVar("Content")
+
+log = structlog.get_logger()
+
+
+class Followed(Generic[Content]):
+    """What a file holds, as it is now: read again whenever another file was put in its place."""
+
+    def __init__(self, path: Path, read: Callable[[Path], Content]) -> None:
+        """Reads it once; raises what `read` raises, ConfigurationError where the file cannot be used."""
+        self._path = path
+        self._read = read
+        self._seen = self._state()
+        self._content = read(path)
+
+    def __call__(self) -> Content:
+        """The content; the last good one where the new file cannot be used, which is logged once."""
+        if (state := self._state()) != self._seen:
+            self._seen = state
+            try:
+                self._content = self._read(self._path)
+                log.info("a changed key is used", file=self._path.name)
+            except ConfigurationError as error:
+                log.error("a changed key is not used", file=self._path.name, mend=error.message)
+        return self._content
+
+    def _state(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:  # gone for a moment: what was read still holds
+            return (0, 0)
+        return (found.st_ino, found.st_mtime_ns)
 
 
 def write_secret(path: Path, data: bytes) -> None:

@@ -37,6 +37,7 @@ METHODS = (
     "UpdateAccount",
     "InspectImage",
 )
+CALLERS = dict.fromkeys(METHODS, TENANTS)
 RECEIVE_BYTES = 2 * MAX_IMAGE_BYTES + 2**20  # a picture, its mask, and the words around them
 
 
@@ -65,7 +66,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.GatewayService",
         register=lambda server: add_GatewayServiceServicer_to_server(servicer, server),
-        callers=dict.fromkeys(METHODS, TENANTS),
+        callers=CALLERS,
         settings=settings,
         background=[policy.keep_fresh, desk.observer.keep_watch],
         ready=desk.ready,

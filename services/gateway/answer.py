@@ -7,6 +7,7 @@ from uuid import UUID
 
 from portcullis.v1 import checks_pb2 as pb
 from portcullis.v1 import gateway_pb2 as api
+from services.core.clearance import digest
 from services.core.rpc import convert
 from services.core.verdicts import Verdict
 from services.gateway.journey import Journey
@@ -25,6 +26,11 @@ def public(check: pb.Check) -> pb.Check:
     shown.ClearField("clearance")
     shown.ClearField("sketch")
     return shown
+
+
+def proven(image: api.Image) -> bool:
+    """Whether the registry vouches for the very bytes that would leave."""
+    return bool(image.provenance.image_id) and image.provenance.sha256 == digest(image.data)
 
 
 def last_events(journey: Journey, items: Mapping[int, UUID]) -> list[api.Event]:

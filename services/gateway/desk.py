@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from google.protobuf.message import Message
 
 from portcullis.v1 import checks_pb2 as pb
+from services.core import telemetry
 from services.core.errors import Aborted, FailedPrecondition, NotFound, Unauthenticated
 from services.core.evidence import EvidenceStore
 from services.core.limits.charges import Use
@@ -126,6 +127,8 @@ class Desk:
         except BaseException:
             self.allowance.undo(spent.grant)
             raise
+        if known.fresh:
+            telemetry.NEW_ACCOUNTS.inc()
         match begun:
             case requests.Running():
                 raise Aborted(

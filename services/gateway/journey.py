@@ -24,6 +24,7 @@ from portcullis.v1 import (
     provenance_pb2,
 )
 from services.core import telemetry
+from services.core.clearance import digest
 from services.core.errors import PortcullisError, Unavailable
 from services.core.policy.document import Policy
 from services.core.verdicts import ACCOUNT_HELD
@@ -107,6 +108,12 @@ class Journey:
             if stop.stage == pb.STAGE_OUTPUT and not stop.open and not stop.for_account
         ]
         return [reasons[0].category if reasons else "none" for reasons in shut]
+
+    @property
+    def outcomes(self) -> list[str]:
+        """What became of each output that was screened now: `released`, `held` or `refused`."""
+        screened = [stop for stop in self.stops if stop.stage == pb.STAGE_OUTPUT and not stop.released]
+        return ["released" if stop.open else "held" if stop.held else "refused" for stop in screened]
 
     async def _check(self) -> None:
         order, halves = self.order, list[Awaitable[Stop]]()
@@ -221,6 +228,8 @@ class Journey:
             parameters=image.parameters,
         )
         marked = await self.rooms.mark(request)
+        if marked.provenance.sha256 != digest(marked.image):
+            raise Unavailable("a picture came back that the registry does not vouch for", reason="PROOF_MISSING")
         return gateway_pb2.Image(
             index=image.index,
             data=marked.image,
@@ -260,7 +269,9 @@ class Journey:
     def _timed(self, step: str) -> Iterator[None]:
         started = perf_counter()
         yield
-        self.timings[step] = (perf_counter() - started) * 1000
+        seconds = perf_counter() - started
+        self.timings[step] = seconds * 1000
+        telemetry.STEP_SECONDS.labels(step).observe(seconds, telemetry.exemplar())
 
 
 def hold(stop: Stop, category: str) -> Stop:

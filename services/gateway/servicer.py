@@ -22,7 +22,7 @@ from services.gateway import accounts_desk
 from services.gateway import complaint as complaints
 from services.gateway import order as orders
 from services.gateway.accounts_desk import AccountsDesk
-from services.gateway.answer import last_events, public, worst
+from services.gateway.answer import last_events, proven, public, worst
 from services.gateway.appeals import AppealDesk
 from services.gateway.case import Case, Outcome
 from services.gateway.checks import check_both, check_found, check_prompt
@@ -36,6 +36,7 @@ from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 
 Response = TypeVar("Response", bound=Message)
+PROOFS = {True: "registered", False: "missing"}
 STANDING_SECONDS = 1.0  # between two looks at the account of a request that is on its way
 
 
@@ -70,6 +71,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         self._appeals = appeals
         self._accounts = accounts
         self._pressure = pressure
+        for proof in PROOFS.values():  # an alert must see the first one that lacks it
+            telemetry.RELEASES.labels(proof)
 
     async def CheckPrompt(self, request: api.CheckPromptRequest, context: Context) -> api.CheckPromptResponse:
         """Judges a prompt."""
@@ -287,12 +290,15 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                 revision=journey.revision,
             )
             last = (await self._desk.record(case, outcome))[1:]
+            telemetry.count_outputs(journey.outcomes)
             telemetry.count_spurious(journey.spurious)
         except BaseException as failure:
             await asyncio.shield(self._desk.give_up(case, failure, rendered=rendered))
             raise
         for event in last:
             assert isinstance(event, api.Event)
+            if event.HasField("image"):
+                telemetry.RELEASES.labels(PROOFS[proven(event.image)]).inc()
             yield event
 
     async def _use(self, order: Order) -> Use:

@@ -34,6 +34,7 @@ from services.core.store import account_links, anomalies, watches
 from services.core.store.anomalies import Anomaly
 from services.core.store.database import Connection, Database
 from services.core.store.watches import Watch
+from services.gateway.busiest import Busiest
 from services.gateway.sight import Sight
 
 WHO = "anomalies"
@@ -65,9 +66,12 @@ class Observer:
         self._database = database
         self._policy = policy
         self._waiting: asyncio.Queue[Sight] = asyncio.Queue(MOST_WAITING)
+        self._busiest = Busiest()
+        telemetry.BUSIEST_ACCOUNT.set_function(self._busiest.share)
 
     def see(self, sight: Sight) -> None:
         """Never waits; what a queue of 10,000 cannot hold is counted and dropped."""
+        self._busiest.see((sight.tenant, sight.account))
         try:
             self._waiting.put_nowait(sight)
         except asyncio.QueueFull:

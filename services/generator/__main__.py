@@ -26,7 +26,7 @@ from services.generator.servicer import GeneratorServicer
 from services.generator.settings import GeneratorSettings
 from services.generator.vocabulary import Vocabulary
 
-GATEWAY = frozenset({"gateway"})
+CALLERS = dict.fromkeys(("Generate", "GetCapabilities", "GetLoad"), frozenset({"gateway"}))
 Parts = tuple[Offer, Vocabulary | None, RenderQueue | RemoteQueue]
 
 
@@ -49,7 +49,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.GeneratorService",
         register=lambda server: generator_pb2_grpc.add_GeneratorServiceServicer_to_server(servicer, server),
-        callers={"Generate": GATEWAY, "GetCapabilities": GATEWAY, "GetLoad": GATEWAY},
+        callers=CALLERS,
         settings=settings,
         ready=ready,
         close=close,

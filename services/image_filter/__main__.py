@@ -21,6 +21,8 @@ from services.image_filter.servicer import ImageFilterServicer
 from services.image_filter.settings import ImageFilterSettings
 from services.image_filter.text_judge import TextJudge
 
+CALLERS = {"CheckImages": frozenset({"gateway"})}
+
 
 async def build(house: HouseSettings) -> App:
     """Load detectors, policy and banks; ConfigurationError where one is missing."""
@@ -50,7 +52,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.ImageFilterService",
         register=lambda server: stubs.add_ImageFilterServiceServicer_to_server(servicer, server),
-        callers={"CheckImages": frozenset({"gateway"})},
+        callers=CALLERS,
         settings=settings,
         background=[policy.keep_fresh, banks.keep_fresh, banks.follow],
         ready=ready,

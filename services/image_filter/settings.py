@@ -68,13 +68,13 @@ class ImageFilterSettings(RoomSettings):
     explicit: list[str | ExplicitModel] = Field(
         ["nudenet"],
         description="Detectors of explicit content as JSON, each a preset's name or an object with uri, sha256 and "
-        "labels, see docs/operators.md; all look, the highest score counts.",
+        "labels, see docs/models.md; all look, the highest score counts.",
     )
     opinion_uri: str = Field(
         "",
         description="ShieldGemma 2 for a second opinion on doubtful pictures: a folder or hf://owner/name@commit.",
     )
-    opinion_sha256: str = Field("", description="Digest of its folder, see docs/operators.md.")
+    opinion_sha256: str = Field("", description="Digest of its folder, see docs/models.md.")
     text_finder_model: str = Field(
         "models/text/finder.onnx", description="Network that finds where text may stand (ONNX); ships with the house."
     )

@@ -18,6 +18,8 @@ from services.prompt_filter.pipeline import PromptPipeline
 from services.prompt_filter.servicer import PromptFilterServicer
 from services.prompt_filter.settings import PromptFilterSettings
 
+CALLERS = {"CheckPrompt": frozenset({"gateway"}), "MeasureTexts": frozenset({"image_filter"})}
+
 
 async def build(house: HouseSettings) -> App:
     """Loads models, banks and policy; ConfigurationError where one is missing."""
@@ -41,7 +43,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.PromptFilterService",
         register=lambda server: stubs.add_PromptFilterServiceServicer_to_server(servicer, server),
-        callers={"CheckPrompt": frozenset({"gateway"}), "MeasureTexts": frozenset({"image_filter"})},
+        callers=CALLERS,
         settings=settings,
         background=[policy.keep_fresh, candidates.keep_fresh, banks.follow, banks.keep_fresh, banks.keep_people],
         ready=ready,

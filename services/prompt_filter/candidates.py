@@ -61,7 +61,8 @@ class Candidates:
             for model_id in wanted - self._loaded.keys():
                 if model_id and (pipeline := await self._build(conn, model_id)):
                     self._loaded[model_id] = pipeline
-        self._loaded = {model_id: self._loaded[model_id] for model_id in self._loaded.keys() & wanted}
+        for gone in self._loaded.keys() - wanted:
+            telemetry.hide_models(set(self._loaded.pop(gone).models) - set(self._shipped.models))
 
     async def keep_fresh(self) -> None:
         """Looks every two seconds; runs until cancelled."""

@@ -24,14 +24,14 @@ class PromptFilterSettings(RoomSettings):
     text_model_uri: str = Field(
         "", description="Larger classifier that scores the categories it knows: a folder or hf://owner/name@commit."
     )
-    text_model_sha256: str = Field("", description="Digest of its folder, see docs/operators.md.")
+    text_model_sha256: str = Field("", description="Digest of its folder, see docs/models.md.")
     text_model_labels: dict[str, str] = Field(
         {}, description='Its labels as JSON, each to a category or to "" where it is not to be read.'
     )
     guard_uri: str = Field(
         "", description="Guard model for a second opinion on prompts in REVIEW: a folder or hf://owner/name@commit."
     )
-    guard_sha256: str = Field("", description="Digest of its folder, see docs/operators.md.")
+    guard_sha256: str = Field("", description="Digest of its folder, see docs/models.md.")
     guard_template: str = Field("", description="How it is asked, with {prompt}; empty takes its chat template.")
     guard_unsafe: str = Field("unsafe", description="The word by which it calls a text unsafe (ShieldGemma: Yes).")
     guard_safe: str = Field("safe", description="The word by which it calls a text safe (ShieldGemma: No).")

@@ -8,7 +8,6 @@ from functools import partial
 from portcullis.v1 import provenance_pb2_grpc as stubs
 from services.core.clearance import ClearanceVerifier
 from services.core.config import HouseSettings
-from services.core.core_dumps import forbid_core_dumps
 from services.core.rpc.server import App, run
 from services.core.store.database import Database
 from services.provenance.examination import Examiner
@@ -18,6 +17,12 @@ from services.provenance.resemblance import Resemblance
 from services.provenance.restamp import keep_stamping
 from services.provenance.servicer import ProvenanceServicer
 from services.provenance.settings import ProvenanceSettings
+
+CALLERS = {
+    "MarkImage": frozenset({"gateway"}),
+    "InspectImage": frozenset({"gateway"}),
+    "WithdrawImage": frozenset({"review"}),
+}
 
 
 async def build(house: HouseSettings) -> App:
@@ -41,11 +46,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.ProvenanceService",
         register=lambda server: stubs.add_ProvenanceServiceServicer_to_server(servicer, server),
-        callers={
-            "MarkImage": frozenset({"gateway"}),
-            "InspectImage": frozenset({"gateway"}),
-            "WithdrawImage": frozenset({"review"}),
-        },
+        callers=CALLERS,
         settings=settings,
         background=[keyring.follow, *stamping, *measuring],
         ready=database.ping,
@@ -54,5 +55,4 @@ async def build(house: HouseSettings) -> App:
 
 
 if __name__ == "__main__":
-    forbid_core_dumps()
     run("provenance", build)

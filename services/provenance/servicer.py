@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from portcullis.v1 import checks_pb2
 from portcullis.v1 import provenance_pb2 as pb
 from portcullis.v1 import provenance_pb2_grpc as stubs
+from services.core import telemetry
 from services.core.clearance import Claim, ClearanceVerifier, digest
 from services.core.errors import InvalidInput
 from services.core.imaging import OutputFormat
@@ -79,6 +80,7 @@ class ProvenanceServicer(stubs.ProvenanceServiceServicer):
                 await self._resemblance.register(conn, record, marked.seen)
             if not marked.timestamped:
                 await timestamps.owe(conn, record.image_id)
+        telemetry.MARKS.labels(record.operation).inc()
         return pb.MarkImageResponse(image=marked.image, provenance=convert.provenance_to_proto(record))
 
     async def _plan(self, request: pb.MarkImageRequest, claim: Claim) -> tuple[Release, OutputFormat]:

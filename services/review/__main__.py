@@ -33,6 +33,8 @@ METHODS = (
     "CommentItem",
 )
 
+CALLERS = {**dict.fromkeys(METHODS, PERMISSIONS["review"]), "ClearDecision": frozenset({"gateway"})}
+
 
 async def build(house: HouseSettings) -> App:
     """Opens the books and the evidence, and reads the policy in force."""
@@ -48,7 +50,7 @@ async def build(house: HouseSettings) -> App:
     return App(
         service="portcullis.v1.ReviewService",
         register=lambda server: add_ReviewServiceServicer_to_server(servicer, server),
-        callers={**dict.fromkeys(METHODS, PERMISSIONS["review"]), "ClearDecision": frozenset({"gateway"})},
+        callers=CALLERS,
         settings=settings,
         background=[policy.keep_fresh, watch.run],
         ready=desk.ready,

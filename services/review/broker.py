@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 from pgmq.install import install_pgmq_from_sql
+from psycopg import sql
 
 from services.core.errors import ConfigurationError, Unavailable
 from services.core.store.database import CONNECT_SECONDS, place_of
+from services.core.store.roles import role_of
 
 AMQP = frozenset({"amqp", "amqps"})
 REDIS = frozenset({"redis", "rediss"})
@@ -69,7 +71,7 @@ def choose(url: str, dsn: str, visibility_seconds: int, *, listens: bool) -> Bro
 
 
 def install_pgmq(dsn: str) -> None:
-    """Puts pgmq's SQL into the database unless it is there; blocking.
+    """Puts pgmq's SQL into the database unless it is there, and gives it to the role of the review room; blocking.
 
     Several processes may call it at once. Raises Unavailable if Postgres is not there.
     """
@@ -79,5 +81,21 @@ def install_pgmq(dsn: str) -> None:
             row = conn.execute("SELECT to_regnamespace('pgmq') IS NULL").fetchone()
             if row == (True,):
                 install_pgmq_from_sql(conn=conn)
+            _hand_over(conn)
     except psycopg.OperationalError as error:
         raise Unavailable(f"Postgres does not answer ({place_of(dsn)})", reason="DATABASE_UNAVAILABLE") from error
+
+
+def _hand_over(conn: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Lets the review room's role, where there is one, work and make queues in pgmq's schema; old queues become its."""
+    role = sql.Identifier(role_of("review"))
+    ours = "SELECT FROM pg_namespace WHERE nspname = 'pgmq' AND pg_has_role(nspowner, 'USAGE')"
+    there = "SELECT FROM pg_roles WHERE rolname = %s"
+    if None in (conn.execute(ours).fetchone(), conn.execute(there, [role_of("review")]).fetchone()):
+        return
+    conn.execute(sql.SQL("GRANT USAGE, CREATE ON SCHEMA pgmq TO {}").format(role))
+    conn.execute(sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA pgmq TO {}").format(role))
+    queues = "SELECT tablename FROM pg_tables WHERE schemaname = 'pgmq' AND tablename ~ '^[aq]_' AND tableowner <> %s"
+    for (name,) in conn.execute(queues, [role_of("review")]).fetchall():
+        table = sql.Identifier("pgmq", str(name))
+        conn.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, role))

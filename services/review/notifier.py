@@ -17,6 +17,7 @@ from services.core import telemetry
 from services.core.config import HouseSettings
 from services.core.errors import Unavailable
 from services.core.process import process
+from services.core.rpc.health import watched
 from services.core.secret_box import SecretBox
 from services.core.store import events
 from services.core.store.database import Database, listen
@@ -129,7 +130,8 @@ async def serve(house: HouseSettings, settings: ReviewSettings) -> None:
         port = telemetry.serve_metrics(house.bind, house.port_base + METRICS_PORT_OFFSET if chosen is None else chosen)
         log.info("notifying", metrics=port, kafka=kafka is not None)
         deliverer = Deliverer(database, box, poster)
-        await Notifier(house.database(), database, deliverer, kafka, settings.poll_seconds).run(stopping)
+        async with watched(house, database.ping):
+            await Notifier(house.database(), database, deliverer, kafka, settings.poll_seconds).run(stopping)
     finally:
         poster.close()
         await database.close()

@@ -19,8 +19,9 @@ from kombu.exceptions import KombuError
 from services.core import telemetry
 from services.core.config import HouseSettings
 from services.core.errors import Unavailable
-from services.core.evidence import EvidenceStore
+from services.core.evidence import EvidenceFolder
 from services.core.process import process
+from services.core.rpc.health import watched
 from services.core.store import outbox
 from services.core.store.database import Database, listen
 from services.review.celery_app import make_app
@@ -76,7 +77,7 @@ class Relay:
     """Publishes when the bell rings or `poll_seconds` have gone, sweeps every `sweep_seconds`, until told to stop."""
 
     def __init__(
-        self, dsn: str, database: Database, app: Celery, evidence: EvidenceStore, settings: ReviewSettings
+        self, dsn: str, database: Database, app: Celery, evidence: EvidenceFolder, settings: ReviewSettings
     ) -> None:
         self._dsn = dsn
         self._database = database
@@ -134,13 +135,14 @@ async def serve(house: HouseSettings, settings: ReviewSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     app = await asyncio.to_thread(make_app, house, settings, listens=False)
-    evidence = EvidenceStore(house.home / "evidence", house.home / "keys" / "evidence.key")
+    evidence = EvidenceFolder(house.home / "evidence")
     database = await Database.open(house.database(), max_size=4)
     chosen = settings.relay_metrics_port
     port = telemetry.serve_metrics(house.bind, house.port_base + METRICS_PORT_OFFSET if chosen is None else chosen)
     log.info("relaying", metrics=port)
     try:
-        await Relay(house.database(), database, app, evidence, settings).run(stopping)
+        async with watched(house, database.ping):
+            await Relay(house.database(), database, app, evidence, settings).run(stopping)
     finally:
         await database.close()
     log.info("stopped")

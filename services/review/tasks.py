@@ -13,9 +13,11 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
+from services.core import telemetry
 from services.core.errors import PortcullisError
 from services.core.store import cases, policies, review_events, review_items, rounds, routings
 from services.core.store.database import Database
+from services.core.store.review_items import ReviewItem
 from services.review.effects import EFFECTS
 from services.review.routing import route
 
@@ -88,4 +90,14 @@ async def settle_decided(database: Database, item_id: UUID) -> bool:
             for effect in EFFECTS:
                 await effect(conn, item, policy)
         await review_events.append(conn, item_id, "settled", ACTOR)
-        return True
+    count_settled(item)
+    return True
+
+
+def count_settled(item: ReviewItem) -> None:
+    """How long a case waited for a person's decision, and whether that was in due time; nothing of sealed ones."""
+    if item.sealed or item.golden is not None or item.decided_at is None:
+        return
+    telemetry.REVIEW_SECONDS.labels(item.kind).observe((item.decided_at - item.created_at).total_seconds())
+    late = item.due_at is not None and item.decided_at > item.due_at
+    telemetry.REVIEWS.labels(item.queue, item.resolution or "", "late" if late else "in_time").inc()

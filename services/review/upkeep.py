@@ -5,13 +5,13 @@ figures.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
 
 from services.core import telemetry
-from services.core.evidence import EvidenceStore
+from services.core.evidence import EvidenceFolder
 from services.core.policy.review_rules import SEALED_QUEUE
 from services.core.store import (
     anomalies,
@@ -20,6 +20,7 @@ from services.core.store import (
     claims,
     events,
     evidence_rows,
+    lessons,
     limits,
     outbox,
     policies,
@@ -32,6 +33,7 @@ from services.core.store import (
 )
 from services.core.store.database import MONTHS_AHEAD, Connection, Database
 from services.review import standing, weekly
+from services.review.calibration import calibration
 from services.review.routing import route
 
 BATCH = 500
@@ -39,7 +41,9 @@ EVENTS_BATCH = 10_000
 DAY_SECONDS = 24 * 3600
 WATCH_DAYS, ANOMALY_DAYS = 90, 365
 STOP_DAYS = 365  # the longest that the gateway may keep evidence; a stop says nothing without it
+CALIBRATION_AGE = timedelta(days=28)
 SYSTEM = "review"
+PENDING = "pending"  # as `review_items.figures` calls what is in no queue yet
 
 log = structlog.get_logger()
 
@@ -75,7 +79,7 @@ async def reroute_aged(conn: Connection) -> int:
     return moved
 
 
-async def tidy(database: Database, evidence: EvidenceStore, event_days: float = 30) -> None:
+async def tidy(database: Database, evidence: EvidenceFolder, event_days: float = 30) -> None:
     """What can: what expired, the next partitions, the week's report; raises Unavailable if Postgres is not there."""
     async with database.transaction() as conn:
         await outbox.forget_published(conn, DAY_SECONDS)
@@ -87,6 +91,7 @@ async def tidy(database: Database, evidence: EvidenceStore, event_days: float = 
         await limits.forget_idle(conn)
         await conn.execute("SELECT create_decision_partitions(%s)", [MONTHS_AHEAD])
         await weekly.keep(conn, datetime.now(UTC))
+    await show_calibration(database)
     await standing.tidy(database)
     while await _forget_events(database, event_days):
         pass
@@ -105,7 +110,7 @@ async def _forget_events(database: Database, days: float) -> bool:
     return EVENTS_BATCH in (told, taken)
 
 
-async def _delete_expired(database: Database, evidence: EvidenceStore) -> int:
+async def _delete_expired(database: Database, evidence: EvidenceFolder) -> int:
     async with database.transaction() as conn:
         expired = await evidence_rows.forget_expired(conn, BATCH)
     # After the commit: a file without a row is found by `delete_orphans`, a row without its file would be a lie.
@@ -113,7 +118,7 @@ async def _delete_expired(database: Database, evidence: EvidenceStore) -> int:
     return len(expired)
 
 
-async def delete_orphans(database: Database, evidence: EvidenceStore, seconds: float) -> int:
+async def delete_orphans(database: Database, evidence: EvidenceFolder, seconds: float) -> int:
     """Deletes files older than `seconds` that no row names, for their transaction never came; returns how many."""
     old = await asyncio.to_thread(lambda: list(evidence.older_than(seconds)))
     async with database.transaction() as conn:
@@ -124,12 +129,16 @@ async def delete_orphans(database: Database, evidence: EvidenceStore, seconds: f
 
 
 async def show_figures(database: Database) -> None:
-    """Publishes depth and age of each queue but the sealed one, and what is overdue in all; an empty one shows zero."""
+    """Publishes depth and age of each queue but the sealed one, and what is overdue in all; an empty queue is left out,
+    but for "pending", which an alert looks at.
+    """
     async with database.transaction() as conn:
         figures = await review_items.figures(conn)
     telemetry.QUEUE_OVERDUE.set(sum(queue.overdue for queue in figures))
     telemetry.QUEUE_DEPTH.clear()
     telemetry.QUEUE_AGE.clear()
+    telemetry.QUEUE_DEPTH.labels(PENDING).set(0)
+    telemetry.QUEUE_AGE.labels(PENDING).set(0)
     for queue in figures:
         if queue.queue == SEALED_QUEUE:
             continue
@@ -137,6 +146,24 @@ async def show_figures(database: Database) -> None:
         telemetry.QUEUE_AGE.labels(queue.queue).set(queue.oldest_seconds)
 
 
-def _delete(evidence: EvidenceStore, ids: list[UUID]) -> None:
+async def show_calibration(database: Database) -> None:
+    """Publishes how far the scores that people settled in the last 28 days are from what they said."""
+    async with database.transaction() as conn:
+        rows = calibration(await lessons.binned(conn, CALIBRATION_AGE))
+    for gauge in (
+        telemetry.REVIEWED_SCORES,
+        telemetry.REVIEWED_MEAN,
+        telemetry.REVIEWED_UPHELD,
+        telemetry.CALIBRATION_ERROR,
+    ):
+        gauge.clear()
+    for row in rows:
+        telemetry.REVIEWED_SCORES.labels(row.stage, row.category).set(row.count)
+        telemetry.REVIEWED_MEAN.labels(row.stage, row.category).set(row.score)
+        telemetry.REVIEWED_UPHELD.labels(row.stage, row.category).set(row.upheld)
+        telemetry.CALIBRATION_ERROR.labels(row.stage, row.category).set(row.error)
+
+
+def _delete(evidence: EvidenceFolder, ids: list[UUID]) -> None:
     for blob_id in ids:
         evidence.delete(blob_id)

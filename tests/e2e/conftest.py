@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,20 +17,32 @@ from services.core.policy.document import load_policy
 from services.core.policy.source import REFRESH_SECONDS
 from services.core.store import policies, tenants
 from services.core.store.database import Database
+from tests.otlp import Collector, collecting
 
 # A filter that hangs is given up, and a decision settles, sooner than by default, so that the tests of it are not slow.
 SETTINGS = {
     "PORTCULLIS_GATEWAY_CHECK_SECONDS": "8",
     "PORTCULLIS_DRAIN_SECONDS": "5",
     "PORTCULLIS_REVIEW_UNDO_SECONDS": "2",
+    # Everything that can be said is said, so that what must not be said is found.
+    "PORTCULLIS_LOG_LEVEL": "debug",
+    "OTEL_BSP_SCHEDULE_DELAY": "500",
 }
 # No case is drawn for a second look by chance.
 ONE_LOOK = "\nreview: {queues: {default: {second_review: 0.0}, reports: {second_review: 0.0}}}\n"
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHouse]:
-    with running_house(tmp_path_factory.mktemp("e2e") / "home", print, SETTINGS) as running:
+def collector() -> Iterator[Collector]:
+    """Is sent every trace of the house."""
+    with collecting() as kept:
+        yield kept
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[RunningHouse]:
+    settings = {**SETTINGS, "PORTCULLIS_OTLP_ENDPOINT": collector.endpoint}
+    with running_house(tmp_path_factory.mktemp("e2e") / "home", print, settings) as running:
         activate(running, DEFAULT_POLICY.read_text(encoding="utf-8") + ONE_LOOK)
         yield running
 
@@ -97,12 +107,4 @@ def row_counts(house: RunningHouse) -> Callable[[str], int]:
 def pid_of(house: RunningHouse) -> Callable[[str], int]:
     """The process of a room, found among the supervisor's children."""
 
-    def find(room: str) -> int:
-        supervisor = house.process.pid
-        for child in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
-            command = Path(f"/proc/{child}/cmdline").read_bytes().decode().replace("\0", " ")
-            if re.search(rf"services\.{room}\b(?!\.)", command):
-                return int(child)
-        raise LookupError(room)
-
-    return find
+    return house.pid

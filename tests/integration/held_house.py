@@ -40,6 +40,7 @@ from services.gateway.order import Order
 from services.gateway.stop import Stop
 from services.review.__main__ import build
 from services.review.tasks import settle_decided
+from tests.rooms import as_room
 
 TENANT, ACCOUNT = "acme", "user-1"
 PROMPT, NEGATIVE, PICTURE, REQUEST = "a poster", "no text", b"a picture", "ab" * 32
@@ -152,7 +153,7 @@ async def held_house(home: Path, postgres_dsn: str, port_base: int) -> AsyncIter
     stopping = asyncio.Event()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PORTCULLIS_REVIEW_METRICS_PORT", "0")
-        task = asyncio.create_task(servers.serve("review", build, house, stopping))
+        task = asyncio.create_task(servers.serve("review", build, as_room(house, "review"), stopping))
         yield HeldHouse(house, db, evidence, await ActivePolicy.load(db, 600))
         stopping.set()
         await task

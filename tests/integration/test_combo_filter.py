@@ -26,6 +26,7 @@ from services.core.policy.categories import Stage
 from services.core.rpc import convert
 from services.core.rpc import server as servers
 from services.core.rpc.channel import connect
+from tests.rooms import as_room
 
 Request = pb.ComboFilterServiceCheckPairRequest
 
@@ -56,7 +57,7 @@ async def house(
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=base, drain_seconds=1)
     await provision(settings)
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("combo_filter", build, settings, stopping))
+    task = asyncio.create_task(servers.serve("combo_filter", build, as_room(settings, "combo_filter"), stopping))
     yield settings
     stopping.set()
     await task

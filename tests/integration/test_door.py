@@ -10,6 +10,8 @@ from pathlib import Path
 import grpc
 import pytest
 from google.rpc import status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from portcullis.v1 import generator_pb2 as pb
 from portcullis.v1 import generator_pb2_grpc as stubs
@@ -24,7 +26,7 @@ from services.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from services.core.rpc import door, tls
+from services.core.rpc import door, probes, tls
 from services.core.rpc import server as servers
 from services.core.rpc.channel import connect
 from services.core.rpc.door import Context, KeyCheck, current_caller
@@ -336,3 +338,67 @@ async def test_who_passes_is_told_how_it_stands(house: HouseSettings) -> None:
         "12",
         "4",
     )
+
+
+def reflecting(channel: grpc.aio.Channel, **how: object) -> grpc.aio.StreamStreamCall:
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    return reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]), timeout=5, **how)
+
+
+async def test_the_contract_is_not_told_unless_it_is_switched_on(house: HouseSettings) -> None:
+    async with serving(house, Echo(nothing)), connect(house, "gateway", "generator") as channel:
+        await call(house)  # the server is up
+        error = await refused(anext(aiter(reflecting(channel))))
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_switched_on_it_is_told_to_who_has_a_key(house: HouseSettings) -> None:
+    async def check(key: str) -> str:
+        if key != "right":
+            raise Unauthenticated("this API key is not valid", reason="API_KEY_INVALID")
+        return "tenant/acme"
+
+    told = house.model_copy(update={"reflection": True})
+    async with serving(told, Echo(nothing), check_key=check), connect(house, "gateway", "generator") as channel:
+        await call(house, metadata=(("authorization", "Bearer right"),))  # the server is up
+        error = await refused(anext(aiter(reflecting(channel))))
+        metadata = (("authorization", "Bearer right"),)
+        answer = await anext(aiter(reflecting(channel, metadata=metadata)))
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+    names = {service.name for service in answer.list_services_response.service}
+    assert "portcullis.v1.GeneratorService" in names
+
+
+async def test_health_is_told_to_anyone_but_not_without_end(house: HouseSettings) -> None:
+    async def ask() -> grpc.StatusCode:
+        try:
+            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        return grpc.StatusCode.OK
+
+    async with serving(house, Echo(nothing)), connect(house, "gateway", "generator") as channel:
+        await call(house)  # the server is up
+        flood = [await ask() for _ in range(60)]
+        served = await call(house)
+        await asyncio.sleep(0.3)
+        later = await ask()
+    assert flood[:10] == [grpc.StatusCode.OK] * 10
+    assert flood[-1] == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (served.queue_limit, later) == (7, grpc.StatusCode.OK), "calls go on, and so does health"
+
+
+async def test_only_so_many_may_watch_health_from_one_address(
+    house: HouseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "STREAMS", 2)
+    async with serving(house, Echo(nothing)), connect(house, "gateway", "generator") as channel:
+        await call(house)  # the server is up
+        stub = health_pb2_grpc.HealthStub(channel)
+        watching = [stub.Watch(health_pb2.HealthCheckRequest(), timeout=5) for _ in range(2)]
+        told = [(await anext(aiter(stream))).status for stream in watching]
+        error = await refused(anext(aiter(stub.Watch(health_pb2.HealthCheckRequest(), timeout=5))))
+        for stream in watching:
+            stream.cancel()
+    assert told == [health_pb2.HealthCheckResponse.SERVING] * 2
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

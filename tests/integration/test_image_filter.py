@@ -26,6 +26,7 @@ from services.core.store import banks as bank_store
 from services.core.store.database import Database
 from services.image_filter.__main__ import build
 from services.image_filter.hashes import entry_of
+from tests.rooms import as_room
 
 SUBJECT = checks_pb2.Subject(
     tenant="demo", account="someone", tier=checks_pb2.TIER_NEW, request_id=str(uuid.UUID(int=7))
@@ -53,7 +54,7 @@ async def house(
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=base, drain_seconds=1)
     await provision(settings)
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("image_filter", build, settings, stopping))
+    task = asyncio.create_task(servers.serve("image_filter", build, as_room(settings, "image_filter"), stopping))
     yield settings
     stopping.set()
     await task

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 from typer.testing import CliRunner
 
 from services.commands.learning import app
@@ -15,7 +16,7 @@ from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import Kind, NewReviewItem
 from services.core.verdicts import Reason, Verdict
-from services.review import weekly
+from services.review import upkeep, weekly
 
 GRAVE = Reason("violence", "says why", 0.8, 0.7, Verdict.REVIEW)
 LIGHT = Reason("illegal", "says why", 0.6, 0.5, Verdict.REVIEW)
@@ -107,3 +108,16 @@ async def test_each_week_has_one_report(governed: Database) -> None:
 
     assert kept == [True, False]
     assert (row.category, row.decided) == ("violence", 1)
+
+
+async def test_the_figures_say_how_far_scores_are_from_what_people_settled(governed: Database) -> None:
+    for resolution in ("uphold", "uphold", "uphold", "release"):
+        await settle(governed, resolution)
+
+    await upkeep.show_calibration(governed)
+
+    of = {"stage": "prompt", "category": "violence"}
+    assert REGISTRY.get_sample_value("portcullis_reviewed_scores", of) == 4
+    assert REGISTRY.get_sample_value("portcullis_reviewed_score_mean", of) == pytest.approx(0.8)
+    assert REGISTRY.get_sample_value("portcullis_reviewed_upheld_ratio", of) == 0.75
+    assert REGISTRY.get_sample_value("portcullis_calibration_error", of) == pytest.approx(0.05)

@@ -22,6 +22,7 @@ from services.core.rpc import server as servers
 from services.core.rpc.channel import connect
 from services.image_filter.__main__ import build as build_image_filter
 from services.prompt_filter.__main__ import build as build_prompt_filter
+from tests.rooms import as_room
 
 SUBJECT = checks_pb2.Subject(
     tenant="demo", account="someone", tier=checks_pb2.TIER_NEW, request_id=str(uuid.UUID(int=7))
@@ -52,7 +53,7 @@ async def house(
 @asynccontextmanager
 async def serving(house: HouseSettings, *rooms: str) -> AsyncIterator[None]:
     stopping = asyncio.Event()
-    tasks = [asyncio.create_task(servers.serve(room, BUILDS[room], house, stopping)) for room in rooms]
+    tasks = [asyncio.create_task(servers.serve(room, BUILDS[room], as_room(house, room), stopping)) for room in rooms]
     try:
         yield
     finally:

@@ -22,6 +22,7 @@ from services.core.store import terms
 from services.core.store.database import single_transaction
 from services.core.store.terms import Term
 from services.prompt_filter.__main__ import build
+from tests.rooms import as_room
 
 SUBJECT = checks_pb2.Subject(
     tenant="demo", account="someone", tier=checks_pb2.TIER_NEW, request_id=str(uuid.UUID(int=7))
@@ -37,7 +38,7 @@ async def house(
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=base, drain_seconds=1)
     await provision(settings)
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("prompt_filter", build, settings, stopping))
+    task = asyncio.create_task(servers.serve("prompt_filter", build, as_room(settings, "prompt_filter"), stopping))
     yield settings
     stopping.set()
     await task

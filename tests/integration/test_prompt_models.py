@@ -28,6 +28,7 @@ from services.core.rpc.channel import connect
 from services.core.store import policies, prompt_models
 from services.core.store.database import Database
 from services.prompt_filter.__main__ import build
+from tests.rooms import as_room
 
 PORTCULLIS = Path(sys.executable).with_name("portcullis")
 SUBJECT = checks_pb2.Subject(
@@ -55,7 +56,7 @@ async def house(
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=new_port_base(), drain_seconds=1)
     await provision(settings)
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("prompt_filter", build, settings, stopping))
+    task = asyncio.create_task(servers.serve("prompt_filter", build, as_room(settings, "prompt_filter"), stopping))
     yield settings
     stopping.set()
     await task

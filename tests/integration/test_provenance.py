@@ -31,6 +31,7 @@ from services.core.store.database import Database
 from services.provenance import signature
 from services.provenance.__main__ import build
 from services.provenance.marking import load_codec
+from tests.rooms import as_room
 
 REQUEST = "ab" * 32
 DECISION = str(uuid.UUID(int=42))
@@ -55,7 +56,7 @@ async def house(
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=base, drain_seconds=1)
     await provision(settings)
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("provenance", build, settings, stopping))
+    task = asyncio.create_task(servers.serve("provenance", build, as_room(settings, "provenance"), stopping))
     await listening(settings.port("provenance"))
     yield settings
     stopping.set()

@@ -24,6 +24,7 @@ from services.provenance.authority import make_authority, rotate
 from services.provenance.manifest_reader import ManifestReader
 from tests import tsa
 from tests.integration.test_provenance import inspect, listening, mark, scene
+from tests.rooms import as_room
 from tests.tsa import TimeStamps
 
 
@@ -51,7 +52,7 @@ async def house(
     await provision(settings)
     (settings.home / "keys" / "c2pa" / "tsa.pem").write_bytes(clock.root)
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("provenance", build, settings, stopping))
+    task = asyncio.create_task(servers.serve("provenance", build, as_room(settings, "provenance"), stopping))
     await listening(settings.port("provenance"))
     yield settings
     stopping.set()

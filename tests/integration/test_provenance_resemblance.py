@@ -33,6 +33,7 @@ from services.provenance.servicer import inspection_to_proto
 from services.provenance.settings import ProvenanceSettings
 from tests.integration.test_provenance import listening, mark, subject
 from tests.integration.test_provenance_registry import new_image
+from tests.rooms import as_room
 from training.scenes.pool import pictures
 from training.scenes.scenes import Scene, draw_scene
 
@@ -249,7 +250,7 @@ async def house(
     settings = HouseSettings(home=tmp_path, dsn=database, port_base=new_port_base(), drain_seconds=1)
     await provision(settings)
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("provenance", build, settings, stopping))
+    task = asyncio.create_task(servers.serve("provenance", build, as_room(settings, "provenance"), stopping))
     await listening(settings.port("provenance"))
     yield settings
     stopping.set()

@@ -50,6 +50,7 @@ from services.provenance.__main__ import build as build_provenance
 from services.review.__main__ import build as build_review
 from services.review.tasks import route_pending, settle_decided
 from services.review.withdrawing import withdraw_waiting
+from tests.rooms import as_room
 
 HTML = '<img src=x onerror="alert(1)">'
 PLAIN = pb.Check(verdict=pb.VERDICT_ALLOW, clearance="token", policy="ab" * 32)
@@ -186,7 +187,10 @@ async def house(
     await images_server.start()
     stopping = asyncio.Event()
     builds = {"provenance": build_provenance, "review": build_review, "gateway": build_gateway}
-    tasks = [asyncio.create_task(servers.serve(room, build, settings, stopping)) for room, build in builds.items()]
+    tasks = [
+        asyncio.create_task(servers.serve(room, build, as_room(settings, room), stopping))
+        for room, build in builds.items()
+    ]
     async with AsyncExitStack() as stack:
         for room in builds:
             await _listening(settings.port(room))

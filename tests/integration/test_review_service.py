@@ -32,6 +32,7 @@ from services.core.store.review_items import NewReviewItem
 from services.core.verdicts import Reason, Verdict
 from services.review.__main__ import build
 from services.review.routing import route
+from tests.rooms import as_room
 
 ALICE, BOB, EVE, SUE = "analyst/alice", "analyst/bob", "sealed/eve", "senior/sue"
 HTML = "<script>alert(1)</script><b>&amp;"
@@ -88,7 +89,7 @@ async def desk(
     port_base = new_port_base()
     house = HouseSettings(home=tmp_path, dsn=database, port_base=port_base, drain_seconds=1)
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("review", build, house, stopping))
+    task = asyncio.create_task(servers.serve("review", build, as_room(house, "review"), stopping))
     yield Desk(house, db, EvidenceStore(tmp_path / "evidence", tmp_path / "keys" / "evidence.key"))
     stopping.set()
     await task

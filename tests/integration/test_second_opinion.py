@@ -22,6 +22,7 @@ from services.core.rpc.channel import connect
 from services.core.store import policies
 from services.core.store.database import Database
 from services.prompt_filter.__main__ import build
+from tests.rooms import as_room
 from tests.unit.prompt_filter import tiny_checkpoints
 
 SUBJECT = checks_pb2.Subject(
@@ -57,7 +58,7 @@ async def house(
         await policies.put(conn, policy, "test")
         await policies.activate(conn, policy.id, "test", datetime.now(UTC))
     stopping = asyncio.Event()
-    task = asyncio.create_task(servers.serve("prompt_filter", build, settings, stopping))
+    task = asyncio.create_task(servers.serve("prompt_filter", build, as_room(settings, "prompt_filter"), stopping))
     yield settings
     stopping.set()
     await task

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 from opentelemetry import trace
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import REGISTRY
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from portcullis.v1 import generator_pb2 as pb
 from portcullis.v1 import generator_pb2_grpc as stubs
+from services.core import telemetry
 from services.core.config import HouseSettings, RoomSettings
 from services.core.rpc import server as servers
 from services.core.rpc import tls
 from services.core.rpc.channel import connect
 from services.core.rpc.door import Context
 from services.core.rpc.server import App
-
-
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[trace_service_pb2.ExportTraceServiceRequest] = []
-
-    async def Export(
-        self, request: trace_service_pb2.ExportTraceServiceRequest, context: Context
-    ) -> trace_service_pb2.ExportTraceServiceResponse:
-        self.requests.append(request)
-        return trace_service_pb2.ExportTraceServiceResponse()
+from tests.otlp import Collector, collecting
 
 
 class Idle(stubs.GeneratorServiceServicer):
@@ -43,23 +33,17 @@ class Idle(stubs.GeneratorServiceServicer):
 
 
 @pytest.fixture
-async def collector() -> AsyncIterator[tuple[Collector, int]]:
-    server, kept = grpc.aio.server(), Collector()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(kept, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield kept, port
-    await server.stop(0)
+def collector() -> Iterator[Collector]:
+    with collecting() as kept:
+        yield kept
 
 
-async def test_a_call_is_traced(tmp_path: Path, collector: tuple[Collector, int], unused_tcp_port: int) -> None:
-    kept, port = collector
+async def call(tmp_path: Path, port: int, endpoint: str) -> None:
+    """Asks a generator for its load, once."""
     tls.create_ca(tmp_path / "tls")
     for identity in ("generator", "gateway"):
         tls.issue_certificate(tmp_path / "tls", identity)
-    house = HouseSettings(
-        home=tmp_path, port_base=min(unused_tcp_port, 60_000), drain_seconds=1, otlp_endpoint=f"http://127.0.0.1:{port}"
-    )
+    house = HouseSettings(home=tmp_path, port_base=min(port, 60_000), drain_seconds=1, otlp_endpoint=endpoint)
 
     async def build(_house: HouseSettings) -> App:
         return App(
@@ -75,14 +59,38 @@ async def test_a_call_is_traced(tmp_path: Path, collector: tuple[Collector, int]
         await stubs.GeneratorServiceStub(channel).GetLoad(pb.GetLoadRequest(), timeout=10, wait_for_ready=True)
     stopping.set()
     await serving
+
+
+def exemplars() -> list[str]:
+    """The traces that the buckets of GetLoad's latency name, as Prometheus reads them."""
+    return [
+        sample.exemplar.labels["trace_id"]
+        for family in text_string_to_metric_families(generate_latest(REGISTRY).decode())
+        for sample in family.samples
+        if sample.name == "portcullis_call_seconds_bucket" and sample.labels["method"] == "GetLoad" and sample.exemplar
+    ]
+
+
+async def test_a_call_is_traced_and_its_latency_names_the_trace(
+    tmp_path: Path, collector: Collector, unused_tcp_port: int
+) -> None:
+    telemetry.CALL_SECONDS.clear()
+
+    await call(tmp_path, unused_tcp_port, collector.endpoint)
+
     provider = trace.get_tracer_provider()
     assert isinstance(provider, TracerProvider)
     await asyncio.to_thread(provider.force_flush)
-    spans = [
-        span
-        for request in kept.requests
-        for group in request.resource_spans
-        for scope in group.scope_spans
-        for span in scope.spans
-    ]
-    assert "/portcullis.v1.GeneratorService/GetLoad" in {span.name for span in spans}
+    method = "/portcullis.v1.GeneratorService/GetLoad"
+    traces = {span.trace_id.hex() for span in collector.spans() if span.name == method}
+    assert len(traces) == 1
+    assert exemplars() == list(traces)
+
+
+async def test_without_a_collector_latencies_name_no_trace(tmp_path: Path, unused_tcp_port: int) -> None:
+    telemetry.CALL_SECONDS.clear()
+
+    await call(tmp_path, unused_tcp_port, "")
+
+    assert REGISTRY.get_sample_value("portcullis_call_seconds_count", {"method": "GetLoad"}) == 1
+    assert exemplars() == []

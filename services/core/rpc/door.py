@@ -26,6 +26,7 @@ from services.core.errors import (
     PortcullisError,
     Unauthenticated,
 )
+from services.core.rpc.probes import Probes
 from services.core.rpc.status import abort, rate_limit
 from services.core.rpc.tls import TRUST_DOMAIN
 
@@ -86,18 +87,22 @@ class Door(Interceptor):
         self._prefix = f"/{service}/"
         self._callers = callers
         self._free = max_concurrent
+        telemetry.CALLS_LIMIT.set(max_concurrent)
         self._check_key = check_key
+        self._probes = Probes()
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        """Wraps the method's handler; health is open, everything else needs an identity."""
+        """Wraps the method's handler; health is open within bounds, everything else needs an identity."""
         handler = await continuation(details)
         path = str(details.method)
-        if handler is None or path.startswith(HEALTH):
+        if handler is None:
             return handler
+        if path.startswith(HEALTH):
+            return self._probes.guarded(handler)
         if path.startswith(self._prefix):
             return self._guarded(handler, path.removeprefix(self._prefix), details)
         # Reflection: over mTLS the handshake has proved who calls; at the key door a key is needed.
@@ -145,6 +150,7 @@ class Door(Interceptor):
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "not done within the deadline; nothing was let out")
         except PortcullisError as error:
             code = error.code
+            telemetry.ERRORS.labels(error.code, error.reason).inc()
             if error.reason.startswith("CLEARANCE_"):
                 telemetry.CLEARANCE_REFUSALS.labels(error.reason).inc()
             log.info("refused", code=error.code, reason=error.reason)
@@ -161,7 +167,7 @@ class Door(Interceptor):
             await context.abort(grpc.StatusCode.INTERNAL, "internal error; nothing was let through")
         finally:
             telemetry.CALLS.labels(method, code).inc()
-            telemetry.CALL_SECONDS.labels(method).observe(time.perf_counter() - started)
+            telemetry.CALL_SECONDS.labels(method).observe(time.perf_counter() - started, telemetry.exemplar())
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

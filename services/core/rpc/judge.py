@@ -48,8 +48,9 @@ class Judge:
         check = convert.check_to_proto(measurement, judgement, policy.id, "")
         category = judgement.reasons[0].category if judgement.reasons else "none"
         telemetry.count_verdict(stage, judgement.verdict, category)
+        telemetry.count_scores(stage, measurement.scores())
         for step, milliseconds in measurement.timings.items():
-            telemetry.STEP_SECONDS.labels(step).observe(milliseconds / 1000)
+            telemetry.STEP_SECONDS.labels(step).observe(milliseconds / 1000, telemetry.exemplar())
         if judgement.verdict is Verdict.ALLOW or (judgement.verdict is Verdict.REVIEW and not judgement.held):
             claim = Claim(
                 tenant=subject.tenant,

@@ -14,21 +14,22 @@ from dataclasses import dataclass
 import grpc
 import structlog
 from google.protobuf import descriptor_pool
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
+from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
 from grpc_reflection.v1alpha import reflection
 
 from services.core import telemetry
 from services.core.config import METRICS_OFFSET, HouseSettings, RoomSettings
-from services.core.errors import ConfigurationError, PortcullisError
+from services.core.errors import ConfigurationError
 from services.core.process import process
 from services.core.rpc import tls
-from services.core.rpc.door import Door, Interceptor, KeyCheck
+from services.core.rpc.door import MAX_DEADLINE_SECONDS, Door, Interceptor, KeyCheck
+from services.core.rpc.health import Health, probed
 
-READY_EVERY_SECONDS = 1.0
-READY_TIMEOUT_SECONDS = 5.0
 ROOM_RECEIVE_BYTES = 256 * 2**20  # several sanitised pictures, each of up to 13 MB
+# A connection is given up after so long, once its calls have ended: whoever comes again looks up where we are, and so
+# finds new replicas, and does so with the certificates of the day.
+CONNECTION_SECONDS = 300.0
 
 log = structlog.get_logger()
 
@@ -75,18 +76,19 @@ async def serve(name: str, build: Build, house: HouseSettings, stopping: asyncio
     """Builds and serves until `stopping`, then drains; raises what ended a background task."""
     app = await build(house)
     _check_table(app)
-    server, servicer = _server(name, app, house)
-    await servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)  # the library begins with SERVING
+    health = Health([app.service], app.ready)
+    server = _server(name, app, house, health)
+    await health.begin()
     await server.start()
     metrics_port = _metrics_port(name, app, house)
     log.info("listening", port=house.port(name), metrics=telemetry.serve_metrics(house.bind, metrics_port))
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with probed(house, health), asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(_forever(work)) for work in app.background]
-            running.append(tasks.create_task(_report_readiness(app, servicer)))
+            running.append(tasks.create_task(health.report()))
             await stopping.wait()
             log.info("draining", seconds=house.drain_seconds)
-            await servicer.enter_graceful_shutdown()
+            await health.drain()
             if app.drain is not None:
                 app.drain()
             await server.stop(house.drain_seconds)
@@ -99,7 +101,7 @@ async def serve(name: str, build: Build, house: HouseSettings, stopping: asyncio
     log.info("stopped")
 
 
-def _server(name: str, app: App, house: HouseSettings) -> tuple[grpc.aio.Server, HealthServicer]:
+def _server(name: str, app: App, house: HouseSettings, health: Health) -> grpc.aio.Server:
     interceptors: list[Interceptor] = [Door(app.service, app.callers, app.settings.max_concurrent, app.check_key)]
     if house.otlp_endpoint:
         from opentelemetry.instrumentation.grpc import aio_server_interceptor
@@ -114,14 +116,15 @@ def _server(name: str, app: App, house: HouseSettings) -> tuple[grpc.aio.Server,
             ("grpc.so_reuseport", 0),  # so that a port in use is an error
             # Below what `channel.connect` sends, or gRPC ends a long rendering's connection for too many pings.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+            ("grpc.max_connection_age_ms", int(CONNECTION_SECONDS * 1000)),  # give or take a tenth, by gRPC itself
+            ("grpc.max_connection_age_grace_ms", int(MAX_DEADLINE_SECONDS * 1000) + 10_000),  # no call is cut
         ],
     )
     app.register(server)
-    servicer = HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    reflection.enable_server_reflection(
-        [app.service, HEALTH_SERVICE, reflection.SERVICE_NAME], server, descriptor_pool.Default()
-    )
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    if house.reflection:
+        told = [app.service, HEALTH_SERVICE, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(told, server, descriptor_pool.Default())
     credentials = tls.server_credentials(house.home / "tls", name, require_client=app.check_key is None)
     address = f"{house.bind}:{house.port(name)}"
     try:
@@ -131,7 +134,7 @@ def _server(name: str, app: App, house: HouseSettings) -> tuple[grpc.aio.Server,
             f"{address} cannot be listened on: another program uses it; stop that or set PORTCULLIS_PORT_BASE",
             reason="PORT_IN_USE",
         ) from error
-    return server, servicer
+    return server
 
 
 def _metrics_port(name: str, app: App, house: HouseSettings) -> int:
@@ -148,28 +151,3 @@ def _check_table(app: App) -> None:
 async def _forever(work: Callable[[], Awaitable[None]]) -> None:
     await work()
     raise RuntimeError("a task that must run for the life of the service has ended")
-
-
-async def _report_readiness(app: App, servicer: HealthServicer) -> None:
-    """Tells the health server once a second whether the service may be used; not serving until proven ready."""
-    last: health_pb2.HealthCheckResponse.ServingStatus.ValueType | None = None
-    while True:
-        why = await _lacking(app)
-        status = health_pb2.HealthCheckResponse.NOT_SERVING if why else health_pb2.HealthCheckResponse.SERVING
-        if status != last:
-            log.info("readiness", serving=not why, why=why or "all is there")
-        last = status
-        for service in ("", app.service):
-            await servicer.set(service, status)
-        await asyncio.sleep(READY_EVERY_SECONDS)
-
-
-async def _lacking(app: App) -> str:
-    """What the service lacks to be used; empty where it is ready."""
-    try:
-        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
-            if app.ready is not None:
-                await app.ready()
-    except (PortcullisError, TimeoutError) as error:
-        return str(error) or "the readiness check timed out"
-    return ""

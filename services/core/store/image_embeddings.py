@@ -52,18 +52,8 @@ async def prepare(conn: Connection, space: Space) -> None:
     """Makes the model's index, at first while it has no rows; ConfigurationError where Postgres lacks pgvector."""
     if space.dimension > MOST_DIMENSIONS:
         raise ConfigurationError(f"the encoder makes {space.dimension} numbers; at most {MOST_DIMENSIONS} are indexed")
-    await conn.execute("SELECT pg_advisory_xact_lock(hashtext('image_embeddings'))")  # several may start at once
     try:
-        await conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        await conn.execute(
-            sql.SQL(
-                "CREATE INDEX IF NOT EXISTS {} ON image_embeddings USING hnsw ({} halfvec_cosine_ops) WHERE model = {}"
-            ).format(
-                sql.Identifier(f"image_embeddings_{space.model[:40]}"),
-                space._cast(sql.Identifier("embedding")),
-                sql.Literal(space.model),
-            )
-        )
+        await conn.execute("SELECT prepare_image_embeddings(%s, %s)", [space.model, space.dimension])
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile, psycopg.errors.UndefinedObject) as error:
         raise ConfigurationError(
             "the registry's encoder needs pgvector 0.7 or later on the Postgres of PORTCULLIS_DSN; install it there,"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.rows import class_row
 
 from services.core.policy.categories import Stage
@@ -46,6 +47,42 @@ class Label:
     models: list[dict[str, str]]
 
 
+_LABELS = sql.SQL(
+    """
+    SELECT item_id, item.decision_id, stage, reason ->> 'category' AS category,
+        (reason ->> 'score')::float8 AS score, resolution = 'uphold' AS upheld, kind = 'appeal' AS appeal,
+        decision.policy, decision.models
+    FROM review_items item
+    JOIN decisions decision ON decision.decision_id = item.decision_id
+    CROSS JOIN LATERAL jsonb_array_elements(item.reasons) WITH ORDINALITY AS reasons(reason, place)
+    WHERE item.settled_at >= coalesce(%(until)s, now()) - %(age)s
+    AND item.settled_at < coalesce(%(until)s, now()) AND kind IN ('content', 'appeal') AND golden IS NULL
+    AND (reason ->> 'threshold')::float8 > 0 AND (resolution = 'release' OR place = 1)
+    AND NOT EXISTS (SELECT FROM review_items WHERE decision_id = item.decision_id AND sealed)
+    AND NOT EXISTS (
+        SELECT FROM review_items later WHERE later.decision_id = item.decision_id AND later.stage = item.stage
+        AND later.kind = 'appeal' AND later.settled_at IS NOT NULL AND item.kind = 'content'
+    )
+    ORDER BY item.settled_at, item_id, place
+    """
+)
+_BINNED = sql.SQL(
+    "SELECT stage, category, count(*) AS count, avg(score) AS score, avg(upheld::int)::float8 AS upheld"
+    " FROM ({}) AS label GROUP BY stage, category, least(floor(score * 10), 9) ORDER BY stage, category"
+).format(_LABELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Settled scores of one tenth of 0 … 1: how many, their mean, and the share that people upheld."""
+
+    stage: Stage
+    category: str
+    count: int
+    score: float
+    upheld: float
+
+
 async def labels(conn: Connection, age: timedelta, until: datetime | None = None) -> list[Label]:
     """A row for each score that people settled in the `age` before `until` (now): content, and appeals of refusals.
 
@@ -53,26 +90,14 @@ async def labels(conn: Connection, age: timedelta, until: datetime | None = None
     are left out: they have no score. Where an appeal was decided, the case before it is not counted again.
     """
     async with conn.cursor(row_factory=class_row(Label)) as cursor:
-        await cursor.execute(
-            """
-            SELECT item_id, item.decision_id, stage, reason ->> 'category' AS category,
-                (reason ->> 'score')::float8 AS score, resolution = 'uphold' AS upheld, kind = 'appeal' AS appeal,
-                decision.policy, decision.models
-            FROM review_items item
-            JOIN decisions decision ON decision.decision_id = item.decision_id
-            CROSS JOIN LATERAL jsonb_array_elements(item.reasons) WITH ORDINALITY AS reasons(reason, place)
-            WHERE item.settled_at >= coalesce(%(until)s, now()) - %(age)s
-            AND item.settled_at < coalesce(%(until)s, now()) AND kind IN ('content', 'appeal') AND golden IS NULL
-            AND (reason ->> 'threshold')::float8 > 0 AND (resolution = 'release' OR place = 1)
-            AND NOT EXISTS (SELECT FROM review_items WHERE decision_id = item.decision_id AND sealed)
-            AND NOT EXISTS (
-                SELECT FROM review_items later WHERE later.decision_id = item.decision_id AND later.stage = item.stage
-                AND later.kind = 'appeal' AND later.settled_at IS NOT NULL AND item.kind = 'content'
-            )
-            ORDER BY item.settled_at, item_id, place
-            """,
-            {"age": age, "until": until},
-        )
+        await cursor.execute(_LABELS, {"age": age, "until": until})
+        return await cursor.fetchall()
+
+
+async def binned(conn: Connection, age: timedelta) -> list[Bin]:
+    """The labels of the last `age`, by stage, category and tenth of the score; bins without any are left out."""
+    async with conn.cursor(row_factory=class_row(Bin)) as cursor:
+        await cursor.execute(_BINNED, {"age": age, "until": None})
         return await cursor.fetchall()
 
 

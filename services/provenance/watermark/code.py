@@ -57,16 +57,16 @@ def encode(message: Bits) -> Floats:
 def decode(soft: Floats) -> Bits:
     """The most likely message for soft values of shape (coded_length(n),), positive for +1; any common scale."""
     count = len(soft) // RATE
-    gains = soft.reshape(count, RATE).astype(np.float32) @ _PATTERN_SIGNS.T
+    gains = (soft.reshape(count, RATE).astype(np.float32) @ _PATTERN_SIGNS.T)[:, _PATTERNS]
+    gains = gains.reshape(count, 2, 2, _STATES // 2)
     steps = np.tile(np.arange(count), 3)
     metric = np.zeros(_STATES, np.float32)
     choices = np.empty((len(steps), _STATES), np.bool_)
     for place, step in enumerate(steps):
-        first, second = np.tile(metric[0::2], 2), np.tile(metric[1::2], 2)
-        first += gains[step][_PATTERNS[0]]
-        second += gains[step][_PATTERNS[1]]
-        choices[place] = second > first
-        metric = np.maximum(first, second)
+        # Both halves of the states have the same two parents.
+        first, second = gains[step] + metric.reshape(-1, 2).T[:, None]
+        choices[place] = (second > first).ravel()
+        metric = np.maximum(first, second).ravel()
     state = int(metric.argmax())
     message = np.empty(len(steps), np.uint8)
     for place in range(len(steps) - 1, -1, -1):

@@ -16,7 +16,6 @@ PLACES = TURNS * SIZE * SIZE
 _RING = 31
 _LEAST_GAIN = 0.35
 _SCANNED = 48
-_CHUNK = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +111,18 @@ def scan(folded: Floats, tile: Tile) -> list[Lock]:
     """As `locks`, without the synchronisation part, which an average over many pictures can take away: every variant
     at every shift and orientation. Costs a thousand times as much.
     """
-    best: list[tuple[float, int, int, int, int]] = []
+    best: list[tuple[float, int, int, int]] = []
     for turn in range(TURNS):
         values, weights = carried(folded, tile, turn)
-        pilots = (values * weights)[tile.pilots]
-        for first in range(0, VARIANTS, _CHUNK):
-            grid = np.zeros((_CHUNK, SIZE, SIZE), np.complex64)
-            grid[:, tile.rows[tile.pilots], tile.columns[tile.pilots]] = pilots * np.conj(
-                tile.pilot_values[first : first + _CHUNK]
-            )
-            surfaces = fft.ifft2(grid, overwrite_x=True).real
-            flat = surfaces.reshape(-1)
-            for place in np.argpartition(flat, -4)[-4:].tolist():
-                variant, at = divmod(place, SIZE * SIZE)
-                best.append((float(flat[place]), turn, first + variant, *divmod(at, SIZE)))
+        pilots = np.conj(tile.pilot_values) * (values * weights)[tile.pilots]
+        # One product of matrices: the match of each variant at each place.
+        surfaces = np.concatenate([pilots.real, -pilots.imag], axis=1) @ tile.waves
+        highest = surfaces.max(axis=1)
+        for variant in np.argpartition(highest, -_SCANNED)[-_SCANNED:].tolist():
+            best.append((float(highest[variant]), turn, variant, int(surfaces[variant].argmax())))
     found = []
-    for _, turn, variant, row, column in sorted(best, reverse=True)[:_SCANNED]:
+    for _, turn, variant, place in sorted(best, reverse=True)[:_SCANNED]:
+        row, column = divmod(place, SIZE)
         values, weights = carried(folded, tile, turn)
         aligned = tile.moved(values, row, column)
         match = float(((aligned * weights)[tile.pilots] @ np.conj(tile.pilot_values[variant])).real)

@@ -9,7 +9,7 @@ picture's own energy.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -72,6 +72,14 @@ class Tile:
         steps = coded // RATE
         kinds = generator.permuted(np.tile(np.arange(RATE), (steps, 1)), axis=1)
         self._order = np.concatenate([generator.permutation(np.arange(steps) * RATE + kind) for kind in kinds.T])
+
+    @cached_property
+    def waves(self) -> Floats:
+        """The pilots' cosines, then their sines, at every pixel: (2 * pilots, SIZE * SIZE)."""
+        rows, columns = np.divmod(np.arange(SIZE * SIZE, dtype=np.float32), SIZE)
+        turns = 2 * np.pi * (self.v[self.pilots][:, None] * rows + self.u[self.pilots][:, None] * columns)
+        waves: Floats = np.concatenate([np.cos(turns), np.sin(turns)]).astype(np.float32)
+        return waves
 
     def spectrum(self, signs: Floats, variant: int) -> Spectrum:
         """Coefficients over the band for coded signs ±1 of shape (coded,), of mean square about 1; 0 where empty."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import socket
+import ssl
 
 import structlog
 import uvicorn
@@ -13,12 +15,14 @@ from services.core import telemetry
 from services.core.config import HouseSettings
 from services.core.errors import ConfigurationError
 from services.core.process import process
+from services.core.rpc.health import watched
 from services.core.store import sessions
 from services.review.console.app import make_app
 from services.review.console.console import Console
 from services.review.console.settings import METRICS_OFFSET, ConsoleSettings
 
 SWEEP_SECONDS = 600.0
+RENEW_SECONDS = 10.0
 LONGEST_HEAD = 16 * 1024
 MOST_CONNECTIONS = 256
 
@@ -43,16 +47,25 @@ async def serve(house: HouseSettings, settings: ConsoleSettings) -> None:
                 house.bind, house.port_base + METRICS_OFFSET if chosen is None else chosen
             )
             log.info("listening", url=console.origin, metrics=metrics)
-            server = uvicorn.Server(_config(console, house))
+            config = _config(console, house)
+            server = uvicorn.Server(config)
             gc.collect()
             gc.freeze()  # what is there now stays: no page waits while it is searched for garbage
-            upkeep = [asyncio.create_task(work) for work in (_sweep(console), console.policy.keep_fresh())]
-            await server.serve([listener])
+            works = (_sweep(console), console.policy.keep_fresh(), _renew_certificate(config, settings))
+            upkeep = [asyncio.create_task(work) for work in works]
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _heeded)
+            async with watched(house, console.database.ping):
+                await server.serve([listener])
             for task in upkeep:
                 task.cancel()
     finally:
         await console.kept.close()
         await console.database.close()
+
+
+def _heeded(*_signal: object) -> None:
+    """Uvicorn raises the signal that ended it once more when it is done; we have more to close."""
 
 
 def _config(console: Console, house: HouseSettings) -> uvicorn.Config:
@@ -92,6 +105,25 @@ def _listening(interface: str, port: int) -> socket.socket:
             reason="PORT_IN_USE",
         ) from error
     return listener
+
+
+async def _renew_certificate(config: uvicorn.Config, settings: ConsoleSettings) -> None:
+    """Browsers that come from now on see the certificate that lies in the files, once it fits its key."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return
+    paths = (settings.tls_certificate, settings.tls_key)
+    seen = [path.read_bytes() for path in paths]
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        try:
+            found = [path.read_bytes() for path in paths]
+            if found != seen and config.ssl is not None:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*paths)  # or the one in use would be half new
+                config.ssl.load_cert_chain(*paths)
+                seen = found
+                log.info("took renewed certificates", certificate=str(paths[0]))
+        except OSError as error:  # ssl.SSLError is one: half written, perhaps; we look again
+            log.warning("renewed certificates are not used", certificate=str(paths[0]), why=type(error).__name__)
 
 
 async def _sweep(console: Console) -> None:

@@ -49,6 +49,7 @@ from services.core.store import (
 from services.core.store.database import Database
 from services.core.store.decisions import Decision
 from services.core.store.review_items import NewReviewItem, Resolution
+from services.core.store.roles import dsn_as
 from services.core.verdicts import Reason, Verdict
 from services.review.console import __main__ as process
 from services.review.console import passwords, second_factor
@@ -182,12 +183,13 @@ async def shared(
     home = tmp_path_factory.mktemp("console")
     create_evidence_key(home / "keys" / "evidence.key")
     second_factor.create_staff_key(home / "keys" / "staff.key")
+    owner = make_conninfo(postgres_dsn, dbname="console")
     environment = {
         "PORTCULLIS_HOME": str(home),
-        "PORTCULLIS_DSN": make_conninfo(postgres_dsn, dbname="console"),
+        "PORTCULLIS_DSN": dsn_as(owner, "console"),
         "PORTCULLIS_PORT_BASE": str(new_port_base()),
     }
-    database = await Database.open(environment["PORTCULLIS_DSN"])
+    database = await Database.open(owner)
     async with database.transaction() as connection:
         await tenants.create_tenant(connection, "acme")
         # Each account's ladder as it is written, so that what a strike leads to is known.

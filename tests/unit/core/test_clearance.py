@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.clearance import Claim, ClearanceSigner, ClearanceVerifier, create_keys, digest
+from services.core.clearance import JWKS, Claim, ClearanceSigner, ClearanceVerifier, create_keys, digest, rotate_keys
 from services.core.errors import ConfigurationError, PermissionDenied
+from services.core.secret_files import replace_secret
 
 CLAIM = Claim("acme", "user-1", "prompt", {"prompt": digest(b"a red circle")}, policy="p" * 64)
 LIFE = timedelta(minutes=5)
@@ -81,7 +82,7 @@ def test_an_expired_clearance_is_refused(signer: ClearanceSigner, generator: Cle
 
 
 def test_a_clearance_signed_by_another_key_is_refused(generator: ClearanceVerifier) -> None:
-    stranger = ClearanceSigner("prompt_filter", Ed25519PrivateKey.generate(), LIFE)
+    stranger = ClearanceSigner("prompt_filter", Ed25519PrivateKey.generate, LIFE)
     assert refusal(generator, stranger.issue(CLAIM)) == "CLEARANCE_INVALID"
 
 
@@ -153,3 +154,47 @@ def test_keys_are_kept_and_readable_by_their_owner_alone(keys: Path) -> None:
 def test_a_missing_key_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="portcullis up"):
         ClearanceSigner.load(tmp_path, "prompt_filter", LIFE)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Keys that a test may rotate."""
+    create_keys(tmp_path)
+    return tmp_path
+
+
+def test_after_a_rotation_running_rooms_sign_with_the_new_key_and_take_both(own: Path) -> None:
+    signer, verifier = ClearanceSigner.load(own, "prompt_filter", LIFE), ClearanceVerifier.load(own / JWKS, "generator")
+    before = signer.issue(CLAIM)
+    rotate_keys(own, datetime.now(UTC))
+    after = signer.issue(CLAIM)
+    assert jwt.get_unverified_header(before)["kid"] != jwt.get_unverified_header(after)["kid"]
+    assert [accepts(verifier, token).tenant for token in (before, after)] == ["acme", "acme"]
+
+
+def test_rotated_without_trust_the_old_clearances_are_void(own: Path) -> None:
+    signer, verifier = ClearanceSigner.load(own, "prompt_filter", LIFE), ClearanceVerifier.load(own / JWKS, "generator")
+    before = signer.issue(CLAIM)
+    rotate_keys(own, datetime.now(UTC), distrust=True)
+    assert accepts(verifier, signer.issue(CLAIM)).tenant == "acme"
+    assert refusal(verifier, before) == "CLEARANCE_INVALID"
+
+
+def test_old_keys_outlive_every_clearance_and_are_gone_then(own: Path) -> None:
+    def retired() -> set[str]:
+        return {entry["retired"] for entry in json.loads((own / JWKS).read_text())["keys"] if "retired" in entry}
+
+    now = datetime.now(UTC)
+    rotate_keys(own, now - timedelta(hours=3))
+    rotate_keys(own, now - timedelta(hours=1))
+    create_keys(own)  # as the next start of the house does
+    assert retired() == {(now - timedelta(hours=1)).isoformat()}
+    rotate_keys(own, now)
+    assert retired() == {(now - timedelta(hours=1)).isoformat(), now.isoformat()}
+
+
+def test_a_new_key_that_is_broken_is_not_used(own: Path) -> None:
+    signer, verifier = ClearanceSigner.load(own, "prompt_filter", LIFE), ClearanceVerifier.load(own / JWKS, "generator")
+    replace_secret(own / "prompt_filter.pem", b"no key")
+    (own / JWKS).write_text("{")
+    assert accepts(verifier, signer.issue(CLAIM)).tenant == "acme"

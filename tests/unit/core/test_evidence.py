@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import resource
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.core.errors import ConfigurationError, NotFound, PermissionDenied, Unavailable
-from services.core.evidence import SEALED_KEY, SEALED_SUFFIX, SUFFIX, EvidenceStore, create_evidence_key
+from services.core.evidence import (
+    SEALED_KEY,
+    SEALED_SUFFIX,
+    SUFFIX,
+    EvidenceStore,
+    create_evidence_key,
+    rotate_evidence_key,
+    rotate_sealed_key,
+)
 
 
 @pytest.fixture
@@ -147,3 +156,30 @@ def test_keys_that_are_there_stay(store: EvidenceStore, tmp_path: Path) -> None:
     create_evidence_key(tmp_path / "keys" / "evidence.key")
 
     assert EvidenceStore(tmp_path / "evidence", tmp_path / "keys" / "evidence.key").get(blob.id) == b"kept"
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_after_a_rotation_a_running_store_writes_with_the_new_key_and_reads_both(
+    store: EvidenceStore, tmp_path: Path, sealed: bool
+) -> None:
+    keys = tmp_path / "keys"
+    before = store.put(b"before", sealed=sealed)
+    earlier = (rotate_sealed_key if sealed else rotate_evidence_key)(keys / "evidence.key", datetime.now(UTC))
+    after = store.put(b"after", sealed=sealed)
+    assert [store.get(before.id), store.get(after.id)] == [b"before", b"after"]
+    earlier.unlink()
+    assert EvidenceStore(tmp_path / "evidence", keys / "evidence.key").get(after.id) == b"after"
+    with pytest.raises(Unavailable, match="cannot be read"):
+        store.get(before.id)
+
+
+def test_old_keys_are_as_private_as_new_ones(store: EvidenceStore, tmp_path: Path) -> None:
+    earlier = rotate_evidence_key(tmp_path / "keys" / "evidence.key", datetime.now(UTC))
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (earlier, *(tmp_path / "keys").glob("*.key"))}
+    assert modes == {0o600}
+
+
+def test_the_sealed_pair_is_rotated_where_its_private_key_is(store: EvidenceStore, tmp_path: Path) -> None:
+    (tmp_path / "keys" / SEALED_KEY).unlink()
+    with pytest.raises(ConfigurationError, match=SEALED_KEY):
+        rotate_sealed_key(tmp_path / "keys" / "evidence.key", datetime.now(UTC))

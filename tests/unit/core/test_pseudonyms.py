@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from services.core.errors import ConfigurationError
-from services.core.evidence import create_evidence_key
+from services.core.evidence import create_evidence_key, rotate_evidence_key
 from services.core.pseudonyms import Pseudonyms
 
 
@@ -42,3 +43,11 @@ def test_person_tenant_purpose_and_key_each_make_another(key_file: Path, tmp_pat
 def test_without_a_key_nothing_starts(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no evidence key"):
         Pseudonyms.load(tmp_path / "evidence.key", "reporters")
+
+
+def test_people_are_known_again_after_the_evidence_key_was_rotated(key_file: Path) -> None:
+    before = Pseudonyms.load(key_file, "reporters").of("acme", "user-1")
+    for day in (1, 2):
+        rotate_evidence_key(key_file, datetime(2026, 1, day, tzinfo=UTC))
+
+    assert Pseudonyms.load(key_file, "reporters").of("acme", "user-1") == before

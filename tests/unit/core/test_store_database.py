@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -87,3 +88,25 @@ async def test_a_timeout_of_the_work_itself_stays_one(db: Database) -> None:
     with pytest.raises(TimeoutError):
         async with db.transaction():
             raise TimeoutError
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_is_cancelled_as_its_turn_comes_is_cancelled(database: str, turns: int) -> None:
+    pool = await Database.open(database, max_size=1)
+
+    async def work() -> None:
+        async with pool.transaction():
+            pass
+        await asyncio.sleep(60)
+
+    async with pool.transaction():
+        waiting = asyncio.create_task(work())
+        await asyncio.sleep(0.05)  # it stands in line for the only connection
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    done, _ = await asyncio.wait([waiting], timeout=5)
+
+    assert done
+    await pool.ping()  # and has given back what it was handed
+    await pool.close()

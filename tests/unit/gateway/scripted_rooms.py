@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from portcullis.v1 import (
     checks_pb2 as pb,
@@ -16,6 +16,7 @@ from portcullis.v1 import (
     image_filter_pb2,
     provenance_pb2,
 )
+from services.core.clearance import digest
 from services.gateway import answer
 from services.gateway.journey import Journey
 from services.gateway.order import Order
@@ -41,6 +42,7 @@ class ScriptedRooms:
         self.outputs: dict[int, pb.Check] = {}
         self.rendered = 4
         self.withdrawn = False
+        self.vouched = ""  # what the registry vouches for; empty: for what it marked
         self.any_words = True
         self.lineage: pb.Lineage | None = None
 
@@ -89,7 +91,11 @@ class ScriptedRooms:
     async def mark(self, request: provenance_pb2.MarkImageRequest) -> provenance_pb2.MarkImageResponse:
         self.asked.append("mark")
         self.marked.append(request)
-        return provenance_pb2.MarkImageResponse(image=b"marked" + request.image)
+        marked = b"marked" + request.image
+        return provenance_pb2.MarkImageResponse(
+            image=marked,
+            provenance=provenance_pb2.Provenance(image_id=str(uuid4()), sha256=self.vouched or digest(marked)),
+        )
 
     async def find(self, subject: pb.Subject, image: bytes) -> provenance_pb2.ProvenanceServiceInspectImageResponse:
         self.asked.append("inspect")

@@ -234,8 +234,19 @@ class Books:
     async def give_up(self, case: Case, failure: BaseException, *, rendered: bool = False) -> None: ...
 
 
-async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
-    """How many spurious outputs of `hate` a request with one adds to the metric."""
+SPURIOUS = ("portcullis_spurious_outputs_total", {"category": "hate"})
+REFUSED = ("portcullis_outputs_total", {"outcome": "refused"})
+PROVEN = ("portcullis_releases_total", {"proof": "registered"})
+UNPROVEN = ("portcullis_releases_total", {"proof": "missing"})
+Metric = tuple[str, dict[str, str]]
+
+
+def value(metric: Metric) -> float:
+    return REGISTRY.get_sample_value(*metric) or 0.0
+
+
+async def counted(monkeypatch: pytest.MonkeyPatch, books: Books, *metrics: Metric) -> list[float]:
+    """What a request for four pictures, of which the screen refuses one for `hate`, adds to metrics."""
     rooms = ScriptedRooms()
     rooms.outputs = {1: BLOCK}
     door = GatewayServicer(
@@ -251,23 +262,31 @@ async def counted(monkeypatch: pytest.MonkeyPatch, books: Books) -> float:
     async def admit(_request: object, _use: object) -> Case:
         return case
 
-    def now() -> float:
-        return REGISTRY.get_sample_value("portcullis_spurious_outputs_total", {"category": "hate"}) or 0.0
-
     monkeypatch.setattr(door, "_admit", admit)
-    before = now()
+    before = [value(metric) for metric in metrics]
     with contextlib.suppress(Unavailable):
         async for _ in door._make(gateway_pb2.CreateImagesRequest(), journey(rooms).order):
             pass
-    return now() - before
+    return [value(metric) - was for metric, was in zip(metrics, before, strict=True)]
 
 
-async def test_spurious_outputs_are_counted_by_category(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await counted(monkeypatch, Books()) == 1
+async def test_outputs_are_counted_by_what_became_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await counted(monkeypatch, Books(), SPURIOUS, REFUSED) == [1, 1]
+
+
+async def test_a_picture_that_leaves_is_counted_with_its_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await counted(monkeypatch, Books(), PROVEN, UNPROVEN) == [3, 0]
 
 
 async def test_nothing_is_counted_of_a_request_that_was_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await counted(monkeypatch, Books(lost=True)) == 0
+    assert await counted(monkeypatch, Books(lost=True), SPURIOUS, REFUSED, PROVEN) == [0, 0, 0]
+
+
+async def test_a_picture_for_other_bytes_than_these_the_registry_vouches_does_not_leave() -> None:
+    rooms = ScriptedRooms()
+    rooms.vouched = "ab" * 32
+    with pytest.raises(Unavailable, match="does not vouch"):
+        await travelled(journey(rooms))
 
 
 async def test_the_image_filter_is_told_how_deep_an_upload_of_ours_is() -> None:

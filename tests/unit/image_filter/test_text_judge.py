@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portcullis.v1.checks_pb2 import Subject
-from services.commands.provision import _make_keys
+from services.commands.provision import make_keys
 from services.core.config import HouseSettings
 from services.core.errors import Unavailable
 from services.core.signals import Box, Measurement, ModelVersion, Signal, TextSpan
@@ -94,7 +94,7 @@ def test_what_is_sent_is_what_the_prompt_filter_takes(texts: list[str]) -> None:
 
 
 async def test_without_the_prompt_filter_text_fails_the_request_and_no_text_does_not(tmp_path: Path) -> None:
-    _make_keys(tmp_path)
+    make_keys(tmp_path)
     judge = TextJudge(HouseSettings(home=tmp_path, port_base=1100))
 
     with pytest.raises(Unavailable):

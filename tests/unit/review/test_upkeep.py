@@ -138,3 +138,11 @@ async def test_stops_leave_once_no_evidence_can_be_left_of_them(house: Database,
     async with house.transaction() as conn:
         kept = [await stops.of_decision(conn, "acme", stop.decision_id) for stop in (old, fresh)]
     assert [len(found) for found in kept] == [0, 1]
+
+
+async def test_that_nothing_waits_to_be_routed_is_shown_too(house: Database, open_case: OpenCase) -> None:
+    await open_case()
+
+    await upkeep.show_figures(house)
+
+    assert REGISTRY.get_sample_value("portcullis_queue_oldest_seconds", {"queue": "pending"}) == 0

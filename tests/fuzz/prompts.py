@@ -1,4 +1,4 @@
-"""Feeds any bytes to the prompt filter, guided by coverage (atheris): `make fuzz`, or this file with libFuzzer's flags.
+"""Any bytes as a prompt.
 
 The real pipeline without a stub: a text is measured or refused with InvalidInput; any other error, a score outside 0…1,
 a span outside the text or inside a character, or more than a second for one text is a finding.
@@ -6,21 +6,18 @@ a span outside the text or inside a character, or more than a second for one tex
 
 from __future__ import annotations
 
-import sys
 import time
 
-import atheris
+from services.core.errors import InvalidInput
+from services.core.signals import TextSpan
+from services.prompt_filter.language import LanguageTest
+from services.prompt_filter.normalize import plain, undress
+from services.prompt_filter.pipeline import PromptPipeline
+from services.prompt_filter.settings import PromptFilterSettings
+from services.prompt_filter.validate import validate
+from services.prompt_filter.vocabulary import vocabulary
 
-with atheris.instrument_imports(include=["services.prompt_filter"]):
-    from services.core.errors import InvalidInput
-    from services.core.signals import TextSpan
-    from services.prompt_filter.language import LanguageTest
-    from services.prompt_filter.normalize import plain, undress
-    from services.prompt_filter.pipeline import PromptPipeline
-    from services.prompt_filter.settings import PromptFilterSettings
-    from services.prompt_filter.validate import validate
-    from services.prompt_filter.vocabulary import vocabulary
-
+WATCHED = ("services.prompt_filter",)
 _SECOND = 1.0
 # The encoder takes most of the time and is no code of ours: one text in so many goes the whole way.
 _WHOLE_WAY = 20
@@ -30,7 +27,7 @@ language = LanguageTest()
 runs = 0
 
 
-def test_one_input(data: bytes) -> None:
+def taken(data: bytes) -> bool:
     """One text: valid UTF-8 as it is, other bytes with lone surrogates."""
     global runs
     runs += 1
@@ -39,7 +36,7 @@ def test_one_input(data: bytes) -> None:
     try:
         validate(text)
     except InvalidInput:
-        return
+        return False
     form = undress(plain(text), vocabulary())
     assert 0 <= language.of(form.text).english <= 1
     raw = text.encode()
@@ -51,6 +48,7 @@ def test_one_input(data: bytes) -> None:
             if isinstance(signal.evidence, TextSpan):
                 check_span(raw, signal.evidence.start, signal.evidence.end)
     assert time.process_time() - begin < _SECOND
+    return True
 
 
 def check_span(raw: bytes, start: int, end: int) -> None:
@@ -59,6 +57,7 @@ def check_span(raw: bytes, start: int, end: int) -> None:
     raw[start:end].decode()
 
 
-if __name__ == "__main__":
-    atheris.Setup(sys.argv, test_one_input)
-    atheris.Fuzz()
+def seeds() -> dict[str, bytes]:
+    """Texts of several dresses."""
+    texts = ("a red circle", "a m4n st4bb1ng", "бlооd", "k\u200bn\u200bi\u200bfe", "Q\u0301" * 20, "😀 a cat")
+    return {f"text-{number}": text.encode() for number, text in enumerate(texts)}

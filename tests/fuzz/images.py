@@ -1,5 +1,4 @@
-"""Feeds any bytes to the decoding of pictures, guided by coverage (atheris): `make fuzz`, or this file with libFuzzer's
-flags and a folder for its corpus.
+"""Any bytes as a picture.
 
 The worker's own code in this process: a file is refused by any error, or every view of it is RGB of the size that was
 told, and a PNG of ours gives it back. A crash, a hang, a pile of memory or another outcome is a finding.
@@ -7,39 +6,32 @@ told, and a PNG of ours gives it back. A crash, a hang, a pile of memory or anot
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
 
-import atheris
 import numpy as np
 
-with atheris.instrument_imports(include=["services.core.imaging", "PIL"]):
-    from PIL import Image
+from services.core.imaging import decode_rgb
+from services.core.imaging_formats import Limits, Malformed, recognise
+from services.core.imaging_png import write_png
+from services.core.imaging_worker import decode
+from tests.unit.core.hostile_pictures import honest
 
-    from services.core.imaging import decode_rgb
-    from services.core.imaging_formats import Limits, Malformed, recognise
-    from services.core.imaging_png import write_png
-    from services.core.imaging_worker import decode
-    from tests.unit.core.hostile_pictures import honest
-
+WATCHED = ("services.core.imaging", "PIL")
 _LIMITS = Limits(max_pixels=1 << 20, kept_side=64)
 _SECONDS = 2.0
 
-Image.MAX_IMAGE_PIXELS = _LIMITS.max_pixels
 
-
-def test_one_input(data: bytes) -> None:
+def taken(data: bytes) -> bool:
     """One file."""
     begin = time.process_time()
     try:
         kind = recognise(data)
     except Malformed:
-        return
+        return False
     try:
         seen, original = decode(data, kind, _LIMITS)
     except Exception:  # each is a refusal, as in the worker
-        return
+        return False
     finally:
         assert time.process_time() - begin < _SECONDS
     assert 1 <= len(seen) <= 3
@@ -51,15 +43,9 @@ def test_one_input(data: bytes) -> None:
     assert (original[0] > original[1]) <= (seen[0].size[0] >= seen[0].size[1])
     pixels = np.asarray(seen[0])
     assert (decode_rgb(write_png(pixels)) == pixels).all()
+    return True
 
 
-def plant(folder: Path) -> None:
-    """The corpus begins with one good file of each kind."""
-    for name, data in honest().items():
-        (folder / name).write_bytes(data)
-
-
-if __name__ == "__main__":
-    plant(Path(sys.argv[-1]))
-    atheris.Setup(sys.argv, test_one_input)
-    atheris.Fuzz()
+def seeds() -> dict[str, bytes]:
+    """One good file of each kind."""
+    return honest()

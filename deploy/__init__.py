@@ -1,0 +1,1 @@
+"""How a house is run on more than a developer's machine."""

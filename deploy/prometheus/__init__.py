@@ -1,0 +1,1 @@
+"""Rules and alerts for Prometheus, and a drill of them."""
