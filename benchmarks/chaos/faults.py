@@ -166,8 +166,6 @@ def _renew(identity: str) -> Step:
     async def renew(house: ChaosHouse) -> None:
         path = tls.certificate_path(house.home / "tls", identity)
         path.with_suffix(".good").replace(path)
-        for process in house.processes(identity)[:1]:
-            process.kill()
 
     return renew
 
