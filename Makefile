@@ -1,6 +1,6 @@
 # One word does one thing; `make help` lists them. Everything is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review capacity sim-abuse fuzz proto docs constraints audit hashes clean
+.PHONY: help setup demo test check bench bench-prompts bench-images bench-combo bench-generator bench-provenance bench-review bench-load chaos capacity sim-abuse fuzz proto docs constraints audit hashes clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -26,8 +26,8 @@ DOCS ?= docs
 DASHBOARDS ?= deploy/grafana/dashboards
 FUZZ_SECONDS ?= 60
 FUZZED := prompts images policies banks manifests messages
-# Those with a word of their own take minutes to an hour; brokers.py and watermark_*.py are what they use.
-WITH_A_WORD := $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py review_storm.py) \
+# Those with a word of their own take minutes to an hour; brokers.py, load_path.py and watermark_*.py are what they use.
+WITH_A_WORD := $(addprefix benchmarks/,abuse.py brokers.py console.py generator.py load.py load_path.py review_storm.py) \
 	$(wildcard benchmarks/watermark*.py)
 BENCHMARKS := $(filter-out $(WITH_A_WORD),$(wildcard benchmarks/*.py))
 
@@ -123,6 +123,13 @@ bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's
 	@tests/servers.sh
 	@set -e; for script in claims limiter console; do echo "· $$script"; PYTHONPATH=. $(PY) benchmarks/$$script.py; done
 	@PYTHONPATH=. $(PY) benchmarks/review_storm.py $(if $(ITEMS),--items $(ITEMS))
+
+bench-load: $(TOOLS) ## A whole house under load: what it bears, twice that, an hour of it; MINUTES=n shortens both
+	@PYTHONPATH=. $(PY) benchmarks/load.py $(if $(MINUTES),--minutes $(MINUTES))
+
+chaos: $(TOOLS) ## Kill, stop, slow, cut off, fill, skew and spoil what a house needs, and check the books; ONLY=word for some
+	@tests/servers.sh
+	@PYTHONPATH=. GRPC_VERBOSITY=NONE $(PY) -m benchmarks.chaos $(if $(ONLY),--only '$(ONLY)')
 
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)

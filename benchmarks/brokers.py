@@ -34,7 +34,7 @@ class Broker:
         self._folder = folder
         self._port = _free_port()
         self._environment = dict(os.environ)
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
         if name == "rabbitmq":
             self._environment |= _rabbitmq_environment(folder, self._port)
@@ -58,7 +58,7 @@ class Broker:
         aof = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
         arguments = [*redis, *aof] if self.name == "redis" else []
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [PROGRAMS[self.name], *arguments],
                 stdout=log,
                 stderr=log,
@@ -67,15 +67,15 @@ class Broker:
             )
         deadline = time.monotonic() + START_SECONDS
         while not _accepts(self._port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not start:\n{(self._folder / 'log').read_text()[-2000:]}")
             time.sleep(0.1)
 
     def kill(self) -> None:
         """Ends it as a power cut would."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
             while _accepts(self._port):  # the program under its start script takes a moment to be gone
                 time.sleep(0.05)
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what some tests meet for real and no Python package brings: Redis, RabbitMQ, a browser, OpenSSL's clock,
-# Prometheus. Where that cannot be done (no Debian, not root) it says so, and those tests are skipped, each with its reason.
+# Prometheus, and a clock that can be wrong for one process (make chaos). Where that cannot be done (no Debian, not root)
+# it says so, and those tests are skipped, each with its reason.
 set -eu
 
 missing=""
@@ -8,6 +9,7 @@ missing=""
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
 command -v openssl >/dev/null || missing="$missing openssl"
+[ -e /usr/lib/*/faketime/libfaketimeMT.so.1 ] || missing="$missing libfaketime"
 [ -x /usr/bin/prometheus ] || missing="$missing prometheus"
 [ -x /usr/bin/prometheus-alertmanager ] || missing="$missing prometheus-alertmanager"
 [ -n "$missing" ] || exit 0

@@ -43,7 +43,7 @@ class Line:
             return None
         return item.id
 
-    def parse(self, kind: type[Item]) -> Any:
+    def parse(self, kind: type[BaseModel]) -> Any:
         """The line as `kind`; raises BadLine that says what is wrong."""
         try:
             return kind.model_validate(json.loads(self.data))

@@ -129,7 +129,10 @@ class EvidenceStore(EvidenceFolder):
         super().__init__(folder)
 
     def put(self, data: bytes, *, sealed: bool = False) -> Blob:
-        """Encrypts and stores `data` under a new id; it is on the disk when this returns."""
+        """Encrypts and stores `data` under a new id; it is on the disk when this returns.
+
+        Raises Unavailable where the disk is full or cannot be written.
+        """
         blob_id = uuid4()
         if sealed:
             public = X25519PublicKey.from_public_bytes(self._public())
@@ -137,15 +140,10 @@ class EvidenceStore(EvidenceFolder):
         else:
             nonce = secrets.token_bytes(NONCE_BYTES)
             encrypted = nonce + AESGCM(self._key()).encrypt(nonce, data, blob_id.bytes)
-        path = self._path(blob_id, SEALED_SUFFIX if sealed else SUFFIX)
-        path.parent.mkdir(exist_ok=True, mode=0o700)
-        draft = path.with_suffix(".draft")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(encrypted)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-        _sync_folder(path.parent)
+        try:
+            _write(self._path(blob_id, SEALED_SUFFIX if sealed else SUFFIX), encrypted)
+        except OSError as error:
+            raise Unavailable("evidence cannot be written", reason="EVIDENCE_UNWRITABLE") from error
         return Blob(blob_id, hashlib.sha256(encrypted).digest())
 
     def get(self, blob_id: UUID) -> bytes:
@@ -197,6 +195,22 @@ def _read_key(path: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise ConfigurationError(f"{path} must hold {KEY_BYTES} bytes, not {len(key)}", reason="BAD_EVIDENCE_KEY")
     return key
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole and on the disk, or not there at all."""
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    draft = path.with_suffix(".draft")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -97,6 +97,7 @@ LIMIT_DECISIONS = Counter(
     "What limits of the policy made of calls; over in shadow passed.",
     ["limit", "mode", "outcome"],
 )
+ADMISSION_LIMIT = Gauge("portcullis_admission_limit", "Calls about pictures that the gateway lets run at once.")
 MODEL = Gauge("portcullis_model", "Loaded models; always 1.", ["name", "version", "digest"])
 
 

@@ -15,6 +15,7 @@ from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.appeals import AppealDesk
 from services.gateway.desk import Desk
 from services.gateway.order import MAX_IMAGE_BYTES
+from services.gateway.pressure import Pressure
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
@@ -54,7 +55,8 @@ async def build(house: HouseSettings) -> App:
     reports = ReportDesk(database, evidence, policy, rooms, reporters, desk.allowance, life)
     appeals = AppealDesk(database, evidence, policy, life)
     accounts = AccountsDesk(database, policy, desk.allowance, Pseudonyms.load(key, "account links"))
-    servicer = GatewayServicer(rooms, desk, reports, appeals, accounts)
+    pressure = Pressure(settings.max_concurrent, settings.slowdown)
+    servicer = GatewayServicer(rooms, desk, reports, appeals, accounts, pressure)
 
     async def close() -> None:
         await desk.allowance.close()

@@ -183,11 +183,16 @@ class Desk:
     async def give_up(self, case: Case, failure: BaseException, *, rendered: bool = False) -> None:
         """Forgets a case that failed before its decision, so that the request may be sent again.
 
-        `rendered` says whether pictures had been begun: then only a failure of ours gives back what they cost.
+        `rendered` says whether pictures had been begun: then only a failure of ours gives back what they cost. What
+        stays paid is not paid again by who sends the request again.
         """
+        given_back = ours(failure) or not rendered
+        # An earlier attempt of it has paid where this one took it over and did not.
+        paid = not given_back if case.spent.credits else case.attempt > 1
         async with self._database.transaction() as conn:
-            forgotten = await requests.give_up(conn, case.subject.tenant, case.request_id, case.attempt)
-            if forgotten and (ours(failure) or not rendered):
+            request = case.subject.tenant, case.request_id, case.attempt
+            forgotten = await requests.give_up(conn, *request, paid=paid)
+            if forgotten and given_back:
                 await self.allowance.return_credits(conn, case.subject, case.spent)
         if forgotten:
             self.allowance.give_back(case.spent.grant, failure, rendered=rendered)

@@ -31,6 +31,7 @@ from services.gateway.held import Resumption, keep
 from services.gateway.interrupt import while_allowed
 from services.gateway.journey import Journey
 from services.gateway.order import Order
+from services.gateway.pressure import Pressure
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 
@@ -56,13 +57,20 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     """The one service that a platform can reach."""
 
     def __init__(
-        self, rooms: Rooms, desk: Desk, reports: ReportDesk, appeals: AppealDesk, accounts: AccountsDesk
+        self,
+        rooms: Rooms,
+        desk: Desk,
+        reports: ReportDesk,
+        appeals: AppealDesk,
+        accounts: AccountsDesk,
+        pressure: Pressure,
     ) -> None:
         self._rooms = rooms
         self._desk = desk
         self._reports = reports
         self._appeals = appeals
         self._accounts = accounts
+        self._pressure = pressure
         for proof in PROOFS.values():  # an alert must see the first one that lacks it
             telemetry.RELEASES.labels(proof)
 
@@ -86,7 +94,10 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             response = api.CheckUploadResponse(decision_id=str(case.decision_id), check=public(stop.check))
             return Outcome("check_upload", [stop], lambda _items: [response], advice=True)
 
-        return await self._once(request, Use("check_upload"), api.CheckUploadResponse, work)
+        with self._pressure.running(None) as passage:
+            answer = await self._once(request, Use("check_upload"), api.CheckUploadResponse, work)
+            passage.whole = True
+        return answer
 
     async def CheckPair(self, request: api.CheckPairRequest, context: Context) -> api.CheckPairResponse:
         """Judges a prompt and a picture, alone and together."""
@@ -104,7 +115,10 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             )
             return Outcome("check_pair", stops, lambda _items: [response], advice=True)
 
-        return await self._once(request, Use("check_pair"), api.CheckPairResponse, work)
+        with self._pressure.running(None) as passage:
+            answer = await self._once(request, Use("check_pair"), api.CheckPairResponse, work)
+            passage.whole = True
+        return answer
 
     async def CreateImages(
         self, request: api.CreateImagesRequest, context: Context
@@ -215,10 +229,13 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             here = (self._rooms, case.subject, str(case.decision_id))
             return Journey(*here, order, case.hold_for, policy=self._desk.policy), None
 
-        case = await self._admit(request, await self._use(order))
-        async with aclosing(self._answer(case, begin)) as events:
-            async for event in events:
-                yield event
+        use = await self._use(order)
+        with self._pressure.running((use, order.steps) if order.operation == pb.OPERATION_CREATE else None) as passage:
+            case = await self._admit(request, use)
+            async with aclosing(self._answer(case, begin)) as events:
+                async for event in events:
+                    passage.whole = event.HasField("done") and isinstance(case, Case)
+                    yield event
 
     async def _resume(self, request: api.ResumeDecisionRequest) -> AsyncGenerator[api.Event, None]:
         """Answers as the request that was held would have been; nothing begins before people have released it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 from services.core.imaging import Rgb, Sanitised, sanitise
 from services.core.policy.categories import CATEGORIES
@@ -36,10 +37,14 @@ class ImageMeasurement:
 
 
 class ImagePipeline:
-    """Detectors in order, each seeing what the earlier ones found; then the banks, which may be exchanged meanwhile."""
+    """Detectors that need nothing of each other, side by side; then others in order, each seeing what the earlier ones
+    found; then the banks, which may be exchanged meanwhile.
+    """
 
-    def __init__(self, detectors: tuple[Detector, ...], banks: Banks, reader: TextReader) -> None:
-        self._detectors = detectors
+    def __init__(
+        self, alone: tuple[Detector, ...], after: tuple[Detector, ...], banks: Banks, reader: TextReader
+    ) -> None:
+        self._alone, self._after = alone, after
         self._reader = reader
         self.banks = banks
 
@@ -50,7 +55,12 @@ class ImagePipeline:
         opinion = (load_opinion(settings.opinion_uri, settings.opinion_sha256),) if settings.opinion_uri else ()
         explicit = load_explicit(settings.explicit)
         reader = TextReader(settings.text_finder_model, settings.text_finder_model_sha256)
-        return cls((*explicit, Mtcnn(), photo, AgeDetector(), Skin(), Sharpness(), *opinion), Banks((), "none"), reader)
+        after = (photo, AgeDetector(), Skin(), Sharpness(), *opinion)
+        return cls((*explicit, Mtcnn()), after, Banks((), "none"), reader)
+
+    @property
+    def _detectors(self) -> tuple[Detector, ...]:
+        return (*self._alone, *self._after)
 
     @property
     def licences(self) -> dict[str, str]:
@@ -79,9 +89,11 @@ class ImagePipeline:
             pictures = list(side_by_side.map(sanitise, batch))
         views = [(picture.rgb, *picture.others) for picture in pictures]
         flat = [view for own in views for view in own]
-        found = iter(self._look(flat, tenant, timings))
-        with timed(timings, "text-reader"):
-            readings = iter(self._reader.read(flat))
+        # Reading needs nothing of the detectors: beside them it costs no time of its own where a core is idle.
+        with ThreadPoolExecutor(1) as beside:
+            reading = beside.submit(self._read, flat, timings)
+            found = iter(self._look(flat, tenant, timings))
+            readings = iter(reading.result())
         share = {step: milliseconds / len(batch) for step, milliseconds in timings.items()}
         return [
             self._measured(picture, [next(found) for _ in own], [next(readings) for _ in own], share)
@@ -102,17 +114,32 @@ class ImagePipeline:
         capabilities = () if all(reading.whole for reading in readings) else (PARTLY_READ,)
         return ImageMeasurement(Measurement(signals, self.models, timings, capabilities), picture, texts)
 
+    def _read(self, pictures: Sequence[Rgb], timings: dict[str, float]) -> list[Reading]:
+        with timed(timings, "text-reader"):
+            return self._reader.read(pictures)
+
     def _look(self, pictures: Sequence[Rgb], tenant: str | None, timings: dict[str, float]) -> list[Found]:
         """All signals of each picture; a score of 0 for what was looked for and not found."""
         found: list[Found] = [()] * len(pictures)
-        for detector in self._detectors:
-            with timed(timings, detector.model.name):
-                fresh = detector.detect(pictures, found)
-            asked, source = detector.categories & CATEGORIES.keys(), detector.model.source
-            found = [old + with_zeros(new, asked, source) for old, new in zip(found, fresh, strict=True)]
+        if self._alone:
+            with ThreadPoolExecutor(len(self._alone)) as side_by_side:
+                looks = list(side_by_side.map(lambda one: _detect(one, pictures, found, timings), self._alone))
+            found = [tuple(chain.from_iterable(signals)) for signals in zip(*looks, strict=True)]
+        for detector in self._after:
+            fresh = _detect(detector, pictures, found, timings)
+            found = [old + new for old, new in zip(found, fresh, strict=True)]
         banks = self.banks
         with timed(timings, "banks"):
             return [
                 old + with_zeros(banks.search(picture, tenant), ["known_image"], banks.source)
                 for old, picture in zip(found, pictures, strict=True)
             ]
+
+
+def _detect(
+    detector: Detector, pictures: Sequence[Rgb], found: Sequence[Found], timings: dict[str, float]
+) -> list[Found]:
+    with timed(timings, detector.model.name):
+        fresh = detector.detect(pictures, found)
+    asked, source = detector.categories & CATEGORIES.keys(), detector.model.source
+    return [with_zeros(signals, asked, source) for signals in fresh]

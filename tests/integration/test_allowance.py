@@ -129,6 +129,16 @@ async def test_what_was_made_costs(desk: Desk, books: AccountsDesk) -> None:
     assert await left(desk, books) == CHARGED
 
 
+async def test_who_hangs_up_while_pictures_are_drawn_and_asks_again_pays_once(desk: Desk, books: AccountsDesk) -> None:
+    request_id = uuid4()
+    await fail(desk, await begin(desk, request_id=request_id), asyncio.CancelledError(), rendered=True)
+    await fail(desk, await begin(desk, request_id=request_id), Unavailable("a room is not there"), rendered=True)
+
+    await answer(desk, await begin(desk, request_id=request_id), ALLOWED, MADE)
+
+    assert (await left(desk, books))["credits"] == CHARGED["credits"]
+
+
 async def test_while_a_call_runs_it_holds_a_slot(desk: Desk, books: AccountsDesk) -> None:
     await begin(desk)
 

@@ -51,7 +51,7 @@ async def house(db: Database) -> Database:
 @pytest.fixture
 async def refresh(house: Database, database: str) -> AsyncIterator[BankRefresh]:
     """A pipeline's banks, loaded and followed as the service does."""
-    refresh = BankRefresh(house, ImagePipeline((), Banks((), "none"), cast(TextReader, None)), 60, database)
+    refresh = BankRefresh(house, ImagePipeline((), (), Banks((), "none"), cast(TextReader, None)), 60, database)
     await refresh.load()
     task = asyncio.create_task(refresh.follow())
     await asyncio.sleep(0.2)  # until it listens
@@ -262,7 +262,7 @@ async def test_an_entry_that_is_gone_is_not_counted(house: Database) -> None:
 
 
 async def test_banks_that_nobody_confirms_are_not_relied_on(db: Database) -> None:
-    pipeline = ImagePipeline((), Banks((), "none"), cast(TextReader, None))
+    pipeline = ImagePipeline((), (), Banks((), "none"), cast(TextReader, None))
     refresh = BankRefresh(db, pipeline, stale_seconds=0.2)
     await refresh.load()
     servicer = ImageFilterServicer(pipeline, refresh, cast(TextJudge, None), cast(Judge, None))

@@ -25,6 +25,7 @@ from services.gateway.accounts_desk import AccountsDesk
 from services.gateway.appeals import AppealDesk
 from services.gateway.case import Case
 from services.gateway.held import HeldRequests
+from services.gateway.pressure import Pressure
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
@@ -69,7 +70,12 @@ def no_trailers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def door(house: HeldHouse, rooms: ScriptedRooms) -> GatewayServicer:
     return GatewayServicer(
-        cast("Rooms", rooms), house.desk, cast("ReportDesk", None), cast("AppealDesk", None), cast("AccountsDesk", None)
+        cast("Rooms", rooms),
+        house.desk,
+        cast("ReportDesk", None),
+        cast("AppealDesk", None),
+        cast("AccountsDesk", None),
+        Pressure(64, 2.0),
     )
 
 

@@ -16,6 +16,12 @@ from services.core.store.database import Connection
 LIFE_SECONDS = 24 * 3600
 LEASE_SECONDS = 150  # longer than the longest deadline of a call
 
+_FORGET = "DELETE FROM requests WHERE tenant = %s AND request_id = %s AND attempt = %s AND state = 'running'"
+_RELEASE = (
+    "UPDATE requests SET lease_expires_at = now()"
+    " WHERE tenant = %s AND request_id = %s AND attempt = %s AND state = 'running'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -124,15 +130,14 @@ async def answer(conn: Connection, tenant: str, request_id: UUID, attempt: int, 
         raise Aborted("another gateway took this request over", reason="REQUEST_TAKEN_OVER")
 
 
-async def give_up(conn: Connection, tenant: str, request_id: UUID, attempt: int) -> bool:
-    """Forgets a request that failed before its decision, so that it can be sent again at once.
+async def give_up(conn: Connection, tenant: str, request_id: UUID, attempt: int, *, paid: bool = False) -> bool:
+    """Lets go of a request that failed before its decision, so that it can be sent again at once.
 
-    False where there is nothing to forget: it was answered, or another gateway took it over.
+    One that stays `paid` for stays known: who sends it again takes it over under its old decision id, as after the
+    death of a gateway, and does not pay twice. False where there is nothing to let go: it was answered, or another
+    gateway took it over.
     """
-    cursor = await conn.execute(
-        "DELETE FROM requests WHERE tenant = %s AND request_id = %s AND attempt = %s AND state = 'running'",
-        [tenant, request_id, attempt],
-    )
+    cursor = await conn.execute(_RELEASE if paid else _FORGET, [tenant, request_id, attempt])
     return cursor.rowcount > 0
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,18 @@ def test_a_file_in_anothers_place_is_not_read(store: EvidenceStore) -> None:
     store._path(one.id, SUFFIX).write_bytes(store._path(two.id, SUFFIX).read_bytes())
     with pytest.raises(Unavailable):
         store.get(one.id)
+
+
+def test_a_full_disk_is_told_as_one_and_leaves_nothing_half(store: EvidenceStore, tmp_path: Path) -> None:
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, kept[1]))
+    try:
+        with pytest.raises(Unavailable) as caught:
+            store.put(bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+    assert caught.value.reason == "EVIDENCE_UNWRITABLE"
+    assert [path for path in (tmp_path / "evidence").rglob("*") if path.is_file()] == []
 
 
 def test_what_was_deleted_is_not_found(store: EvidenceStore) -> None:

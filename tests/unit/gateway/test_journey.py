@@ -26,6 +26,7 @@ from services.gateway.appeals import AppealDesk
 from services.gateway.case import Case, Outcome
 from services.gateway.checks import check_both
 from services.gateway.desk import Desk
+from services.gateway.pressure import Pressure
 from services.gateway.reports import ReportDesk
 from services.gateway.rooms import Rooms
 from services.gateway.servicer import GatewayServicer
@@ -254,6 +255,7 @@ async def counted(monkeypatch: pytest.MonkeyPatch, books: Books, *metrics: Metri
         cast("ReportDesk", None),
         cast("AppealDesk", None),
         cast("AccountsDesk", None),
+        Pressure(64, 2.0),
     )
     case = Case(pb.Subject(tenant="acme"), UUID(int=1), UUID(int=2), 1)
 

@@ -138,7 +138,7 @@ class Broken:
 
 def test_a_detector_that_errs_fails_the_request() -> None:
     with pytest.raises(Unavailable):
-        ImagePipeline((Broken(),), Banks((), "none"), READER).measure(png(scene(1)))
+        ImagePipeline((Broken(),), (), Banks((), "none"), READER).measure(png(scene(1)))
 
 
 def find(score: float, box: Box) -> Signal:
