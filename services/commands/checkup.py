@@ -73,20 +73,25 @@ async def running() -> list[Finding]:
     house = HouseSettings()
     findings = [*_elsewhere(house), await _database(house)]
     for room in ROOMS:
-        if (house.home / "tls" / f"{room}.pem").exists() and await is_serving(house, room):
-            findings.append(Finding(Level.GOOD, room, f"serves at {house.target(room)}"))
-        elif is_free(house.bind, house.port(room)):
-            findings.append(Finding(Level.NOTE, room, f"does not run; its port {house.port(room)} is free"))
-        else:
-            findings.append(
-                Finding(
-                    Level.BAD,
-                    room,
-                    f"its port {house.port(room)} is used by another program",
-                    "stop that, or set PORTCULLIS_PORT_BASE",
-                )
-            )
+        try:
+            findings.append(await _room(house, room))
+        except ConfigurationError as error:
+            findings.append(Finding(Level.BAD, room, error.message))
     return findings
+
+
+async def _room(house: HouseSettings, room: str) -> Finding:
+    """Whether a room answers; raises ConfigurationError where its certificate is of no use."""
+    if (house.home / "tls" / f"{room}.pem").exists() and await is_serving(house, room):
+        return Finding(Level.GOOD, room, f"serves at {house.target(room)}")
+    if is_free(house.bind, house.port(room)):
+        return Finding(Level.NOTE, room, f"does not run; its port {house.port(room)} is free")
+    return Finding(
+        Level.BAD,
+        room,
+        f"its port {house.port(room)} is used by another program",
+        "stop that, or set PORTCULLIS_PORT_BASE",
+    )
 
 
 def _elsewhere(house: HouseSettings) -> list[Finding]:

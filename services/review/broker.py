@@ -6,6 +6,7 @@ SQLAlchemy transports lose it.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import psycopg
 from pgmq.install import install_pgmq_from_sql
 from psycopg import sql
 
+from services.core.config import HouseSettings
 from services.core.errors import ConfigurationError, Unavailable
 from services.core.store.database import CONNECT_SECONDS, place_of
 from services.core.store.roles import role_of
@@ -99,3 +101,15 @@ def _hand_over(conn: psycopg.Connection[tuple[object, ...]]) -> None:
     for (name,) in conn.execute(queues, [role_of("review")]).fetchall():
         table = sql.Identifier("pgmq", str(name))
         conn.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, role))
+
+
+def main() -> None:
+    """Installs pgmq as the owner of the database, where the rooms are not; exits with a message where it cannot."""
+    try:
+        install_pgmq(HouseSettings().database())
+    except (ConfigurationError, Unavailable) as error:
+        sys.exit(error.message)
+
+
+if __name__ == "__main__":
+    main()

