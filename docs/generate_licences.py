@@ -14,6 +14,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PINS = ROOT / "constraints" / "cpu.txt"
+# What is listed goes by this Python; an older 3.11 may need a backport beside.
+PYTHON = {"python_version": "3.11", "python_full_version": "3.11.9"}
 # Extras that a running house may have; the others are for those who work on it.
 HOUSE = ("all", "text-models", "image-models", "exchange", "kafka", "otel", "tour", "opennsfw", "nudenet")
 # What the package's own metadata leaves out, says wrongly or at length, as its licence file has it.
@@ -104,7 +106,7 @@ def _needs(name: str, extras: set[str]) -> Iterator[str]:
     for text in needed:
         wanted = Requirement(text)
         marker = wanted.marker
-        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+        if marker is None or any(marker.evaluate({**PYTHON, "extra": extra}) for extra in (*extras, "")):
             yield re.sub(r";.*", "", text).strip()
 
 

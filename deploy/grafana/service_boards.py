@@ -115,6 +115,12 @@ GATEWAY = _board(
             Query("sum by (proof) (rate(portcullis_releases_total[$__rate_interval]))", "{{proof}}"),
         ),
         panel(
+            "Calls about pictures at once",
+            "short",
+            Query('sum(portcullis_admission_limit{job="gateway"})', "let in at most"),
+            says="Learnt from how long creations take; who finds no place is told BUSY.",
+        ),
+        panel(
             "Limits",
             "reqps",
             Query(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -104,8 +105,8 @@ async def test_a_new_account_is_new_and_in_good_standing(house: Database) -> Non
         made = await accounts.get_or_create(conn, "acme", "user-1")
         again = await accounts.get_or_create(conn, "acme", "user-1")
 
-    assert (made.tier, made.standing) == ("new", "good")
-    assert again == made
+    assert (made.tier, made.standing, made.fresh) == ("new", "good", True)
+    assert again == replace(made, fresh=False)
 
 
 async def test_a_tier_is_remembered(house: Database) -> None:
