@@ -19,6 +19,7 @@ import pytest_asyncio
 import uvicorn
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
+from playwright.async_api import expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -125,6 +126,7 @@ async def go(visitor: Visitor, **changes: str):
 
 async def test_in_a_browser(console, page):
     await page.goto(f"{console.url}/work")
+    await expect(page.locator("button[autofocus]")).to_be_focused()
     await page.keyboard.press("Enter")
     await page.wait_for_url(f"{console.url}/work")
     assert "What waits for you" in await page.inner_text("main")
