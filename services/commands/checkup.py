@@ -89,8 +89,8 @@ async def _room(house: HouseSettings, room: str) -> Finding:
     return Finding(
         Level.BAD,
         room,
-        f"its port {house.port(room)} is used by another program",
-        "stop that, or set PORTCULLIS_PORT_BASE",
+        f"what listens at its port {house.port(room)} does not serve",
+        "the room hangs or is not ready: its log says why; or another program: stop that, or set PORTCULLIS_PORT_BASE",
     )
 
 
