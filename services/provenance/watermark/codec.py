@@ -25,7 +25,7 @@ _TRIED, _TRIED_QUICKLY = (12, 96), (3, 16)
 _LEAST_LOCK, _LEAST_SURE_LOCK = 5.5, 6.2
 # Nothing is called a mark where noise would look so with more than this probability, by a bound.
 RELIABLE = 1e-9
-# Pictures are a little rougher than noise: over 148 million places their fits had the tail of this deviation.
+# Pictures are a little rougher than noise: over 430 million places their fits had the tail of this deviation.
 _ROUGHNESS = 1.08
 
 
