@@ -259,9 +259,12 @@ async def soak(bench: Bench, most: float, minutes: float) -> dict[str, Any]:
     for name, one in sorted(watch.used.items()):
         third = max(1, len(one.memory) // 3)
         grown = median(one.memory[-third:]) / median(one.memory[third : 2 * third]) - 1
-        files = median(one.files[-third:]) - median(one.files[third : 2 * third])
         figures.append(Figure(f"{name}: memory, last third against second", len(one.memory), grown, 0.05, at_most=True))
-        figures.append(Figure(f"{name}: open files likewise", len(one.files), files, 2.0, at_most=True, form="{:+.0f}"))
+        if one.files:  # of another user's view they are not told
+            more = median(one.files[-third:]) - median(one.files[third : 2 * third])
+            figures.append(
+                Figure(f"{name}: open files likewise", len(one.files), more, 2.0, at_most=True, form="{:+.0f}")
+            )
     console.print(tally.show(f"{minutes:g} minutes at half the saturation point"), usage_table(used))
     console.print(table("soak", figures, {}))
     series = {name: [round(value / MIB, 1) for value in one.memory[::15]] for name, one in watch.used.items()}

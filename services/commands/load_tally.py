@@ -172,7 +172,7 @@ def usage_figures(used: Mapping[str, Used], seconds: float, answered: int) -> di
             "cores": round(one.cpu / seconds, 3) if seconds else 0.0,
             "cpu_ms_per_answer": round(1000 * one.cpu / answered, 2) if answered else None,
             "memory_mib": [round(value / MIB, 1) for value in (one.memory[0], max(one.memory), one.memory[-1])],
-            "open_files": [int(one.files[0]), int(max(one.files)), int(one.files[-1])],
+            "open_files": [int(value) for value in (one.files[0], max(one.files), one.files[-1])] if one.files else [],
         }
         for name, one in sorted(used.items())
         if one.memory

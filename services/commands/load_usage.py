@@ -32,11 +32,11 @@ _METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at a service: CPU seconds since its start, memory in bytes, open files."""
+    """One look at a service: CPU seconds since its start, memory in bytes, open files (None where that is not told)."""
 
     cpu: float
     memory: float
-    files: float
+    files: float | None
 
 
 @dataclass(slots=True)
@@ -145,7 +145,8 @@ class Watch:
             used = self.used.setdefault(name, Used(reading, reading))
             used.last = reading
             used.memory.append(reading.memory)
-            used.files.append(reading.files)
+            if reading.files is not None:
+                used.files.append(reading.files)
 
     async def keep_looking(self) -> None:
         """Until cancelled."""
@@ -155,17 +156,23 @@ class Watch:
 
 
 def _whole(process: psutil.Process, *, with_children: bool = True) -> Reading:
-    """A process with all that it started, also what has ended since; shared memory counts where it is shared, once."""
+    """A process with all that it started, also what has ended since; shared memory counts where it is shared, once.
+
+    The house's processes let only root look into them: for others shared memory counts in each, and files are not told.
+    """
     cpu, memory, files = 0.0, 0, 0
+    open_book = True
     for one in [process, *(process.children(recursive=True) if with_children else [])]:
         try:
             with one.oneshot():
-                times = one.cpu_times()
-                proportional = getattr(one.memory_full_info(), "pss", 0) or one.memory_info().rss
-                opened = one.num_fds()
+                times, held = one.cpu_times(), one.memory_info().rss
+                try:
+                    held, opened = getattr(one.memory_full_info(), "pss", 0) or held, one.num_fds()
+                except psutil.AccessDenied:
+                    open_book, opened = False, 0
         except psutil.Error:
             continue
         cpu += times.user + times.system + getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
-        memory += proportional
+        memory += held
         files += opened
-    return Reading(cpu, memory, files)
+    return Reading(cpu, memory, files if open_book else None)
