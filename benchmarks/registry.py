@@ -1,7 +1,7 @@
 """The registry's search for look-alikes: exactness, time and bytes at a million rows, and what a billion would take.
 
 Run by `make bench`; prints a table and writes benchmarks/results/registry.json. REGISTRY_ROWS sets the sizes
-(1000000; "1000000,10000000" takes half an hour and 20 GB). Hashes are those of random pictures, and those of drawn
+(1000000; "1000000,10000000" takes an hour and 12 GB). Hashes are those of random pictures, and those of drawn
 scenes and their near-duplicates, which crowd together; every search asks for all eight orientations of a picture, as
 inspection does. The embedded Postgres as it comes.
 """
