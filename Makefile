@@ -127,9 +127,9 @@ bench-review: $(TOOLS) ## The review desk: claims, the limiter and the console's
 bench-load: $(TOOLS) ## A whole house under load: what it bears, twice that, an hour of it; MINUTES=n shortens both
 	@PYTHONPATH=. $(PY) benchmarks/load.py $(if $(MINUTES),--minutes $(MINUTES))
 
-chaos: $(TOOLS) ## Kill, stop, slow, cut off, fill, skew and spoil what a house needs, and check the books; ONLY=word for some
+chaos: $(TOOLS) ## Kill, stop, slow, cut off, fill, skew and spoil what a house needs, and check the books; ONLY=word for some, BROKER=rabbitmq
 	@tests/servers.sh
-	@PYTHONPATH=. GRPC_VERBOSITY=NONE $(PY) -m benchmarks.chaos $(if $(ONLY),--only '$(ONLY)')
+	@PYTHONPATH=. GRPC_VERBOSITY=NONE $(PY) -m benchmarks.chaos $(if $(ONLY),--only '$(ONLY)') $(if $(BROKER),--broker '$(BROKER)')
 
 proto: $(TOOLS) ## Generate the stubs in portcullis/v1 from proto/
 	@$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 Name = Literal["pgmq", "redis", "rabbitmq"]
+Server = Literal["redis", "rabbitmq"]  # with a process and an address of its own
 NAMES: tuple[Name, ...] = ("pgmq", "rabbitmq", "redis")
 PROGRAMS = {"redis": Path("/usr/bin/redis-server"), "rabbitmq": Path("/usr/lib/rabbitmq/bin/rabbitmq-server")}
 START_SECONDS = 60

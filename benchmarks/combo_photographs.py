@@ -87,7 +87,7 @@ def _photos(folder: Path | None) -> Iterator[bytes]:
     if folder is None:
         yield from (encode(getattr(data, name)()) for name in OWN)
         return
-    for path in sorted(folder.iterdir()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with Image.open(path) as image:
             yield encode(np.asarray(image.convert("RGB")))
 

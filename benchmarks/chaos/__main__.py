@@ -2,6 +2,7 @@
 
     make chaos                                              # every fault on everything; some half an hour
     python -m benchmarks.chaos --only killed --only broker  # those whose name has one of these words
+    python -m benchmarks.chaos --only broker --broker rabbitmq
     python -m benchmarks.chaos --list
 
 Each row: the fault is inflicted while two platforms send steadily, lasts for a while, is healed (or heals by itself),
@@ -24,6 +25,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.brokers import Server
 from benchmarks.chaos import books, report
 from benchmarks.chaos.faults import MODEL, Fault, all_faults
 from benchmarks.chaos.place import ChaosHouse, running
@@ -42,7 +44,7 @@ DELIVERY_SECONDS = 60.0  # for the last items to reach their queue
 console = Console(width=160)
 
 
-async def _measure(faults: list[Fault], seed: int) -> tuple[list[Row], books.Findings, dict[str, int]]:
+async def _measure(faults: list[Fault], seed: int, broker: Server) -> tuple[list[Row], books.Findings, dict[str, int]]:
     task = asyncio.current_task()
     assert task is not None, "asyncio.run made one"
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # or its processes and disks would stay
@@ -53,7 +55,7 @@ async def _measure(faults: list[Fault], seed: int) -> tuple[list[Row], books.Fin
             "PORTCULLIS_GENERATOR_MODEL": str(folder / MODEL),
             "PORTCULLIS_GENERATOR_MODEL_SHA256": folder_digest(folder / MODEL),
         }
-        async with running(folder, models) as house:
+        async with running(folder, models, broker) as house:
             console.print("the house is up")
             traffic = Traffic(house, seed)
             flow = asyncio.create_task(traffic.flow())
@@ -104,6 +106,7 @@ async def _settled(house: ChaosHouse, traffic: Traffic) -> books.Findings:
 def main(
     only: Annotated[list[str] | None, typer.Option(help="Faults whose name has this; may be given again.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed sends the same requests.")] = 1,
+    broker: Annotated[Server, typer.Option(help="What carries the review's errands.")] = "redis",
     show: Annotated[bool, typer.Option("--list", help="Name the faults and do nothing.")] = False,
 ) -> None:
     """Inflicts every fault and prints what came of it."""
@@ -114,10 +117,11 @@ def main(
         return
     before = os.getloadavg()[0]
     try:
-        rows, found, totals = asyncio.run(_measure(faults, seed))
+        rows, found, totals = asyncio.run(_measure(faults, seed, broker))
     except asyncio.CancelledError:
         raise typer.Exit(128 + signal.SIGTERM) from None
-    figures = report.figures(rows, found, totals) | {"cores": os.cpu_count(), "load_average_before": before}
+    machine = {"broker": broker, "cores": os.cpu_count(), "load_average_before": before}
+    figures = report.figures(rows, found, totals) | machine
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "chaos.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "chaos.md").write_text(report.markdown(rows), encoding="utf-8")

@@ -85,7 +85,7 @@ def _signal(target: str, number: signal.Signals) -> Step:
     async def send(house: ChaosHouse) -> None:
         if target == "postgres" and number == signal.SIGKILL:  # the server itself, not who keeps it
             house.processes(target)[1].kill()
-        elif number == signal.SIGKILL:
+        elif number == signal.SIGKILL and target != "broker":  # whose first process may be but a start script
             house.processes(target)[0].kill()
         else:
             house.signal(target, number)

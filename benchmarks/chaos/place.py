@@ -1,7 +1,7 @@
 """The house that faults are tried on: every room in a process of its own under the house's own supervisor.
 
-Between any two of them lies a `Link`. Postgres and Redis run beside it, as a cluster would run them: whoever keeps them
-starts them again when they end.
+Between any two of them lies a `Link`. Postgres and the broker run beside it, as a cluster would run them: whoever keeps
+them starts them again when they end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import psutil
 from psycopg.conninfo import make_conninfo
 from rich.console import Console
 
-from benchmarks.brokers import Broker
+from benchmarks.brokers import Broker, Server
 from benchmarks.chaos.link import Link
 from portcullis.profile import Profile
 from services.commands.default_policy import DEFAULT_POLICY
@@ -57,7 +57,7 @@ QUICKER = {
 class ChaosHouse:
     """One house with a link before each of its servers."""
 
-    def __init__(self, folder: Path, models: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, models: Mapping[str, str], broker: Server) -> None:
         """All files lie in `folder`; `models` are settings that name models other than the shipped."""
         self.folder = folder
         self.home, self.postgres_home = folder / "home", folder / "pg"
@@ -67,7 +67,7 @@ class ChaosHouse:
         self._log = (folder / "house.log").open("w", encoding="utf-8")
         names = [part.name for part in (POSTGRES, *parts_for(()))]
         self._view = LogView(Console(file=self._log, width=200), names)
-        self._broker = Broker("redis", folder / "redis")
+        self._broker = Broker(broker, folder / "broker")
         self._models = models
         self.keys: dict[str, str] = {}
 
@@ -130,8 +130,10 @@ class ChaosHouse:
     def processes(self, name: str) -> list[psutil.Process]:
         """The process of a part, and all that it started, itself first; none while it is away."""
         if name == "broker":
-            found = [self._broker.process] if self._broker.process else []
-            return [psutil.Process(one.pid) for one in found if one.poll() is None]
+            if self._broker.process is None or self._broker.process.poll() is not None:
+                return []
+            started = psutil.Process(self._broker.process.pid)  # RabbitMQ's is a script, the server its child
+            return [started, *started.children(recursive=True)]
         for child in psutil.Process().children():
             with suppress(psutil.Error):
                 if service_of(child.cmdline()) == name:
@@ -167,7 +169,7 @@ class ChaosHouse:
             "PORTCULLIS_HOME": str(self.home),
             "PORTCULLIS_PORT_BASE": str(base),
             "PORTCULLIS_HOSTS": str(hosts).replace("'", '"'),
-            "PORTCULLIS_BROKER_URL": f"redis://127.0.0.1:{front + 20}/0",
+            "PORTCULLIS_BROKER_URL": self._broker.url.replace(f":{broker.port}", f":{front + 20}"),
             "PORTCULLIS_DSN": make_conninfo(user=SYSTEM_USER, dbname=DATABASE, host=str(way)),
         }
 
@@ -223,9 +225,9 @@ class ChaosHouse:
 
 
 @asynccontextmanager
-async def running(folder: Path, models: Mapping[str, str]) -> AsyncIterator[ChaosHouse]:
+async def running(folder: Path, models: Mapping[str, str], broker: Server) -> AsyncIterator[ChaosHouse]:
     """A house for the length of a block."""
-    house = ChaosHouse(folder, models)
+    house = ChaosHouse(folder, models, broker)
     try:
         await house.start()
         yield house

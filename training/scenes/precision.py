@@ -10,7 +10,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 _INFO = Path("/proc/cpuinfo")
-FAST = _INFO.exists() and "amx_bf16" in _INFO.read_text(encoding="utf-8")
+_FLAGS = _INFO.read_text(encoding="utf-8").split() if _INFO.exists() else []
+FAST = "amx_bf16" in _FLAGS or "avx512_bf16" in _FLAGS
 
 
 @contextmanager
