@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
 from services.core.config import FIRST_PORT, METRICS_OFFSET, ROOMS
@@ -25,8 +26,12 @@ def is_free(interface: str, port: int) -> bool:
 
 
 def free_base(interface: str = "127.0.0.1") -> int:
-    """The first PORTCULLIS_PORT_BASE, from the default on, with room for a whole house; OSError if there is none."""
-    for base in range(FIRST_PORT, LAST_BASE, STEP):
+    """A PORTCULLIS_PORT_BASE with room for a whole house, at random, so that two started at once take different ones.
+
+    Raises OSError where there is none.
+    """
+    bases = range(FIRST_PORT, LAST_BASE, STEP)
+    for base in random.sample(bases, len(bases)):
         if all(is_free(interface, base + offset) for offset in OFFSETS):
             return base
     raise OSError("no ports are free for a house")

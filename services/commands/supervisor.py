@@ -37,7 +37,8 @@ class Keeper:
         self.part = part
         self._is_ready = is_ready
         self._view = view
-        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        # One heap a thread, as glibc has it, doubles the memory of rooms whose threads come and go.
+        self._environment = {"MALLOC_ARENA_MAX": "2", **os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self._process: Process | None = None
         self._stopping = asyncio.Event()
         self.ready = asyncio.Event()

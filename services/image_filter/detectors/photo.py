@@ -6,6 +6,7 @@ Colour-blind, so that tinting hides nothing. `models/photo/README.md` says what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -18,16 +19,15 @@ from services.image_filter.detectors import Found
 from services.image_filter.geometry import square, surroundings
 from services.image_filter.onnx_session import open_session
 
-_SIDE, _BATCH = 112, 32  # memory grows with the batch
+_SIDE, _BATCH = 112, 8  # memory grows with the batch, and several run side by side
+_AT_ONCE = 4
 _MOST_FACES = 16  # candidates judged per picture, surest first
 _CONTEXTS = (0.75, 1.3, 1.9)  # each face is seen so close that brushes show, whole, and with hair and collar
 # Log odds added to P(photograph), of a face and of the whole: what is in doubt counts as one. Chosen on photographs
 # that training did not see.
 _DOUBT_FACE, _DOUBT_WHOLE = 0.4, 1.2
-_OWN_EYES, _AT_MOST = (
-    0.6,
-    3.0,
-)  # part of its own log odds of a face that the network adds to the detector's; their limit
+# Part of its own log odds of a face that the network adds to the detector's; their limit.
+_OWN_EYES, _AT_MOST = 0.6, 3.0
 _SAME_FACE = 0.4  # boxes that share this much of their union are one face
 
 Scores = NDArray[np.float32]
@@ -60,9 +60,13 @@ class PhotoDetector:
 
     def _scores(self, crops: Sequence[Rgb]) -> Scores:
         """P(photograph), P(face) of each crop, (n, 2)."""
-        parts = (crops[begin : begin + _BATCH] for begin in range(0, len(crops), _BATCH))
-        batches = (np.stack([_prepared(crop) for crop in part])[:, None] for part in parts)
-        return np.concatenate([self._session.run(None, {"grey": batch})[0] for batch in batches])
+        parts = [crops[begin : begin + _BATCH] for begin in range(0, len(crops), _BATCH)]
+        with ThreadPoolExecutor(min(len(parts), _AT_ONCE)) as side_by_side:
+            return np.concatenate(list(side_by_side.map(self._look, parts)))
+
+    def _look(self, crops: Sequence[Rgb]) -> Scores:
+        scores: Scores = self._session.run(None, {"grey": np.stack([_prepared(crop) for crop in crops])[:, None]})[0]
+        return scores
 
     def _signals(self, scores: Sequence[Scores], faces: Sequence[Signal]) -> Found:
         source = self.model.source
