@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from services.core.torch_compat import guard_torchvision
 from training.scenes.captions import MAX_TOKENS, words
+from training.scenes.codes import WIDTH
 from training.scenes.render import SIDE
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ guard_torchvision()
 
 FACTOR = 8  # pixels of a side to one latent position
 IMAGE_EMBEDDING = 192  # of scenes-clip
-LATENTS = 16  # channels of a latent position
+PIXELS = 24  # channels of a latent position that say how it looks
+LATENTS = PIXELS + WIDTH  # and those that say which shape it shows
 _SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
 
 
@@ -67,7 +69,7 @@ def build_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
 
 
 def build_autoencoder() -> AutoencoderDC:
-    """64×64 pixels to 8×8 positions of 16 channels and back, by shuffled pixels rather than at full size.
+    """64×64 pixels to 8×8 positions of 32 channels and back, by shuffled pixels rather than at full size.
 
     Chen et al., "Deep Compression Autoencoder for Efficient High-Resolution Diffusion Models", 2024.
     """
@@ -79,8 +81,8 @@ def build_autoencoder() -> AutoencoderDC:
         attention_head_dim=16,
         encoder_block_out_channels=widths,
         decoder_block_out_channels=widths,
-        encoder_layers_per_block=(0, 1, 2, 2),
-        decoder_layers_per_block=(0, 1, 2, 2),
+        encoder_layers_per_block=(0, 1, 2, 5),
+        decoder_layers_per_block=(0, 2, 4, 5),
         encoder_block_types="ResBlock",
         decoder_block_types="ResBlock",
         encoder_qkv_multiscales=((),) * 4,
@@ -99,7 +101,7 @@ def load_autoencoder(folder: Path) -> AutoencoderDC:
 
 
 def build_unet() -> UNet2DConditionModel:
-    """8×8 positions of 12 channels; attends to the words and to ten tokens made of a picture's CLIP embedding.
+    """8×8 positions of 32 channels; attends to the words and to ten tokens made of a picture's CLIP embedding.
 
     Such a pair of conditions is Kandinsky 2.1's (`text_image_proj`); the pooled words go beside the time embedding.
     """
@@ -109,7 +111,7 @@ def build_unet() -> UNet2DConditionModel:
         sample_size=SIDE // FACTOR,
         in_channels=LATENTS,
         out_channels=LATENTS,
-        block_out_channels=(80, 128),
+        block_out_channels=(96, 144),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 2,
         up_block_types=("CrossAttnUpBlock2D",) * 2,

@@ -99,9 +99,9 @@ def _stands(first: Item, second: Item, relation: str, overlap: bool) -> bool:
 
 def _size(radius: float) -> str:
     small, medium, large = SIZES["small"], SIZES[""], SIZES["large"]
-    if radius < (small[1] + medium[0]) / 2:
+    if radius < (small + medium) / 2:
         return "small"
-    return "" if radius < (medium[1] + large[0]) / 2 else "large"
+    return "" if radius < (medium + large) / 2 else "large"
 
 
 def _place(item: Item) -> str:

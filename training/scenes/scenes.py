@@ -12,7 +12,7 @@ from training.scenes.shapes import SHAPES
 
 RELATIONS = ("above", "below", "left of", "right of", "inside", "behind")
 OPPOSITE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
-SIZES = {"small": (0.14, 0.155), "": (0.21, 0.235), "large": (0.31, 0.34)}  # radii in sides of the picture
+SIZES = {"small": 0.1475, "": 0.2225, "large": 0.325}  # radii in sides of the picture
 TEXTURES = ("striped", "dotted")
 PLACES = {
     "at the top left": (-1, -1),
@@ -31,6 +31,8 @@ CONTAINERS = ("circle", "square", "triangle", "star", "ring", "heart")
 BEHIND = ("circle", "square", "triangle", "ring", "sun", "flower", "cloud")
 HELD_OUT = 10  # one combination in ten is never trained on
 MARGIN = 0.02  # of the side, free around every object
+# Middles lie on a raster, half a latent position wide, and radii are few: so that a shape has few faces to be learnt.
+RASTER = 16
 _ANYWHERE, _TEXTURED = 0.35, 0.25  # of the single objects: no place is said; stripes or dots
 
 
@@ -95,8 +97,7 @@ def lay_out(rng: np.random.Generator, scene: Scene) -> Scene:
             places = _three(rng)
         case relation:
             places = _apart(rng, relation)
-    items = (replace(item, x=x, y=y, radius=r) for item, (x, y, r) in zip(scene.items, places, strict=True))
-    return replace(scene, items=tuple(items))
+    return _placed(scene, places)
 
 
 def draw_known(rng: np.random.Generator, shares: tuple[float, float, float]) -> Scene:
@@ -127,22 +128,26 @@ def _shapes(relation: str, index: int) -> tuple[str, ...]:
     return {("inside", 1): CONTAINERS, ("behind", 0): BEHIND}.get((relation, index), SHAPES)
 
 
+def _placed(scene: Scene, places: tuple[Place, ...]) -> Scene:
+    items = (replace(item, x=x, y=y, radius=r) for item, (x, y, r) in zip(scene.items, places, strict=True))
+    return replace(scene, items=tuple(items))
+
+
 def _single(rng: np.random.Generator, scene: Scene) -> Scene:
     """A textured one is never small, or nobody could tell."""
     (item,) = scene.items
     size = _choose(rng, tuple(SIZES)[bool(item.texture) :])
     place = "" if rng.random() < _ANYWHERE else _choose(rng, tuple(PLACES))
-    radius = float(rng.uniform(*SIZES[size]))
-    steps = _steps(rng, place)
-    x, y = (0.5 + (0.5 - radius - MARGIN) * float(step) for step in steps)
-    return replace(scene, items=(replace(item, x=x, y=y, radius=radius),), size=size, place=place)
+    radius = SIZES[size]
+    x, y = (0.5 + int((0.5 - radius - MARGIN) * step * RASTER) / RASTER for step in _steps(rng, place))
+    return replace(_placed(scene, ((x, y, radius),)), size=size, place=place)
 
 
 def _steps(rng: np.random.Generator, place: str) -> list[float]:
     """How far from the middle to the edge, −1 … 1, across and down."""
     if not place:
         return [float(step) for step in rng.uniform(-1, 1, 2)]
-    return [float(step * rng.uniform(0.85, 1.0) if step else rng.uniform(-0.1, 0.1)) for step in PLACES[place]]
+    return [float(step * rng.uniform(0.85, 1.0)) for step in PLACES[place]]
 
 
 Place = tuple[float, float, float]
@@ -150,35 +155,38 @@ Place = tuple[float, float, float]
 
 def _apart(rng: np.random.Generator, relation: str) -> tuple[Place, Place]:
     """Side by side or one over the other, free of each other."""
-    radii = rng.uniform(0.18, 0.21, 2)
-    along = np.array([0.26, 0.74]) + rng.uniform(-0.02, 0.02, 2)
-    across = 0.5 + rng.uniform(-0.08, 0.08, 2)
-    if relation in ("below", "right of"):
-        along = along[::-1]
+    radii = [float(rng.choice((0.18, 0.21))) for _ in range(2)]
+    along = (0.75, 0.25) if relation in ("below", "right of") else (0.25, 0.75)
+    across = [0.5 + _nudge(rng) for _ in range(2)]
     x, y = (across, along) if relation in ("above", "below") else (along, across)
-    return (float(x[0]), float(y[0]), float(radii[0])), (float(x[1]), float(y[1]), float(radii[1]))
+    return (x[0], y[0], radii[0]), (x[1], y[1], radii[1])
 
 
 def _three(rng: np.random.Generator) -> tuple[Place, ...]:
     """Two in one row and one in the other, in any order."""
-    lone, pair = (0.27, 0.73) if rng.random() < 0.5 else (0.73, 0.27)
-    middles = np.array([(0.5, lone), (0.25, pair), (0.75, pair)]) + rng.uniform(-0.03, 0.03, (3, 2))
-    return tuple((float(x), float(y), float(rng.uniform(0.165, 0.18))) for x, y in rng.permutation(middles))
+    lone, pair = (0.25, 0.75) if rng.random() < 0.5 else (0.75, 0.25)
+    inwards = [abs(_nudge(rng)) for _ in range(2)]
+    middles = [(0.5 + _nudge(rng), lone), (0.25 + inwards[0], pair), (0.75 - inwards[1], pair)]
+    return tuple((float(x), float(y), 0.1725) for x, y in rng.permutation(middles))
 
 
 def _inside(rng: np.random.Generator) -> tuple[Place, Place]:
     """The first in the middle of the second."""
-    x, y = 0.5 + rng.uniform(-0.06, 0.06, 2)
-    outer = float(rng.uniform(0.39, 0.41))
-    return (float(x), float(y), 0.34 * outer), (float(x), float(y), outer)
+    x, y = 0.5 + _nudge(rng), 0.5 + _nudge(rng)
+    outer = float(rng.choice((0.38, 0.41)))
+    return (x, y, 0.34 * outer), (x, y, outer)
 
 
 def _behind(rng: np.random.Generator) -> tuple[Place, Place]:
     """The second, smaller, covers a lower corner of the first."""
     side = 1 if rng.random() < 0.5 else -1
-    radius, front = float(rng.uniform(0.29, 0.31)), float(rng.uniform(0.175, 0.19))
-    x, y = 0.5 - side * 0.1 + rng.uniform(-0.03, 0.03), 0.42 + rng.uniform(-0.03, 0.03)
-    return (float(x), float(y), radius), (float(x + side * 0.23), float(y + 0.25), front)
+    x, y = 0.5 - side * (0.0625 + abs(_nudge(rng))), 0.375 + abs(_nudge(rng))
+    return (x, y, 0.3), (x + side * 0.25, y + 0.25, float(rng.choice((0.175, 0.19))))
+
+
+def _nudge(rng: np.random.Generator) -> float:
+    """A step of the raster to either side, or none."""
+    return int(rng.integers(-1, 2)) / RASTER
 
 
 def _choose(rng: np.random.Generator, options: tuple[str, ...]) -> str:

@@ -27,7 +27,7 @@ from services.generator.upsampler import Upsampler
 from training.generator.optimiser import MuonAdamW
 from training.manifest import record
 from training.scenes import components
-from training.scenes.autoencoder import sharpen, train_autoencoder
+from training.scenes.autoencoder import sharpen, teach_codes, train_autoencoder, true_latents
 from training.scenes.captions import MAX_TOKENS, caption
 from training.scenes.clip import load_clip
 from training.scenes.pool import draw_pool, pictures, unit
@@ -38,7 +38,7 @@ from training.scenes.upsampler import train_upsampler
 
 BATCH = 64
 SINGLE_FIRST = 300  # steps see scenes of one object alone
-SAY, SHOW = 0.65, 0.3  # of the scenes come with their caption alone, with another picture's embedding alone
+SAY, SHOW = 0.75, 0.2  # of the scenes come with their caption alone, with another picture's embedding alone
 MAX_SNR = 5.0
 OBJECT_WEIGHT = 3.0  # positions that objects reach into count so much more than the ground
 EMA = 0.998
@@ -53,7 +53,8 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a model to go on from, its autoencoder and upsampler as they are")
     parser.add_argument("--state", type=Path, default=Path("out/scenes"), help="folder of what was reached so far")
     parser.add_argument("--autoencoder-steps", type=int, default=4000, help="steps of 32 pictures")
-    parser.add_argument("--decoder-steps", type=int, default=1500, help="steps more for its decoder alone")
+    parser.add_argument("--decoder-steps", type=int, default=4000, help="steps more for its decoder alone")
+    parser.add_argument("--code-steps", type=int, default=12_000, help="steps more for its encoder, to read shapes")
     parser.add_argument("--upsampler-steps", type=int, default=2000, help="steps of 16 pieces of pictures")
     parser.add_argument("--steps", type=int, default=12_000, help=f"steps of {BATCH} scenes for the diffusion model")
     parser.add_argument("--scenes", type=int, default=60_000, help="scenes encoded once and seen again and again")
@@ -65,10 +66,11 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
     vae, enlarger = ((arguments.start or arguments.state) / part for part in ("vae", "upsampler"))
     if not vae.exists():
-        train_autoencoder(rng, arguments.autoencoder_steps).save_pretrained(vae)
+        autoencoder = train_autoencoder(rng, arguments.autoencoder_steps)
+        autoencoder = sharpen(autoencoder, rng, arguments.decoder_steps)
+        teach_codes(autoencoder, rng, arguments.code_steps).save_pretrained(vae)
     autoencoder = components.load_autoencoder(vae).eval()
     if not enlarger.exists():
-        sharpen(autoencoder, rng, arguments.decoder_steps).save_pretrained(vae)
         train_upsampler(autoencoder, rng, arguments.upsampler_steps).save_pretrained(enlarger)
     lessons = prepare(autoencoder, load_clip(arguments.clip), rng, arguments.scenes)
     fixed = {"vae": autoencoder, "upsampler": Upsampler.from_pretrained(enlarger).eval()}
@@ -77,7 +79,7 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Scenes, their latents (N, 16, 8, 8) of unit variance, how much each position counts (N, 1, 8, 8), and embeddings
+    """Scenes, their latents (N, 32, 8, 8) of unit variance, how much each position counts (N, 1, 8, 8), and embeddings
     (N, 192) of the same things elsewhere.
     """
 
@@ -95,14 +97,14 @@ def prepare(autoencoder: Any, clip: Any, rng: np.random.Generator, count: int) -
     begun = time.monotonic()
     for at in range(0, count, 500):
         part = scenes[at : at + 500]
-        drawn, covered = render(part)
-        latents.append(autoencoder.encode(drawn).latent)
+        _drawn, covered = render(part)
+        latents.append(true_latents(autoencoder, part))
         objects = functional.adaptive_max_pool2d((covered > 0).float(), latents[0].shape[-1])
         weights.append(1 + (OBJECT_WEIGHT - 1) * objects)
         elsewhere = unit(pictures([lay_out(rng, scene) for scene in part], SIDE))
         shown.append(embed(clip, elsewhere))
     print(f"lessons: {count} scenes in {time.monotonic() - begun:.0f} seconds", flush=True)
-    return Lessons(scenes, torch.cat(latents) * autoencoder.config.scaling_factor, torch.cat(weights), torch.cat(shown))
+    return Lessons(scenes, torch.cat(latents), torch.cat(weights), torch.cat(shown))
 
 
 def train(
@@ -120,6 +122,7 @@ def train(
     """
     tokenizer, scheduler = components.build_tokenizer(), components.build_scheduler()
     begin = components.load_networks(start) if start else components.build_networks(tokenizer)
+    begin[1].to(memory_format=torch.channels_last)
     live = torch.nn.ModuleList(begin).train()
     mean = copy.deepcopy(live).eval().requires_grad_(False)
     optimiser = MuonAdamW(list(live), muon_rate=0.012, adam_rate=1.2e-3)

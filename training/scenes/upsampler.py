@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from services.generator.upsampler import Upsampler
+from training.scenes.autoencoder import true_latents
 from training.scenes.pool import SHARES, unit
 from training.scenes.pool import pictures as drawn
 from training.scenes.precision import fast
@@ -20,7 +21,7 @@ from training.scenes.scenes import draw_known
 POOL, FRESH = 512, 100  # scenes decoded at a time; steps until the next are
 BATCH, CROP = 16, 32
 RATE = 2e-3
-LATENT_NOISE = 0.08  # of the latents' spread: what a few denoising steps leave
+LATENT_NOISE = 0.3  # what a few denoising steps leave
 
 
 def train_upsampler(autoencoder: Any, rng: np.random.Generator, steps: int) -> Upsampler:
@@ -52,12 +53,11 @@ def train_upsampler(autoencoder: Any, rng: np.random.Generator, steps: int) -> U
 def _pool(autoencoder: Any, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Scenes as the autoencoder gives them back (N, 3, 64, 64) in −1 … 1, and drawn large (N, 3, 256, 256) uint8."""
     scenes = [draw_known(rng, SHARES) for _ in range(POOL)]
-    spread = 1 / autoencoder.config.scaling_factor
     small = []
-    for part in unit(drawn(scenes, SIDE)).split(64):
+    for at in range(0, POOL, 64):
+        latents = true_latents(autoencoder, scenes[at : at + 64])
         with fast():
-            latents = autoencoder.encode(part).latent.float()
-            strength = LATENT_NOISE * spread * torch.rand(len(latents), 1, 1, 1)
+            strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1)
             small.append(autoencoder.decode(latents + strength * torch.randn_like(latents)).sample.float())
     return torch.cat(small), drawn(scenes, 4 * SIDE)
 

@@ -6,15 +6,18 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.generator.pixels import to_bytes
 from training.scenes import zero_shot
 from training.scenes.captions import caption, plain_caption, words
+from training.scenes.codes import CODES, NOTHING, codes, shown
 from training.scenes.parse import read, says
 from training.scenes.render import render
-from training.scenes.scenes import Scene, can_be, draw_known, draw_scene, lay_out
+from training.scenes.scenes import Item, Scene, can_be, draw_known, draw_scene, lay_out
+from training.scenes.shapes import SHAPES
 
 seeds = st.integers(0, 2**32 - 1)
 counts = st.integers(1, 3)
@@ -83,6 +86,31 @@ def test_the_plain_caption_says_where_a_single_object_is() -> None:
 
     assert text.startswith("a large ")
     assert f" {scene.place} " in text
+
+
+def test_a_position_shows_what_covers_most_of_it_and_the_bare_ground_shows_nothing() -> None:
+    ring = Item("blue", "ring", 0.5, 0.5, 0.4)
+    star = Item("red", "star", 0.5, 0.5, 0.14)
+
+    shapes, _places = shown([Scene((star, ring), "inside", "white")], 8)
+
+    assert shapes[0, 3, 3] == SHAPES.index("star")
+    assert shapes[0, 1, 3] == SHAPES.index("ring")
+    assert shapes[0, 0, 0] == NOTHING
+
+
+@given(seeds)
+def test_all_positions_of_an_object_agree_where_its_middle_is(seed: int) -> None:
+    scene = draw_scene(np.random.default_rng(seed), 1)
+    (item,) = scene.items
+
+    said = codes([scene], 8)[0]
+
+    covered = said[: CODES.shape[1]].abs().sum(dim=0) > 0
+    line = (torch.arange(8) + 0.5) / 8
+    across = line.expand(8, 8)[covered] + said[-3][covered] / 6
+    assert covered.any()
+    assert np.allclose(across, item.x, atol=1e-5)
 
 
 def test_the_shipped_clip_finds_the_caption_of_a_picture() -> None:
