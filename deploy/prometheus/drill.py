@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,12 +119,20 @@ def bad_clearance(house: RunningHouse, _client: Client) -> Iterator[None]:
 
 @contextmanager
 def too_many_at_once(_house: RunningHouse, client: Client) -> Iterator[None]:
-    """Three times as many calls at once as the gateway takes, in waves."""
+    """Three times as many calls at once as the gateway takes, again and again until the alert has fired."""
+    over = threading.Event()
+
+    def insist(number: int) -> None:
+        while not over.is_set():
+            _ask(client, f"crowd-{number}")
+
     with ThreadPoolExecutor(CROWD) as threads:
-        for _ in range(3):
-            list(threads.map(lambda number: _ask(client, f"crowd-{number}"), range(CROWD)))
-            time.sleep(2)
-        yield
+        for number in range(CROWD):
+            threads.submit(insist, number)
+        try:
+            yield
+        finally:
+            over.set()
 
 
 @contextmanager
@@ -200,7 +209,7 @@ DRILLS = (
     Drill("Watchdog", "nothing", lambda _house, _client: nullcontext()),
     Drill("OneAccountDominates", "one account alone asks, 60 times", one_account_asks),
     Drill("ClearancesRefused", "the generator is shown a clearance that was made up", bad_clearance),
-    Drill("Overloaded", "12 calls at once for a gateway that takes 4", too_many_at_once),
+    Drill("Overloaded", "12 callers who never stop, for a gateway that takes 4", too_many_at_once),
     Drill(
         "BudgetBurnsFast",
         "the same: what a full house turns away is unavailable",
