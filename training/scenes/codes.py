@@ -22,7 +22,8 @@ SHAPE = 5  # channels of a shape's code
 WIDTH = SHAPE + 3
 NOTHING = len(SHAPES)
 _SHOWN = 0.05  # of a position that an object must cover to be shown there
-_STRENGTH, _OFFSET, _RADIUS, _MIDDLING = 1.5, 6.0, 12.0, 0.24  # so that every channel spans some ±1.5
+_STRENGTH = 1.5
+OFFSET, RADIUS, MIDDLING = 6.0, 12.0, 0.24  # so that these channels span as much
 _FINE = 4  # samples of coverage a side of a position
 _NONE = Item("black", "circle", 9.0, 9.0, 0.2)
 # The words of even weight: any two differ in two places at least. The ground's is all zeros.
@@ -35,7 +36,7 @@ def codes(scenes: list[Scene], side: int) -> Tensor:
     shapes, places = shown(scenes, side)
     line = (torch.arange(side) + 0.5) / side
     x, y, radius = places.unbind(1)
-    geometry = [(x - line) * _OFFSET, (y - line[:, None]) * _OFFSET, (radius - _MIDDLING) * _RADIUS]
+    geometry = [(x - line) * OFFSET, (y - line[:, None]) * OFFSET, (radius - MIDDLING) * RADIUS]
     there = (shapes != NOTHING)[:, None]
     return torch.cat([CODES[shapes].permute(0, 3, 1, 2), torch.stack(geometry, dim=1) * there], dim=1)
 
