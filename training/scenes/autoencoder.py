@@ -55,7 +55,7 @@ def train_autoencoder(rng: np.random.Generator, steps: int) -> AutoencoderDC:
 
 def sharpen(autoencoder: AutoencoderDC, rng: np.random.Generator, steps: int) -> AutoencoderDC:
     """The same with a decoder that was trained further by itself, on noisier latents; latents stay what they are."""
-    decoder = copy.deepcopy(autoencoder.decoder).train().to(memory_format=torch.channels_last)
+    decoder = copy.deepcopy(autoencoder.decoder).train().requires_grad_().to(memory_format=torch.channels_last)
 
     def error() -> Tensor:
         scenes = _scenes(rng)
@@ -73,7 +73,7 @@ def sharpen(autoencoder: AutoencoderDC, rng: np.random.Generator, steps: int) ->
 
 def teach_codes(autoencoder: AutoencoderDC, rng: np.random.Generator, steps: int) -> AutoencoderDC:
     """The same with an encoder that reads which shapes a picture shows; how it looks, it says as before."""
-    encoder = copy.deepcopy(autoencoder.encoder).train().to(memory_format=torch.channels_last)
+    encoder = copy.deepcopy(autoencoder.encoder).train().requires_grad_().to(memory_format=torch.channels_last)
     width = encoder.conv_out.in_channels
     reader = nn.Conv2d(width, NOTHING + 1, 1)  # thrown away: what it asks for, the last layer can say
     features: list[Tensor] = []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.generator.pixels import to_bytes
 from training.scenes import zero_shot
 from training.scenes.captions import caption, plain_caption, words
-from training.scenes.codes import CODES, NOTHING, codes, shown
+from training.scenes.codes import CODES, NOTHING, OFFSET, codes, shown
 from training.scenes.parse import read, says
 from training.scenes.render import render
 from training.scenes.scenes import Item, Scene, can_be, draw_known, draw_scene, lay_out
@@ -108,7 +108,7 @@ def test_all_positions_of_an_object_agree_where_its_middle_is(seed: int) -> None
 
     covered = said[: CODES.shape[1]].abs().sum(dim=0) > 0
     line = (torch.arange(8) + 0.5) / 8
-    across = line.expand(8, 8)[covered] + said[-3][covered] / 6
+    across = line.expand(8, 8)[covered] + said[-3][covered] / OFFSET
     assert covered.any()
     assert np.allclose(across, item.x, atol=1e-5)
 
