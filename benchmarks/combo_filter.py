@@ -41,11 +41,11 @@ from services.generator.pixels import to_bytes
 from training.combo.cases import cases, read_groups
 from training.combo.evaluate import judge
 from training.combo.export import export
-from training.scenes.captions import plain_caption
-from training.scenes.grounds import COLOURS, GROUNDS, fits
-from training.scenes.render import render
-from training.scenes.scenes import Item, Scene, draw_held_out
-from training.scenes.shapes import SHAPES
+from training.generator.captions import plain_caption
+from training.generator.grounds import COLOURS, GROUNDS, fits
+from training.generator.render import render
+from training.generator.scenes import Item, Scene, draw_held_out
+from training.generator.shapes import SHAPES
 
 RESULTS = Path(__file__).parent / "results" / "combo_filter.json"
 HELD_OUT = Path(__file__).parents[1] / "tests/unit/combo_filter/edits_held_out.tsv"

@@ -28,7 +28,8 @@ from services.core.store.banks import HashKind
 from services.image_filter.banks import MOST_BITS, Banks
 from services.image_filter.hashes import entry_of, hashes_of
 from services.image_filter.multi_index import MultiIndex
-from training.generator.scenes import draw_scene, render
+from training.generator.render import render
+from training.generator.scenes import draw_scene
 
 RESULTS = Path(__file__).parent / "results" / "image_banks.json"
 MILLION = 1_000_000

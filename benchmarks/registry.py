@@ -33,8 +33,8 @@ from services.core.store import images, tenants
 from services.core.store.database import Database
 from services.core.store.images import RegisteredImage
 from services.provenance.fingerprint import PDQ_RADIUS, pdq_orientations
-from training.scenes.render import render
-from training.scenes.scenes import draw_scene
+from training.generator.render import render
+from training.generator.scenes import draw_scene
 
 RESULTS = Path(__file__).parent / "results" / "registry.json"
 GOAL_MS = 50.0

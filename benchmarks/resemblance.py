@@ -30,8 +30,8 @@ from services.core.store.database import Database
 from services.core.store.image_embeddings import Space
 from services.provenance.fingerprint import PDQ_RADIUS, pdq_orientations
 from services.provenance.resemblance import Resemblance
-from training.scenes.pool import pictures
-from training.scenes.scenes import Scene, draw_scene, lay_out
+from training.generator.pool import pictures
+from training.generator.scenes import Scene, draw_scene, lay_out
 
 FOLDER = "models/scenes-clip"
 REGISTERED, PROBES = 2_000, 200

@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.core.artifacts import MODELS, file_sha256, load_artifact
 from services.core.errors import ConfigurationError
-from services.core.open_clip_model import open_clip_model
 from services.core.signals import ModelVersion
 from services.core.torch_compat import guard_torchvision
 from services.generator.offer import Offer
@@ -27,7 +26,7 @@ from services.generator.offer import Offer
 # A model needs these; every other part of the index that is on the allow-list is loaded too.
 NEEDED = ("tokenizer", "text_encoder", "scheduler")
 NETWORKS = ("transformer", "unet")
-PARTS = (*NEEDED, *NETWORKS, "tokenizer_2", "text_encoder_2", "vae", "upsampler")
+PARTS = (*NEEDED, *NETWORKS, "tokenizer_2", "text_encoder_2", "vae")
 CLASSES = {
     ("transformers", "CLIPTextModel"),
     ("transformers", "CLIPTextModelWithProjection"),
@@ -36,7 +35,6 @@ CLASSES = {
     ("transformers", "T5EncoderModel"),
     ("transformers", "T5Tokenizer"),
     ("transformers", "T5TokenizerFast"),
-    ("diffusers", "AutoencoderDC"),
     ("diffusers", "AutoencoderKL"),
     ("diffusers", "PixArtTransformer2DModel"),
     ("diffusers", "Transformer2DModel"),
@@ -49,7 +47,7 @@ CLASSES = {
     ("diffusers", "FluxTransformer2DModel"),
     ("diffusers", "LCMScheduler"),
     ("diffusers", "PNDMScheduler"),
-    ("portcullis", "Upsampler"),
+    ("portcullis", "SceneAutoencoder"),
 }
 # Anything else might be a pickle, which runs code when it is opened; .model is SentencePiece's, a protobuf of strings.
 SUFFIXES = {".json", ".safetensors", ".txt", ".md", ".model"}
@@ -69,9 +67,6 @@ class Card(BaseModel):
     steps: int = Field(ge=1, le=100, description="Denoising steps where a request names none.")
     guidance: float = Field(ge=1, le=30, description="Scale of classifier-free guidance; 1 is without.")
     variation_strength: float = Field(gt=0, le=1, description="Share of the noise that a variation starts from.")
-    image_encoder: str = Field(
-        "", description="Model of the house (open_clip) whose embeddings it reads; variations are made from them."
-    )
     closed_vocabulary: bool = Field(description="Whether it knows only the words of its tokenizer.")
     synonyms: dict[str, str] = Field(
         default_factory=dict[str, str], description="Phrases that a closed vocabulary lacks, and what they become."
@@ -132,8 +127,6 @@ def load_checkpoint(uri: str, sha256: str, device: torch.device, dtype: torch.dt
     index, options = _read_index(folder)
     source = _Source(folder, device, dtype, card.variant)
     parts = {name: source.load(name, *library_class) for name, library_class in index.items()}
-    if card.image_encoder:
-        parts["image_encoder"] = _image_encoder(card.image_encoder).to(device)
     return Checkpoint(
         card=card,
         version=ModelVersion(card.name, card.version, digest),
@@ -141,17 +134,6 @@ def load_checkpoint(uri: str, sha256: str, device: torch.device, dtype: torch.dt
         parts=parts,
         options=options,
     )
-
-
-def _image_encoder(uri: str) -> Any:
-    """The open_clip network of a model of the house; raises ConfigurationError for any other."""
-    if not uri.startswith("models/"):
-        raise ConfigurationError(f"model: its image_encoder is {uri}; only models of the house (models/…) are read")
-    weights, config = (
-        load_artifact(f"{uri}/{name}") for name in ("open_clip_model.safetensors", "open_clip_config.json")
-    )
-    network, _preprocess = open_clip_model(weights, config, "image encoder")
-    return network.requires_grad_(False)
 
 
 def folder_digest(folder: Path) -> str:
@@ -261,9 +243,9 @@ def _class(library: str, kind: str) -> Any:
         transformers.utils.logging.disable_progress_bar()
         return getattr(transformers, kind)
     if library == "portcullis":
-        from services.generator.upsampler import Upsampler
+        from services.generator.scene_autoencoder import SceneAutoencoder
 
-        return Upsampler
+        return SceneAutoencoder
     import diffusers
 
     diffusers.utils.logging.disable_progress_bar()

@@ -35,11 +35,7 @@ class Diffusion(ABC):
         self._net = net
         self._compiled = compiled
         vae = checkpoint.parts.get("vae")
-        self._pixels = (
-            VaeLatents(vae, checkpoint.parts.get("upsampler"))
-            if vae is not None
-            else PackedPixels(int(net.config.in_channels))
-        )
+        self._pixels = VaeLatents(vae) if vae is not None else PackedPixels(int(net.config.in_channels))
         unit = patch * self._pixels.factor
         if odd := [size for size in self.card.all_sizes if self.side(size) % unit]:
             raise ConfigurationError(f"model: its size {odd[0]} is no multiple of {unit} pixels")

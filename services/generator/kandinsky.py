@@ -1,6 +1,7 @@
-"""Latent diffusion that reads words and a picture's CLIP embedding, by the UNet of Kandinsky 2.1 (`text_image_proj`).
+"""Latent diffusion that reads words and what a picture shows, by the UNet of Kandinsky 2.1 (`text_image_proj`).
 
-A variation is made from the embedding alone, as unCLIP does (Ramesh et al., 2022): the same things, somewhere else.
+A variation is made from such an embedding alone, as unCLIP does (Ramesh et al., 2022): the same things, somewhere else.
+The embedding is not CLIP's but the autoencoder's own, whose reader tells two or three objects apart far better.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from services.core.errors import ConfigurationError
 from services.generator.checkpoint import Checkpoint
@@ -21,13 +21,15 @@ from services.generator.stable_diffusion import StableDiffusion
 
 
 class Kandinsky(StableDiffusion):
-    """The model of this house; `image_encoder` is an open_clip network."""
+    """The model of this house."""
 
     def __init__(self, checkpoint: Checkpoint, *, compiled: bool = False) -> None:
-        """The embedding's width is that of the UNet's cross-attention. Raises ConfigurationError without an encoder."""
-        if "image_encoder" not in checkpoint.parts:
-            raise ConfigurationError("model: its unet reads a picture's embedding, but its card names no image_encoder")
+        """The embedding's width is that of the UNet's cross-attention. Raises ConfigurationError for another vae."""
+        vae: Any = checkpoint.parts.get("vae")
+        if type(vae).__name__ != "SceneAutoencoder":
+            raise ConfigurationError("model: its unet reads what a picture shows, but its vae is no SceneAutoencoder")
         super().__init__(checkpoint, compiled=compiled)
+        self._vae = vae
         self._width = int(checkpoint.parts["unet"].config.cross_attention_dim)
 
     def guided(self, job: Job, /) -> bool:
@@ -54,15 +56,7 @@ class Kandinsky(StableDiffusion):
         return guess
 
     def _embed(self, image: Rgb) -> Tensor:
-        """(1, width), of unit variance, of the picture's middle square."""
-        return embed(
-            self._parts["image_encoder"], to_unit(torch.from_numpy(centre_square(*image.shape[:2]).cut(image)))
-        )
-
-
-def embed(encoder: Any, pictures: Tensor) -> Tensor:
-    """Embeddings of unit variance, (N, D), of pictures (N, 3, S, S) in −1 … 1, brought to the encoder's own size."""
-    size = encoder.visual.image_size
-    small = functional.interpolate(pictures, size=size, mode="bicubic", antialias=True).clamp(-1, 1)
-    embeddings = functional.normalize(encoder.encode_image(small), dim=1)
-    return embeddings * embeddings.shape[1] ** 0.5
+        """(1, width), of the picture's middle square."""
+        square = centre_square(*image.shape[:2]).cut(image)
+        embedding: Tensor = self._vae.embed(to_unit(torch.from_numpy(square).to(self.device)), self._width)
+        return embedding

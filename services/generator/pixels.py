@@ -30,18 +30,16 @@ class PackedPixels:
 
 
 class VaeLatents:
-    """Latents of an AutoencoderKL (Rombach et al., 2022) or AutoencoderDC (Chen et al., 2024).
+    """Latents of an AutoencoderKL (Rombach et al., 2022) or of this house's `SceneAutoencoder`.
 
-    float32 outside, in the autoencoder's own type inside. With an `upsampler`, pictures come back that much larger.
+    float32 outside, in the autoencoder's own type inside.
     """
 
-    def __init__(self, vae: Any, upsampler: Any = None) -> None:
+    def __init__(self, vae: Any) -> None:
         self._vae = vae.to(memory_format=torch.channels_last)
         self._scale = float(vae.config.scaling_factor)
         self._shift = float(vae.config.get("shift_factor") or 0.0)
-        self._upsampler = upsampler
-        widths = vae.config.get("block_out_channels") or vae.config.encoder_block_out_channels
-        self.factor = 2 ** (len(widths) - 1)
+        self.factor = int(vae.config.get("factor") or 2 ** (len(vae.config.block_out_channels) - 1))
 
     def encode(self, pictures: Tensor) -> Tensor:
         """(N, 3, S, S) in −1 … 1 → scaled latent means (N, C, S/k, S/k); the mean, so that it is the same each time."""
@@ -54,10 +52,8 @@ class VaeLatents:
         return functional.max_pool2d(masks, self.factor)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents → pictures (N, 3, S, S), or larger by the upsampler's factor, about −1 … 1."""
+        """Latents → pictures (N, 3, S, S), about −1 … 1."""
         pictures: Tensor = self._vae.decode((latents / self._scale + self._shift).to(self._vae.dtype)).sample
-        if self._upsampler is not None:
-            pictures = self._upsampler(pictures)
         return pictures.float()
 
 

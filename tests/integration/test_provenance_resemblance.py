@@ -34,8 +34,8 @@ from services.provenance.settings import ProvenanceSettings
 from tests.integration.test_provenance import listening, mark, subject
 from tests.integration.test_provenance_registry import new_image
 from tests.rooms import as_room
-from training.scenes.pool import pictures
-from training.scenes.scenes import Scene, draw_scene
+from training.generator.pool import pictures
+from training.generator.scenes import Scene, draw_scene
 
 SCENES = 120
 URI = "models/scenes-clip/open_clip_model.safetensors"

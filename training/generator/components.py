@@ -1,4 +1,4 @@
-"""The embedded model's parts before training: word tokenizer, small CLIP text encoder, autoencoder, UNet, scheduler."""
+"""The embedded model's parts before training: word tokenizer, small CLIP text encoder, UNet, scheduler."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from services.core.torch_compat import guard_torchvision
-from training.generator.scenes import COLOURS, MAX_TOKENS, RELATIONS, SHAPES, SIDE
+from services.generator.scene_latents import LATENTS
+from training.generator.captions import MAX_TOKENS, words
+from training.generator.codes import SIDE
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 guard_torchvision()
 
-FACTOR = 8  # pixels of a side to one latent position
-LATENTS = 8  # channels of a latent position
+IMAGE_EMBEDDING = 192  # what a picture shows, and zeros; the width of cross-attention
 _SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
-_GLUE = ("a", "an", "the", "and", "on", "to", "background")
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token a word, lower-cased, punctuation apart; `<start> … <end>` around."""
     from transformers import PreTrainedTokenizerFast
 
-    words = [*_SPECIAL, *_GLUE, *(word for relation in RELATIONS for word in relation.split()), *COLOURS, *SHAPES]
-    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(words))}
+    vocabulary = {word: index for index, word in enumerate((*_SPECIAL, *words()))}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unknown>"))
     core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     core.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -66,35 +65,24 @@ def build_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
     )
 
 
-def build_autoencoder() -> AutoencoderKL:
-    """48×48 pixels to 6×6 positions of 8 channels and back; the decoder draws the edges, so that they are crisp."""
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
-        block_out_channels=(16, 32, 64, 64),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        latent_channels=LATENTS,
-        norm_num_groups=8,
-        sample_size=SIDE,
-        mid_block_add_attention=False,
-    )
-
-
 def build_unet() -> UNet2DConditionModel:
-    """6×6 positions of 8 channels; cross-attention at 6×6 and 3×3, and the pooled text beside the time embedding."""
+    """8×8 positions of 31 channels; attends to the words and to ten tokens made of what a picture shows.
+
+    Such a pair of conditions is Kandinsky 2.1's (`text_image_proj`); the pooled words go beside the time embedding.
+    """
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=SIDE // FACTOR,
+        sample_size=SIDE,
         in_channels=LATENTS,
         out_channels=LATENTS,
-        block_out_channels=(80, 128),
+        block_out_channels=(96, 144),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 2,
         up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=96,
+        cross_attention_dim=IMAGE_EMBEDDING,
+        encoder_hid_dim=96,
+        encoder_hid_dim_type="text_image_proj",
         attention_head_dim=4,
         norm_num_groups=16,
         addition_embed_type="text",
@@ -102,14 +90,30 @@ def build_unet() -> UNet2DConditionModel:
     )
 
 
-def build_scheduler() -> DDIMScheduler:
-    """Predicts the clean latents; a cosine schedule moved by 1.5 towards noise (Hoogeboom et al., 2023).
+def build_networks(tokenizer: PreTrainedTokenizerFast) -> tuple[CLIPTextModel, UNet2DConditionModel]:
+    """What is trained together."""
+    return build_text_encoder(tokenizer), build_unet()
 
-    Where things stand is visible long before the cosine's middle; the shift spends steps where that is decided.
+
+def load_networks(folder: Path) -> tuple[CLIPTextModel, UNet2DConditionModel]:
+    """The same of a model that was trained before, as float32."""
+    import torch
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    return text_encoder, UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Predicts the clean latents; a cosine schedule moved by 6 towards noise (Hoogeboom et al., 2023).
+
+    All positions of an object say the same of it, so what stands where can be told, and is decided, in noise that
+    would drown a picture; the shift spends steps there.
     """
     from diffusers import DDIMScheduler
 
-    steps, shift = 1000, 1.5
+    steps, shift = 1000, 6.0
     times = [(index + 1) / (steps + 1) for index in range(steps)]
     kept = [1 / (1 + (shift * math.tan(math.pi * time / 2)) ** 2) for time in times]
     betas = [1 - now / before for before, now in zip([1.0, *kept], kept, strict=False)]
@@ -123,18 +127,21 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-CLASSES = {
-    "tokenizer": ("transformers", "PreTrainedTokenizerFast"),
-    "text_encoder": ("transformers", "CLIPTextModel"),
-    "vae": ("diffusers", "AutoencoderKL"),
-    "unet": ("diffusers", "UNet2DConditionModel"),
-    "scheduler": ("diffusers", "DDIMScheduler"),
-}
-
-
 def save(folder: Path, **parts: Any) -> None:
-    """Writes diffusers' layout: a folder a part (named as in `CLASSES`), `model_index.json`; weights as safetensors."""
+    """Writes diffusers' layout: a folder a part; weights as safetensors."""
     for name, part in parts.items():
         part.save_pretrained(folder / name)
-    index = {"_class_name": "DiffusionPipeline", **{name: CLASSES[name] for name in sorted(parts)}}
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def index(folder: Path) -> None:
+    """Writes `model_index.json`, which says the library and the class that a loader knows each part by."""
+    classes = {
+        "scheduler": ("diffusers", "DDIMScheduler"),
+        "text_encoder": ("transformers", "CLIPTextModel"),
+        "tokenizer": ("transformers", "PreTrainedTokenizerFast"),
+        "unet": ("diffusers", "UNet2DConditionModel"),
+        "vae": ("portcullis", "SceneAutoencoder"),
+    }
+    (folder / "model_index.json").write_text(
+        json.dumps({"_class_name": "DiffusionPipeline", **classes}, indent=2) + "\n"
+    )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import _muon
 
-from training.scenes.precision import FAST
+from training.generator.precision import FAST
 
 
 class MuonAdamW:

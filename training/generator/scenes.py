@@ -1,36 +1,39 @@
-"""The small world that the embedded generator learns: one or two plain shapes on a plain ground, and its captions."""
+"""The small world that the embedded generator learns: one to three shapes on a ground."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
-COLOURS: dict[str, tuple[int, int, int]] = {
-    "red": (220, 38, 38),
-    "orange": (249, 140, 22),
-    "yellow": (250, 216, 50),
-    "green": (34, 160, 70),
-    "blue": (37, 85, 225),
-    "purple": (130, 50, 180),
-    "pink": (250, 150, 200),
-    "black": (20, 20, 24),
-    "white": (248, 248, 248),
-}
-SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
-RELATIONS = ("above", "below", "left of", "right of")
+from training.generator.grounds import COLOURS, GROUNDS, fits
+from training.generator.shapes import SHAPES
+
+RELATIONS = ("above", "below", "left of", "right of", "inside", "behind")
 OPPOSITE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
-SIDE = 48
-MAX_TOKENS = 24
+SIZES = {"small": 0.1475, "": 0.2225, "large": 0.325}  # radii in sides of the picture
+TEXTURES = ("striped", "dotted")
+PLACES = {
+    "at the top left": (-1, -1),
+    "at the top": (0, -1),
+    "at the top right": (1, -1),
+    "on the left": (-1, 0),
+    "in the centre": (0, 0),
+    "on the right": (1, 0),
+    "at the bottom left": (-1, 1),
+    "at the bottom": (0, 1),
+    "at the bottom right": (1, 1),
+}
+# What a smaller object can lie inside of: solid in the middle, or open there.
+CONTAINERS = ("circle", "square", "triangle", "star", "ring", "heart")
+# What can show from behind another: enough of it must be left to be told.
+BEHIND = ("circle", "square", "triangle", "ring", "sun", "flower", "cloud")
 HELD_OUT = 10  # one combination in ten is never trained on
-_UNSAID = 0.08  # of the captions leave open how the objects stand
-
-_TEMPLATE_SIDE = 193
-_TEMPLATE_REACH = 1.6  # templates cover −1.6 … 1.6 object radii
+MARGIN = 0.02  # of the side, free around every object
+# Middles lie on a raster, half a latent position wide, and radii are few: so that a shape has few faces to be learnt.
+RASTER = 16
+_ANYWHERE, _TEXTURED = 0.35, 0.25  # of the single objects: no place is said; stripes or dots
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,147 +45,149 @@ class Item:
     x: float
     y: float
     radius: float
+    texture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture in words: items (the first is the caption's subject), how they stand, and the background's colour."""
+    """A picture in words: items (the first is the caption's subject), how they stand, the ground.
+
+    `size` and `place` are the single object's, as said (empty: not said).
+    """
 
     items: tuple[Item, ...]
     relation: str
-    background: str
+    ground: str
+    size: str = ""
+    place: str = ""
 
     def key(self) -> str:
-        """What the scene means, without place or size; the unit of the held-out split."""
+        """What the scene means, without place, size or texture; the unit of the held-out split."""
         words = [f"{item.colour} {item.shape}" for item in self.items]
-        return f" {self.relation} ".join(words) + f" on {self.background}"
+        return f" {self.relation} ".join(words) + f" on {self.ground}"
 
     def held_out(self) -> bool:
         """Whether training must never see this combination (by a hash, so that both sides agree without a list)."""
         return hashlib.sha256(self.key().encode()).digest()[0] % HELD_OUT == 0
 
 
-def draw_scene(rng: np.random.Generator, objects: int, background: str | None = None) -> Scene:
-    """Draws a scene of one or two objects; colours may repeat between objects, never with the background."""
-    background = background or str(rng.choice(list(COLOURS)))
-    colours = [colour for colour in COLOURS if colour != background]
-    words = [(str(rng.choice(colours)), str(rng.choice(SHAPES))) for _ in range(objects)]
-    if objects == 1:
-        x, y = 0.5 + rng.uniform(-0.03, 0.03, 2)
-        return Scene((Item(*words[0], float(x), float(y), float(rng.uniform(0.3, 0.33))),), "", background)
-    relation = str(rng.choice(RELATIONS))
-    first, second = _places(rng, relation)
-    radii = rng.uniform(0.19, 0.205, 2)
-    return Scene(
-        (Item(*words[0], *first, float(radii[0])), Item(*words[1], *second, float(radii[1]))), relation, background
-    )
+def draw_scene(rng: np.random.Generator, objects: int, ground: str | None = None) -> Scene:
+    """Draws a scene of one to three objects, whose colours differ from the ground's."""
+    ground = ground or _choose(rng, GROUNDS)
+    relation = ("", "", _choose(rng, RELATIONS), "and")[objects]
+    shapes = [_choose(rng, _shapes(relation, index)) for index in range(objects)]
+    texture = _choose(rng, TEXTURES) if objects == 1 and rng.random() < _TEXTURED else ""
+    fitting = [colour for colour in COLOURS if fits(colour, texture, ground)]
+    colours = rng.choice(fitting, objects, replace=relation not in ("inside", "behind"))
+    words = zip(colours, shapes, strict=True)
+    items = tuple(Item(str(colour), shape, 0.5, 0.5, 0.2, texture) for colour, shape in words)
+    return lay_out(rng, Scene(items, relation, ground))
 
 
-def draw_known(rng: np.random.Generator, single: float) -> Scene:
-    """A scene to train on: none that is held out, of one object with the chance `single`."""
-    while (scene := draw_scene(rng, 1 if rng.random() < single else 2)).held_out():
+def lay_out(rng: np.random.Generator, scene: Scene) -> Scene:
+    """The same things in other places and sizes that suit the relation; a single one may be said to be where it is."""
+    match scene.relation:
+        case "":
+            return _single(rng, scene)
+        case "inside":
+            places = _inside(rng)
+        case "behind":
+            places = _behind(rng)
+        case "and":
+            places = _three(rng)
+        case relation:
+            places = _apart(rng, relation)
+    return _placed(scene, places)
+
+
+def draw_known(rng: np.random.Generator, shares: tuple[float, float, float]) -> Scene:
+    """A scene to train on: none that is held out, of one, two or three objects with these chances."""
+    while (scene := draw_scene(rng, int(rng.choice([1, 2, 3], p=shares)))).held_out():
         pass
     return scene
 
 
-def _places(rng: np.random.Generator, relation: str) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Centres of the first and the second object, so that the relation holds and nothing overlaps."""
-    near, far = 0.26 + rng.uniform(-0.01, 0.01), 0.74 + rng.uniform(-0.01, 0.01)
-    cross_first, cross_second = 0.5 + rng.uniform(-0.02, 0.02, 2)
-    low, high = (near, far) if relation in ("above", "left of") else (far, near)
-    if relation in ("above", "below"):
-        return (float(cross_first), float(low)), (float(cross_second), float(high))
-    return (float(low), float(cross_first)), (float(high), float(cross_second))
+def draw_held_out(rng: np.random.Generator, objects: int) -> Scene:
+    """A scene that training never saw."""
+    while not (scene := draw_scene(rng, objects)).held_out():
+        pass
+    return scene
 
 
-def caption(scene: Scene, rng: np.random.Generator) -> str:
-    """One of the ways to say the scene; a white background may stay unsaid, an order may turn round."""
-    things = [f"{_article(item.colour, rng)} {item.colour} {item.shape}" for item in scene.items]
-    relation = scene.relation
-    if len(things) == 2 and rng.random() < 0.3:
-        things, relation = things[::-1], OPPOSITE[relation]
-    if relation in ("left of", "right of") and rng.random() < 0.5:
-        relation = f"to the {relation}"
-    if rng.random() < _UNSAID:
-        relation = "and"
-    text = things[0] if len(things) == 1 else f"{things[0]} {relation} {things[1]}"
-    if scene.background == "white" and rng.random() < 0.4:
-        return text
-    return f"{text} on {_article(scene.background, rng)} {scene.background} background"
+def can_be(scene: Scene) -> bool:
+    """Whether all in the scene can be told apart: colours from the ground, what lies inside, what shows behind."""
+    first, last = scene.items[0], scene.items[-1]
+    if not all(fits(item.colour, item.texture, scene.ground) for item in scene.items):
+        return False
+    if scene.relation in ("inside", "behind") and first.colour == last.colour:
+        return False
+    return {"inside": last.shape in CONTAINERS, "behind": first.shape in BEHIND}.get(scene.relation, True)
 
 
-def _article(word: str, rng: np.random.Generator) -> str:
-    if rng.random() < 0.1:
-        return "the"
-    return "an" if word[0] in "aeiou" else "a"
+def _shapes(relation: str, index: int) -> tuple[str, ...]:
+    return {("inside", 1): CONTAINERS, ("behind", 0): BEHIND}.get((relation, index), SHAPES)
 
 
-def render(scenes: list[Scene], side: int = SIDE) -> tuple[Tensor, Tensor]:
-    """Draws scenes with soft edges: pictures (N, 3, side, side) in −1 … 1, and where objects are (N, 1, side, side)."""
-    pictures = _palette([scene.background for scene in scenes]).expand(-1, -1, side, side)
-    covered = torch.zeros(len(scenes), 1, side, side)
-    for index in range(max(len(scene.items) for scene in scenes)):
-        chosen = [scene.items[index] if index < len(scene.items) else None for scene in scenes]
-        alpha = _coverage(chosen, side)
-        colour = _palette([item.colour if item else "black" for item in chosen])
-        pictures = pictures * (1 - alpha) + colour * alpha
-        covered = torch.maximum(covered, alpha)
-    return pictures, covered
+def _placed(scene: Scene, places: tuple[Place, ...]) -> Scene:
+    items = (replace(item, x=x, y=y, radius=r) for item, (x, y, r) in zip(scene.items, places, strict=True))
+    return replace(scene, items=tuple(items))
 
 
-def _palette(names: list[str]) -> Tensor:
-    return torch.tensor([COLOURS[name] for name in names], dtype=torch.float32)[:, :, None, None] / 127.5 - 1
+def _single(rng: np.random.Generator, scene: Scene) -> Scene:
+    """A textured one is never small, or nobody could tell."""
+    (item,) = scene.items
+    size = _choose(rng, tuple(SIZES)[bool(item.texture) :])
+    place = "" if rng.random() < _ANYWHERE else _choose(rng, tuple(PLACES))
+    radius = SIZES[size]
+    x, y = (0.5 + int((0.5 - radius - MARGIN) * step * RASTER) / RASTER for step in _steps(rng, place))
+    return replace(_placed(scene, ((x, y, radius),)), size=size, place=place)
 
 
-def _coverage(items: list[Item | None], side: int) -> Tensor:
-    """How far each pixel is inside its item, 0 … 1, one pixel of soft edge; (N, 1, side, side)."""
-    index = torch.tensor([SHAPES.index(item.shape) if item else 0 for item in items])
-    place = torch.tensor([(item.x, item.y, item.radius) if item else (9.0, 9.0, 0.2) for item in items])
-    line = (torch.arange(side, dtype=torch.float32) + 0.5) / side
-    x = (line[None, None, :] - place[:, 0, None, None]) / place[:, 2, None, None] / _TEMPLATE_REACH
-    y = (line[None, :, None] - place[:, 1, None, None]) / place[:, 2, None, None] / _TEMPLATE_REACH
-    grid = torch.stack(torch.broadcast_tensors(x, y), dim=-1)
-    distance = functional.grid_sample(TEMPLATES[index], grid, padding_mode="border", align_corners=True)
-    return torch.clamp(0.5 - distance * place[:, 2, None, None, None] * side, 0, 1)
+def _steps(rng: np.random.Generator, place: str) -> list[float]:
+    """How far from the middle to the edge, −1 … 1, across and down."""
+    if not place:
+        return [float(step) for step in rng.uniform(-1, 1, 2)]
+    return [float(step * rng.uniform(0.85, 1.0)) for step in PLACES[place]]
 
 
-def _templates() -> Tensor:
-    """Signed distances of the unit shapes in radii, negative inside; (shapes, 1, S, S)."""
-    line = np.linspace(-_TEMPLATE_REACH, _TEMPLATE_REACH, _TEMPLATE_SIDE)
-    x, y = np.meshgrid(line, line)
-    length = np.hypot(x, y)
-    bar = np.minimum(_box(x, y, 0.3, 0.95), _box(x, y, 0.95, 0.3))
-    fields = {
-        "circle": length - 0.95,
-        "square": _box(x, y, 0.82, 0.82),
-        "triangle": _polygon(x, y, [(0.0, -0.95), (1.0, 0.8), (-1.0, 0.8)]),
-        "star": _polygon(x, y, _star_corners(1.08, 0.46)),
-        "ring": np.abs(length - 0.72) - 0.24,
-        "cross": bar,
-    }
-    return torch.tensor(np.stack([fields[shape] for shape in SHAPES]), dtype=torch.float32)[:, None]
+Place = tuple[float, float, float]
 
 
-def _box(x: np.ndarray, y: np.ndarray, width: float, height: float) -> np.ndarray:
-    return np.maximum(np.abs(x) - width, np.abs(y) - height)
+def _apart(rng: np.random.Generator, relation: str) -> tuple[Place, Place]:
+    """Side by side or one over the other, free of each other."""
+    radii = [float(rng.choice((0.18, 0.21))) for _ in range(2)]
+    along = (0.75, 0.25) if relation in ("below", "right of") else (0.25, 0.75)
+    across = [0.5 + _nudge(rng) for _ in range(2)]
+    x, y = (across, along) if relation in ("above", "below") else (along, across)
+    return (x[0], y[0], radii[0]), (x[1], y[1], radii[1])
 
 
-def _star_corners(outer: float, inner: float) -> list[tuple[float, float]]:
-    turns = np.arange(10) * np.pi / 5 - np.pi / 2
-    radii = np.where(np.arange(10) % 2 == 0, outer, inner)
-    return [(float(r * np.cos(t)), float(r * np.sin(t))) for r, t in zip(radii, turns, strict=True)]
+def _three(rng: np.random.Generator) -> tuple[Place, ...]:
+    """Two in one row and one in the other, in any order."""
+    lone, pair = (0.25, 0.75) if rng.random() < 0.5 else (0.75, 0.25)
+    inwards = [abs(_nudge(rng)) for _ in range(2)]
+    middles = [(0.5 + _nudge(rng), lone), (0.25 + inwards[0], pair), (0.75 - inwards[1], pair)]
+    return tuple((float(x), float(y), 0.1725) for x, y in rng.permutation(middles))
 
 
-def _polygon(x: np.ndarray, y: np.ndarray, corners: list[tuple[float, float]]) -> np.ndarray:
-    """Signed distance to a simple polygon: nearest edge, and the sign by the even–odd rule."""
-    nearest = np.full(x.shape, np.inf)
-    inside = np.zeros(x.shape, dtype=bool)
-    for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
-        along = np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / ((bx - ax) ** 2 + (by - ay) ** 2), 0, 1)
-        nearest = np.minimum(nearest, np.hypot(x - ax - along * (bx - ax), y - ay - along * (by - ay)))
-        if ay != by:
-            inside ^= ((ay > y) != (by > y)) & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
-    return np.where(inside, -nearest, nearest)
+def _inside(rng: np.random.Generator) -> tuple[Place, Place]:
+    """The first in the middle of the second."""
+    x, y = 0.5 + _nudge(rng), 0.5 + _nudge(rng)
+    outer = float(rng.choice((0.38, 0.41)))
+    return (x, y, 0.34 * outer), (x, y, outer)
 
 
-TEMPLATES = _templates()
+def _behind(rng: np.random.Generator) -> tuple[Place, Place]:
+    """The second, smaller, covers a lower corner of the first."""
+    side = 1 if rng.random() < 0.5 else -1
+    x, y = 0.5 - side * (0.0625 + abs(_nudge(rng))), 0.375 + abs(_nudge(rng))
+    return (x, y, 0.3), (x + side * 0.25, y + 0.25, float(rng.choice((0.175, 0.19))))
+
+
+def _nudge(rng: np.random.Generator) -> float:
+    """A step of the raster to either side, or none."""
+    return int(rng.integers(-1, 2)) / RASTER
+
+
+def _choose(rng: np.random.Generator, options: tuple[str, ...]) -> str:
+    return options[int(rng.integers(len(options)))]

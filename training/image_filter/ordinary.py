@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from training.generator.scenes import draw_scene, render
+from training.generator.render import render
+from training.generator.scenes import draw_scene
 from training.image_filter import drawn
 
 Picture = NDArray[np.uint8]

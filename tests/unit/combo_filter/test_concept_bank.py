@@ -19,10 +19,10 @@ from services.core.policy.evaluate import evaluate
 from services.core.signals import Signal
 from services.core.verdicts import Verdict
 from services.generator.pixels import to_bytes
-from training.scenes.grounds import COLOURS, GROUNDS, fits
-from training.scenes.render import render
-from training.scenes.scenes import Item, Scene
-from training.scenes.shapes import SHAPES
+from training.generator.grounds import COLOURS, GROUNDS, fits
+from training.generator.render import render
+from training.generator.scenes import Item, Scene
+from training.generator.shapes import SHAPES
 
 BANK = """
 concept.own.fish:

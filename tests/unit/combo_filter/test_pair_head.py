@@ -14,10 +14,10 @@ from services.core.artifacts import file_sha256
 from services.core.errors import ConfigurationError
 from services.generator.pixels import to_bytes
 from training.combo.head import Pair, train
-from training.scenes.captions import plain_caption
-from training.scenes.pool import draw_pool
-from training.scenes.render import render
-from training.scenes.scenes import Scene, draw_held_out
+from training.generator.captions import plain_caption
+from training.generator.pool import draw_pool
+from training.generator.render import render
+from training.generator.scenes import Scene, draw_held_out
 
 SAME = "concept.own.same_thing"
 FOLDER = "models/scenes-clip"

@@ -1,4 +1,4 @@
-"""A model that reads words and a picture's embedding, with an upsampler behind its autoencoder; random weights."""
+"""A model that reads words and a picture's embedding, and paints what its latents say; random weights."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from services.generator.engine import UNWATCHED, Engine
 from services.generator.families import build_family
 from services.generator.job import Job
 from services.generator.kandinsky import Kandinsky
-from services.generator.upsampler import Upsampler
+from services.generator.scene_autoencoder import SceneAutoencoder
+from services.generator.scene_latents import LATENTS
 from tests.unit.generator.tiny_models import card
-from training.scenes import clip, components
+from training.generator import clip, components
 
 CREATE = Job("create", "a red fish", "", None, None, count=1, size=256, steps=2, seed=7)
 VARIATION = replace(CREATE, operation="variation", words="", image=np.zeros((80, 64, 3), np.uint8))
@@ -33,9 +34,8 @@ def checkpoint() -> Checkpoint:
         "tokenizer": tokenizer,
         "text_encoder": components.build_text_encoder(tokenizer),
         "unet": components.build_unet(),
-        "vae": components.build_autoencoder(),
+        "vae": SceneAutoencoder(),
         "scheduler": components.build_scheduler(),
-        "upsampler": Upsampler(),
         "image_encoder": clip.build(len(tokenizer)),
     }
     for part in parts.values():
@@ -53,11 +53,11 @@ def test_it_is_told_by_its_unet(engine: Engine) -> None:
     assert isinstance(engine.family, Kandinsky)
 
 
-def test_pictures_come_out_of_the_upsampler_at_full_size(engine: Engine) -> None:
+def test_pictures_are_painted_at_full_size(engine: Engine) -> None:
     (picture,) = engine.render(CREATE, UNWATCHED)
 
     assert picture.shape == (256, 256, 3)
-    assert engine.family.latent_shape(256) == (components.LATENTS, 8, 8)
+    assert engine.family.latent_shape(256) == (LATENTS, 8, 8)
 
 
 def test_a_variation_is_made_from_what_the_picture_shows(engine: Engine) -> None:
@@ -76,6 +76,7 @@ def test_a_variation_is_guided_towards_its_picture_unless_the_scale_is_one(engin
 def test_what_was_saved_opens_as_it_was(checkpoint: Checkpoint, engine: Engine, tmp_path: Path) -> None:
     parts = {name: part for name, part in checkpoint.parts.items() if name != "image_encoder"}
     components.save(tmp_path, **parts)
+    components.index(tmp_path)
     (tmp_path / "portcullis.json").write_text(CARD.model_dump_json())
 
     opened = load_checkpoint(str(tmp_path), folder_digest(tmp_path), torch.device("cpu"))
@@ -94,6 +95,7 @@ def test_without_an_image_encoder_it_does_not_start(checkpoint: Checkpoint) -> N
 
 def test_an_image_encoder_from_elsewhere_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     components.save(tmp_path, **{name: part for name, part in checkpoint.parts.items() if name != "image_encoder"})
+    components.index(tmp_path)
     foreign = CARD.model_copy(update={"image_encoder": str(tmp_path)})
     (tmp_path / "portcullis.json").write_text(foreign.model_dump_json())
 

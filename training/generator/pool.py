@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from services.generator.pixels import to_bytes
-from training.scenes.grounds import COLOURS, GROUNDS
-from training.scenes.render import render
-from training.scenes.scenes import Item, Scene, can_be, draw_known
-from training.scenes.shapes import SHAPES
+from training.generator.grounds import COLOURS, GROUNDS
+from training.generator.render import render
+from training.generator.scenes import Item, Scene, can_be, draw_known
+from training.generator.shapes import SHAPES
 
 FAMILY = 4
 SHARES = (0.3, 0.45, 0.25)  # of the scenes have one, two, three objects

@@ -1,4 +1,4 @@
-"""Trains a tiny CLIP on the scenes and their captions: `python -m training.scenes.clip`.
+"""Trains a tiny CLIP on the scenes and their captions: `python -m training.generator.clip`.
 
 Radford et al. (2021), on open_clip's own classes, in families of scenes that differ in one thing, so that colours must
 be bound to shapes; a linear layer that is thrown away afterwards must read from a picture's embedding which things are
@@ -23,17 +23,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from services.core.torch_compat import guard_torchvision
+from training.generator.captions import MAX_TOKENS, caption
+from training.generator.components import build_tokenizer
+from training.generator.grounds import COLOURS
 from training.generator.optimiser import MuonAdamW
-from training.scenes.captions import MAX_TOKENS, caption
-from training.scenes.components import IMAGE_EMBEDDING, build_tokenizer
-from training.scenes.grounds import COLOURS
-from training.scenes.pool import FAMILY, draw_pool, pictures, unit
-from training.scenes.precision import fast
-from training.scenes.render import SIDE
-from training.scenes.scenes import Scene
-from training.scenes.shapes import SHAPES
+from training.generator.pool import FAMILY, draw_pool, pictures, unit
+from training.generator.precision import fast
+from training.generator.render import SIDE
+from training.generator.scenes import Scene
+from training.generator.shapes import SHAPES
 
 BATCH = 128
+EMBEDDING = 192
 VISION = {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": 20, "patch_size": None}
 TEXT = {"context_length": MAX_TOKENS, "width": 96, "heads": 4, "layers": 3}
 MAX_SCALE = math.log(100)
@@ -46,6 +47,7 @@ def main() -> None:
     """Reads the arguments, trains, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/scenes-clip"), help="where the model goes")
+    parser.add_argument("--start", type=Path, help="a network to go on from")
     parser.add_argument("--scenes", type=int, default=40_000, help="scenes drawn once and seen again and again")
     parser.add_argument("--steps", type=int, default=4500, help=f"steps of {BATCH} scenes")
     parser.add_argument("--seed", type=int, default=21)
@@ -55,7 +57,8 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
     scenes = draw_pool(rng, arguments.scenes)
-    save(train(scenes, pictures(scenes, SIDE), rng, arguments.steps), arguments.out)
+    network = load_clip(arguments.start) if arguments.start else build(len(build_tokenizer()))
+    save(train(network, scenes, pictures(scenes, SIDE), rng, arguments.steps), arguments.out)
 
 
 def build(vocabulary: int) -> Any:
@@ -63,17 +66,15 @@ def build(vocabulary: int) -> Any:
     guard_torchvision()
     import open_clip
 
-    return open_clip.CLIP(
-        IMAGE_EMBEDDING, vision_cfg=VISION, text_cfg={**TEXT, **_words(vocabulary)}, output_dict=False
-    )
+    return open_clip.CLIP(EMBEDDING, vision_cfg=VISION, text_cfg={**TEXT, **_words(vocabulary)}, output_dict=False)
 
 
-def train(scenes: list[Scene], pixels: Tensor, rng: np.random.Generator, steps: int) -> Any:
-    """The trained network, in evaluation mode; `pixels` (N, 3, 64, 64) uint8 show the scenes."""
+def train(network: Any, scenes: list[Scene], pixels: Tensor, rng: np.random.Generator, steps: int) -> Any:
+    """The network, trained, in evaluation mode; `pixels` (N, 3, 64, 64) uint8 show the scenes."""
     tokenizer = build_tokenizer()
-    network = build(len(tokenizer)).train()
+    network.train()
     network.visual.to(memory_format=torch.channels_last)
-    reader = nn.Linear(IMAGE_EMBEDDING, len(THINGS))
+    reader = nn.Linear(EMBEDDING, len(THINGS))
     optimiser = MuonAdamW([network, reader], muon_rate=0.01, adam_rate=1e-3)
     shown = torch.stack([_things(scene) for scene in scenes])
     begun, total, right = time.monotonic(), 0.0, 0.0
@@ -88,7 +89,7 @@ def train(scenes: list[Scene], pixels: Tensor, rng: np.random.Generator, steps: 
         logits = scale * image @ text.T
         loss = (_contrast(logits) + _contrast(logits.T)) / 2
         loss = loss + READ_WEIGHT * functional.cross_entropy(
-            reader(image * IMAGE_EMBEDDING**0.5), shown[torch.from_numpy(chosen)]
+            reader(image * EMBEDDING**0.5), shown[torch.from_numpy(chosen)]
         )
         loss.backward()
         optimiser.step(min(1.0, step / 50) * max(0.02, min(1.0, 2 * (1 - step / steps))))
@@ -128,7 +129,7 @@ def save(network: Any, out: Path) -> None:
     save_file(weights, out / "open_clip_model.safetensors")
     text = {**TEXT, **_words(len(tokenizer)), "hf_tokenizer_name": "scenes-clip"}
     config = {
-        "model_cfg": {"embed_dim": IMAGE_EMBEDDING, "vision_cfg": VISION, "text_cfg": text},
+        "model_cfg": {"embed_dim": EMBEDDING, "vision_cfg": VISION, "text_cfg": text},
         "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"},
     }
     (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -15,11 +15,11 @@ from services.core.artifacts import load_artifact
 from services.core.open_clip_model import Tokenize, open_clip_model, open_clip_tokenizer
 from services.generator.job import Rgb
 from services.generator.pixels import to_bytes
-from training.scenes.captions import plain_caption
-from training.scenes.grounds import COLOURS, GROUNDS
-from training.scenes.render import render
-from training.scenes.scenes import Scene, draw_held_out
-from training.scenes.shapes import SHAPES
+from training.generator.captions import plain_caption
+from training.generator.grounds import COLOURS, GROUNDS
+from training.generator.render import render
+from training.generator.scenes import Scene, draw_held_out
+from training.generator.shapes import SHAPES
 
 AMONG = 100  # captions that a picture's own is to be found among
 

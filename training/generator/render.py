@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.scenes.grounds import COLOURS, TINTS, Rgb, ground
-from training.scenes.scenes import Item, Scene
-from training.scenes.shapes import REACH, SHAPES, TEMPLATES
+from training.generator.grounds import COLOURS, TINTS, Rgb, ground
+from training.generator.scenes import Item, Scene
+from training.generator.shapes import REACH, SHAPES, TEMPLATES
 
 SIDE = 64
 _PERIOD = 0.125  # of the side: from stripe to stripe, from dot to dot
 _STRIPE, _DOT = 0.36, 0.2  # of the period: a stripe's width, a dot's radius
-_NONE = Item("black", "circle", 9.0, 9.0, 0.2)
+NOTHING = Item("black", "circle", 9.0, 9.0, 0.2)  # out of the picture
 
 
 def render(scenes: list[Scene], side: int = SIDE) -> tuple[Tensor, Tensor]:
@@ -25,7 +25,7 @@ def render(scenes: list[Scene], side: int = SIDE) -> tuple[Tensor, Tensor]:
     covered = torch.zeros(len(scenes), 1, side, side)
     layers = [painted(scene) for scene in scenes]
     for index in range(max(len(layer) for layer in layers)):
-        chosen = [layer[index] if index < len(layer) else _NONE for layer in layers]
+        chosen = [layer[index] if index < len(layer) else NOTHING for layer in layers]
         alpha = coverage(chosen, side)
         pictures = torch.lerp(pictures, paint(chosen, side), alpha)
         covered = torch.maximum(covered, alpha)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.scenes.grounds import COLOURS
-from training.scenes.scenes import OPPOSITE, PLACES, RELATIONS, SIZES, TEXTURES, Item, Scene
-from training.scenes.shapes import SHAPES
+from training.generator.grounds import COLOURS
+from training.generator.scenes import OPPOSITE, PLACES, RELATIONS, SIZES, TEXTURES, Item, Scene
+from training.generator.shapes import SHAPES
 
 MAX_TOKENS = 32
 _UNSAID = 0.05  # of the captions of two leave open how the objects stand

@@ -1,0 +1,99 @@
+"""What the embedded model's latents say: of each position the object in front, the one behind it, the ground.
+
+An object is said by its shape's code (5), its colour's (4), its texture (1), the way to its middle across and down, its
+radius; all are zero where there is none. The ground is a code of 5. The codes themselves are training's affair.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SHAPE, LOOK = 5, 5  # channels of an object's shape; of its colour and texture
+SLOT = SHAPE + LOOK + 3  # and of the way to its middle across and down, and its radius
+SLOTS, GROUND = 2, 5
+LATENTS = SLOTS * SLOT + GROUND
+OFFSET, RADIUS, MIDDLING = 6.0, 12.0, 0.24  # so that these channels span as much as the others
+THINGS = 4  # objects that a picture's embedding tells, at most
+_SHOWN = 0.75  # of a code's channels, from which on it is one
+_NEAR, _ROUNDS = 1.0, 4  # how near is nearly the same; how often positions agree
+_SEEN = 3  # positions that an object must be said at to be one
+
+
+def agreed(latents: Tensor) -> Tensor:
+    """What latents (N, 31, S, S) say once all positions that say nearly the same have agreed about it.
+
+    Blurring mean shift (Cheng, "Mean Shift, Mode Seeking, and Clustering", 1995) over what both objects of all
+    positions are and where their middles are; over the ground by itself.
+    """
+    said, _there = _agreed_objects(latents)
+    side = latents.shape[-1]
+    objects = _spread(said.unflatten(1, (SLOTS, side, side)).movedim(-1, 2)) - _here(latents)
+    ground = latents[:, SLOTS * SLOT :].movedim(1, -1).flatten(1, 2)
+    ground = _shifted(ground, torch.ones_like(ground[..., 0], dtype=torch.bool))
+    return torch.cat([objects.flatten(1, 2), ground.unflatten(1, (side, side)).movedim(-1, 1)], dim=1)
+
+
+def things(latents: Tensor, width: int) -> Tensor:
+    """What latents (N, 31, S, S) show, wherever it stands: up to four objects, widest first; the ground.
+
+    (N, width), of which 45 are used.
+    """
+    said, left = _agreed_objects(latents)
+    alike = torch.cdist(said, said) < _NEAR
+    count = (alike & left[:, None]).sum(dim=-1)
+    told, each = [], torch.arange(len(said), device=said.device)
+    for _ in range(THINGS):
+        best = (count * left).argmax(dim=1)
+        told.append(said[each, best, : SHAPE + LOOK] * left.any(dim=1)[:, None])
+        left = left & ~alike[each, best]
+    all_told = torch.cat([*told, latents[:, SLOTS * SLOT :].mean(dim=(2, 3))], dim=1)
+    return functional.pad(all_told, (0, width - all_told.shape[1]))
+
+
+def is_object(said: Tensor) -> Tensor:
+    """Whether there is an object, (…) of (…, 13)."""
+    return said[..., :SHAPE].abs().mean(dim=-1) > _SHOWN
+
+
+def _agreed_objects(latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Both objects of all positions (N, 2·S·S, 13), their middles as places in the picture; which of them there are."""
+    said = (latents[:, : SLOTS * SLOT].unflatten(1, (SLOTS, SLOT)) + _here(latents)).movedim(2, -1).flatten(1, 3)
+    there = is_object(said)
+    said = _shifted(said, there)
+    alike = (torch.cdist(said, said) < _NEAR) & there[:, None]
+    there = there & (alike.sum(dim=-1) >= _SEEN)
+    return torch.where(there[..., None], said, 0), there
+
+
+def _here(latents: Tensor) -> Tensor:
+    """Where positions are, (13, S, S), to be added to the way from there."""
+    side = latents.shape[-1]
+    line = (torch.arange(side, device=latents.device) + 0.5) / side * OFFSET
+    here = torch.zeros(SLOT, side, side, device=latents.device)
+    here[-3], here[-2] = line, line[:, None]
+    return here
+
+
+def _shifted(said: Tensor, there: Tensor) -> Tensor:
+    """(N, M, C), each moved to the mean of those near it that are `there` (N, M), some times over."""
+    for _ in range(_ROUNDS):
+        far = torch.cdist(said, said).square() / (2 * _NEAR**2)
+        said = torch.softmax(-far.masked_fill(~there[:, None], 1e9), dim=-1) @ said
+    return said
+
+
+def _spread(said: Tensor) -> Tensor:
+    """Objects (N, 2, 13, S, S), each also where only a neighbour knows of it: it may reach over a little."""
+    side = said.shape[-1]
+    padded = functional.pad(said, (1, 1, 1, 1))
+    shifts = [(1, 1), (0, 1), (1, 0), (1, 2), (2, 1), (0, 0), (0, 2), (2, 0), (2, 2)]
+    near = [padded[..., y : y + side, x : x + side].movedim(2, -1) for y, x in shifts]
+    front, back = near[0].unbind(1)
+    for known in (slot for neighbour in near[1:] for slot in neighbour.unbind(1)):
+        there = is_object(known)
+        front = torch.where((there & ~is_object(front))[..., None], known, front)
+        other = (known - front).square().sum(dim=-1) > _NEAR**2
+        back = torch.where((there & other & ~is_object(back))[..., None], known, back)
+    return torch.stack([front, back], dim=1).movedim(-1, 2)
