@@ -30,7 +30,8 @@ from services.generator.scene_latents import (
 
 _LEAST, _MOST = 0.03, 0.6  # radii
 _FINE = 6  # octaves of waves
-_REACH = 1.3  # radii; beyond, a point is as far
+_REACH = 1.15  # radii from the middle, across and down, beyond which no shape goes
+_MANY = 4096  # points at a time: what fits into a core's own memory
 _SHARP = 1000.0  # for edges about one pixel of 256 wide
 
 
@@ -45,30 +46,37 @@ class Painter(nn.Module):  # type: ignore[misc]  # as torch has here
         self.ground_paint = Layers(GROUND + 2 + 4 * _FINE, (128, 128, 128), 3)
 
     def forward(self, latents: Tensor, side: int) -> Tensor:
-        """The picture."""
-        line = (torch.arange(side, device=latents.device) + 0.5) / side
-        points = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).view(1, -1, 2)
-        colours = self.paint(agreed(latents), points.expand(len(latents), -1, -1))
-        return colours.transpose(1, 2).reshape(len(latents), 3, side, side)
+        """The ground, over it what is behind, over that what is in front."""
+        said = agreed(latents)
+        picture = self._ground(said[:, SLOTS * SLOT :], side)
+        for slot in reversed(said[:, : SLOTS * SLOT].unflatten(1, (SLOTS, SLOT)).unbind(1)):
+            picture = self._with_object(picture, slot)
+        return picture
 
-    def paint(self, latents: Tensor, points: Tensor) -> Tensor:
-        """Colours (N, P, 3) of points (N, P, 2) in 0 … 1: the ground, over it what is behind, over that what is in
-        front.
-        """
-        side = latents.shape[-1]
-        said = _at(latents, points)
-        slots, ground = said[..., : SLOTS * SLOT].unflatten(-1, (SLOTS, SLOT)), said[..., SLOTS * SLOT :]
-        colours = self.ground_colour(ground, points)
-        middle = (torch.floor(points * side) + 0.5) / side
-        for slot in reversed(slots.unbind(-2)):
-            there = is_object(slot)
-            shape, look, way, radius = slot[there].split((SHAPE, LOOK, 2, 1), dim=-1)
-            radius = (radius / RADIUS + MIDDLING).clamp(_LEAST, _MOST)
-            place = ((points[there] - middle[there] - way / OFFSET) / radius).clamp(-_REACH, _REACH)
-            paint = self.object_colour(look, points[there])
-            cover = torch.sigmoid(self.depth(shape, place) * radius * _SHARP)
-            colours = colours.index_put((there,), torch.lerp(colours[there], paint, cover))
-        return colours
+    def _ground(self, ground: Tensor, side: int) -> Tensor:
+        """(N, 3, side, side), of half as many points, as it is soft."""
+        points = _points(side // 2, ground.device)
+        said = _at(ground, points)
+        known = zip(said.flatten(0, 1).split(_MANY), points.repeat(len(said), 1).split(_MANY), strict=True)
+        colours = torch.cat([self.ground_colour(*some) for some in known])
+        small = colours.view(len(said), side // 2, side // 2, 3).movedim(-1, 1)
+        return functional.interpolate(small, size=(side, side), mode="bilinear")
+
+    def _with_object(self, picture: Tensor, slot: Tensor) -> Tensor:
+        """The picture, over it what the positions of `slot` (N, 13, S, S) say; only points near objects matter."""
+        points, side = _points(picture.shape[-1], picture.device), slot.shape[-1]
+        said = _at(slot, points)
+        middle = (torch.floor(points * side) + 0.5) / side + said[..., -3:-1] / OFFSET
+        radius = (said[..., -1:] / RADIUS + MIDDLING).clamp(_LEAST, _MOST)
+        place = (points - middle) / radius
+        near = is_object(said) & (place.abs().amax(dim=-1) < _REACH)
+        colours = picture.movedim(1, -1).flatten(1, 2).contiguous()
+        for index in near.nonzero().split(_MANY):
+            some = tuple(index.unbind(1))
+            shape, look = said[some].split((SHAPE, LOOK, 3), dim=-1)[:2]
+            cover = torch.sigmoid(self.depth(shape, place[some]) * radius[some] * _SHARP)
+            colours[some] = torch.lerp(colours[some], self.object_colour(look, points[index[:, 1]]), cover)
+        return colours.unflatten(1, picture.shape[2:]).movedim(-1, 1)
 
     def object_colour(self, look: Tensor, points: Tensor) -> Tensor:
         """(…, 3) of points (…, 2) of objects whose colour and texture have codes (…, 5)."""
@@ -100,7 +108,7 @@ class Layers(nn.Module):  # type: ignore[misc]  # as torch has here
         first, *rest = self.layers
         states = functional.silu(first(known))
         for layer in rest:
-            states = states + functional.silu(layer(states))
+            states = functional.silu(layer(states)).add_(states)
         result: Tensor = self.out(states)
         return result.float()
 
@@ -111,9 +119,14 @@ def _waves(places: Tensor) -> Tensor:
     return torch.cat([wave(turn) for turn in turns for wave in (torch.sin, torch.cos)], dim=-1)
 
 
+def _points(side: int, device: torch.device) -> Tensor:
+    """(side², 2): the middles of pixels, 0 … 1."""
+    line = (torch.arange(side, device=device) + 0.5) / side
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).view(-1, 2)
+
+
 def _at(table: Tensor, points: Tensor) -> Tensor:
-    """(N, P, C) of a table (N, C, S, S): each point's position."""
+    """(N, P, C) of a table (N, C, S, S): the position of each of the points (P, 2)."""
     side = table.shape[-1]
     column, row = (points * side).long().clamp(0, side - 1).unbind(-1)
-    where = (row * side + column)[:, None].expand(-1, table.shape[1], -1)
-    return table.flatten(2).gather(2, where).transpose(1, 2)
+    return table.flatten(2)[:, :, row * side + column].transpose(1, 2)

@@ -37,7 +37,7 @@ class VaeLatents:
 
     def __init__(self, vae: Any) -> None:
         self._vae = vae.to(memory_format=torch.channels_last)
-        self._scale = float(vae.config.scaling_factor)
+        self._scale = float(vae.config.get("scaling_factor") or 1.0)
         self._shift = float(vae.config.get("shift_factor") or 0.0)
         self.factor = int(vae.config.get("factor") or 2 ** (len(vae.config.block_out_channels) - 1))
 

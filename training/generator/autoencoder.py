@@ -13,13 +13,9 @@ import numpy as np
 import torch
 
 from services.core.torch_compat import guard_torchvision
-
-guard_torchvision()
-
-from services.generator.scene_autoencoder import SceneAutoencoder  # noqa: E402  # open_clip brings torchvision
-from training.generator.clip import load_clip  # noqa: E402
-from training.generator.painting import train_painter  # noqa: E402
-from training.generator.reading import train_reader  # noqa: E402
+from training.generator.clip import load_clip
+from training.generator.painting import train_painter
+from training.generator.reading import train_reader
 
 
 def main() -> None:
@@ -35,6 +31,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
+    guard_torchvision()
+    from services.generator.scene_autoencoder import SceneAutoencoder
+
     autoencoder = SceneAutoencoder()
     autoencoder.painter = train_painter(arguments.painter_steps)
     autoencoder.reader = train_reader(load_clip(arguments.clip), rng, arguments.reader_steps)

@@ -25,7 +25,7 @@ SIDE = 8  # positions
 _SHOWN = 0.01  # of a position that an object must reach into to be said there
 _FINE = 4  # samples of coverage a side of a position
 _STRENGTH = 1.5
-TEXTURE_CODES = {"": 0.0, "striped": _STRENGTH, "dotted": -_STRENGTH}
+TEXTURE_CODES = {"": torch.zeros(1), "striped": torch.tensor([_STRENGTH]), "dotted": torch.tensor([-_STRENGTH])}
 
 
 def _words(width: int, count: int) -> Tensor:
@@ -59,13 +59,11 @@ def codes(scenes: list[Scene]) -> Tensor:
 
 def _facts(items: list[Item]) -> Tensor:
     """What each position would say of the item, (N, 13, 8, 8)."""
-    words = [torch.cat([SHAPE_CODES[item.shape], COLOUR_CODES[item.colour], _texture(item)]) for item in items]
+    words = [
+        torch.cat([SHAPE_CODES[item.shape], COLOUR_CODES[item.colour], TEXTURE_CODES[item.texture]]) for item in items
+    ]
     line = (torch.arange(SIDE) + 0.5) / SIDE
     x, y, radius = torch.tensor([(item.x, item.y, item.radius) for item in items])[:, :, None, None].unbind(1)
     geometry = [(x - line) * OFFSET, (y - line[:, None]) * OFFSET, (radius - MIDDLING) * RADIUS]
     everywhere = [each.expand(-1, SIDE, SIDE) for each in geometry]
     return torch.cat([torch.stack(words)[:, :, None, None].expand(-1, -1, SIDE, SIDE), torch.stack(everywhere, 1)], 1)
-
-
-def _texture(item: Item) -> Tensor:
-    return torch.tensor([TEXTURE_CODES[item.texture]])

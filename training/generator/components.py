@@ -99,8 +99,10 @@ def load_networks(folder: Path) -> tuple[CLIPTextModel, UNet2DConditionModel]:
     """The same of a model that was trained before, as float32."""
     import torch
     from diffusers import UNet2DConditionModel
+    from diffusers.utils import logging
     from transformers import CLIPTextModel
 
+    logging.set_verbosity_error()  # nothing here needs the package that it recommends
     text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     return text_encoder, UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
 

@@ -57,7 +57,7 @@ def looks() -> tuple[Tensor, Tensor]:
     """Codes (36, 5) of all colours with all textures, and pictures (36, 3, 256, 256) full of them."""
     words, pictures = [], []
     for colour, texture in product(COLOUR_CODES, TEXTURE_CODES):
-        words.append(torch.cat([COLOUR_CODES[colour], torch.tensor([TEXTURE_CODES[texture]])]))
+        words.append(torch.cat([COLOUR_CODES[colour], TEXTURE_CODES[texture]]))
         pictures.append(paint([Item(colour, "square", 0.5, 0.5, 1.0, texture)], SIDE).expand(-1, -1, SIDE, SIDE)[0])
     return torch.stack(words), torch.stack(pictures)
 

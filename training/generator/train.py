@@ -34,7 +34,7 @@ from training.generator.scenes import Scene, lay_out
 from training.manifest import record
 
 BATCH = 64
-SAY, SHOW = 0.75, 0.2  # of the scenes come with their caption alone, with what another picture shows alone
+SAY, SHOW = 0.55, 0.4  # of the scenes come with their caption alone, with what another picture shows alone
 SNR = (0.05, 1.0)  # signal to noise, between which lessons count by its square root
 OBJECT_WEIGHT = 3.0  # positions that show objects count so much more than the ground
 SAVE_EVERY = 250
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/scenes"), help="where the model goes")
     parser.add_argument("--vae", type=Path, default=Path("out/scenes/vae"), help="from training.generator.autoencoder")
-    parser.add_argument("--start", type=Path, help="a model to go on from")
+    parser.add_argument("--init", type=Path, help="a model to go on from")
     parser.add_argument("--state", type=Path, default=Path("out/scenes/diffusion.pt"), help="what was reached so far")
     parser.add_argument("--steps", type=int, default=12_000, help=f"steps of {BATCH} scenes")
     parser.add_argument("--scenes", type=int, default=60_000, help="scenes drawn once and seen again and again")
@@ -58,7 +58,7 @@ def main() -> None:
     lessons = prepare(np.random.default_rng(arguments.seed), arguments.scenes)
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed + _rank())
-    train(arguments.out, lessons, rng, arguments.steps, arguments.state, arguments.start)
+    train(arguments.out, lessons, rng, arguments.steps, arguments.state, arguments.init)
     if _rank() == 0:
         finish(arguments.out, arguments.vae)
 
@@ -135,11 +135,14 @@ def _processes() -> int:
 
 def _average(network: torch.nn.Module) -> None:
     """Gives all processes the mean of their gradients."""
+    if _processes() == 1:
+        return
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    if _processes() > 1:
-        joined = torch.nn.utils.parameters_to_vector(gradients)
-        distributed.all_reduce(joined)
-        torch.nn.utils.vector_to_parameters(joined / _processes(), gradients)
+    joined = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(joined)
+    parts = (joined / _processes()).split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view(gradient.shape))
 
 
 def _conditions(lessons: Lessons, chosen: Any, rng: np.random.Generator) -> tuple[list[str], Tensor]:

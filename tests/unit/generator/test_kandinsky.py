@@ -19,7 +19,7 @@ from services.generator.kandinsky import Kandinsky
 from services.generator.scene_autoencoder import SceneAutoencoder
 from services.generator.scene_latents import LATENTS
 from tests.unit.generator.tiny_models import card
-from training.generator import clip, components
+from training.generator import components
 
 CREATE = Job("create", "a red fish", "", None, None, count=1, size=256, steps=2, seed=7)
 VARIATION = replace(CREATE, operation="variation", words="", image=np.zeros((80, 64, 3), np.uint8))
@@ -36,7 +36,6 @@ def checkpoint() -> Checkpoint:
         "unet": components.build_unet(),
         "vae": SceneAutoencoder(),
         "scheduler": components.build_scheduler(),
-        "image_encoder": clip.build(len(tokenizer)),
     }
     for part in parts.values():
         if isinstance(part, torch.nn.Module):
@@ -74,30 +73,20 @@ def test_a_variation_is_guided_towards_its_picture_unless_the_scale_is_one(engin
 
 
 def test_what_was_saved_opens_as_it_was(checkpoint: Checkpoint, engine: Engine, tmp_path: Path) -> None:
-    parts = {name: part for name, part in checkpoint.parts.items() if name != "image_encoder"}
-    components.save(tmp_path, **parts)
+    components.save(tmp_path, **checkpoint.parts)
     components.index(tmp_path)
     (tmp_path / "portcullis.json").write_text(CARD.model_dump_json())
 
     opened = load_checkpoint(str(tmp_path), folder_digest(tmp_path), torch.device("cpu"))
 
-    whole = replace(opened, parts={**opened.parts, "image_encoder": checkpoint.parts["image_encoder"]})
-    again = Engine(build_family(whole)).render(CREATE, UNWATCHED)
+    again = Engine(build_family(opened)).render(CREATE, UNWATCHED)
     assert np.array_equal(again[0], engine.render(CREATE, UNWATCHED)[0])
 
 
-def test_without_an_image_encoder_it_does_not_start(checkpoint: Checkpoint) -> None:
-    parts = {name: part for name, part in checkpoint.parts.items() if name != "image_encoder"}
+def test_with_an_autoencoder_that_tells_nothing_it_does_not_start(checkpoint: Checkpoint) -> None:
+    from diffusers import AutoencoderKL
 
-    with pytest.raises(ConfigurationError, match="image_encoder"):
+    parts = {**checkpoint.parts, "vae": AutoencoderKL(block_out_channels=(32,), sample_size=8)}
+
+    with pytest.raises(ConfigurationError, match="SceneAutoencoder"):
         build_family(replace(checkpoint, parts=parts))
-
-
-def test_an_image_encoder_from_elsewhere_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    components.save(tmp_path, **{name: part for name, part in checkpoint.parts.items() if name != "image_encoder"})
-    components.index(tmp_path)
-    foreign = CARD.model_copy(update={"image_encoder": str(tmp_path)})
-    (tmp_path / "portcullis.json").write_text(foreign.model_dump_json())
-
-    with pytest.raises(ConfigurationError, match="only models of the house"):
-        load_checkpoint(str(tmp_path), folder_digest(tmp_path), torch.device("cpu"))
