@@ -4,7 +4,7 @@ Pictures of one shape share a forward pass, whatever their timesteps, and join a
 share of the machine, its rows over the cap of its shape, until it is decoded. While the shares leave room, the next
 picture joins; so on a machine that one picture fills, requests are served one after the other.
 
-Pictures are decoded in a thread of their own, so that the steps of others need not wait.
+Pictures are decoded in threads of their own, so that the steps of others need not wait.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ class Batch:
         self._active: dict[Picture, Rendering] = {}
         self._joining: deque[tuple[Picture, Rendering]] = deque()
         self._renderings: list[Rendering] = []
-        self._decoder = ThreadPoolExecutor(1, "decode")
+        # On a CPU one core steps and another decodes, both once no step is left; a GPU lacks the memory for two.
+        self._decoder = ThreadPoolExecutor(2 if engine.family.device.type == "cpu" else 1, "decode")
         # For other threads to read: requests, seconds that they will still take, and how many failed in a row.
         self.running = 0
         self.seconds_left = 0.0
@@ -148,7 +149,7 @@ class Batch:
         self._sum_up()
 
     def close(self) -> None:
-        """Ends the decoding thread; nothing can be begun any more."""
+        """Ends the decoding threads; nothing can be begun any more."""
         self._decoder.shutdown(cancel_futures=True)
 
     def _sum_up(self) -> None:

@@ -57,7 +57,10 @@ class Diffusion(ABC):
     def check(self, job: Job, /) -> None:
         """Raises InvalidInput for a negative prompt, of which nothing comes without guidance."""
         if job.unwanted and not self.guided(job):
-            raise InvalidInput("negative_prompt", "has no effect on this model without guidance; leave it empty")
+            raise InvalidInput(
+                "negative_prompt",
+                "has no effect on this model without guidance; ask for a guidance above 1, or leave it empty",
+            )
 
     def condition(self, job: Job, /) -> Condition:
         """Encodes prompt and negative prompt."""

@@ -15,9 +15,12 @@ SLOT = SHAPE + LOOK + 3  # and of the way to its middle across and down, and its
 SLOTS, GROUND = 2, 5
 LATENTS = SLOTS * SLOT + GROUND
 OFFSET, RADIUS, MIDDLING = 6.0, 12.0, 0.24  # so that these channels span as much as the others
+STRENGTH = 1.5  # of codes of shape, colour and texture, either way
 THINGS = 4  # objects that a picture's embedding tells, at most
 _SHOWN = 0.75  # of a code's channels, from which on it is one
-_NEAR, _ROUNDS = 1.0, 4  # how near is nearly the same; how often positions agree
+_WIDTHS = (1.0, 0.8, 0.65, 0.65)  # of what is nearly the same, each time that positions agree
+_NEAR = 0.8  # from each other, once they have, are those that say the same
+_SLANT = 0.3  # of a way across counts as a way down, for the order that one reads in
 _SEEN = 3  # positions that an object must be said at to be one
 
 
@@ -36,20 +39,30 @@ def agreed(latents: Tensor) -> Tensor:
 
 
 def things(latents: Tensor, width: int) -> Tensor:
-    """What latents (N, 31, S, S) show, wherever it stands: up to four objects, widest first; the ground.
+    """What latents (N, 31, S, S) show, wherever it stands: up to four objects in reading order, the ground.
 
     (N, width), of which 45 are used.
     """
     said, left = _agreed_objects(latents)
     alike = torch.cdist(said, said) < _NEAR
     count = (alike & left[:, None]).sum(dim=-1)
-    told, each = [], torch.arange(len(said), device=said.device)
+    told, order, each = [], [], torch.arange(len(said), device=said.device)
     for _ in range(THINGS):
-        best = (count * left).argmax(dim=1)
-        told.append(said[each, best, : SHAPE + LOOK] * left.any(dim=1)[:, None])
+        best, some = (count * left).argmax(dim=1), left.any(dim=1)
+        one = said[each, best]
+        told.append(_word(one[:, : SHAPE + LOOK]) * some[:, None])
+        order.append(torch.where(some, one[:, -2] + _SLANT * one[:, -3], torch.inf))
         left = left & ~alike[each, best]
-    all_told = torch.cat([*told, latents[:, SLOTS * SLOT :].mean(dim=(2, 3))], dim=1)
+    read = torch.stack(told, dim=1)[each[:, None], torch.stack(order, dim=1).argsort(dim=1)]
+    all_told = torch.cat([read.flatten(1), latents[:, SLOTS * SLOT :].mean(dim=(2, 3))], dim=1)
     return functional.pad(all_told, (0, width - all_told.shape[1]))
+
+
+def _word(said: Tensor) -> Tensor:
+    """The codes (…, 10) that are meant: all of ±1.5 but the texture's, which may be 0."""
+    codes = STRENGTH * said.sign()
+    codes[..., -1] = STRENGTH * (said[..., -1] / STRENGTH).round().clamp(-1, 1)
+    return codes
 
 
 def is_object(said: Tensor) -> Tensor:
@@ -78,8 +91,8 @@ def _here(latents: Tensor) -> Tensor:
 
 def _shifted(said: Tensor, there: Tensor) -> Tensor:
     """(N, M, C), each moved to the mean of those near it that are `there` (N, M), some times over."""
-    for _ in range(_ROUNDS):
-        far = torch.cdist(said, said).square() / (2 * _NEAR**2)
+    for width in _WIDTHS:
+        far = torch.cdist(said, said).square() / (2 * width**2)
         said = torch.softmax(-far.masked_fill(~there[:, None], 1e9), dim=-1) @ said
     return said
 

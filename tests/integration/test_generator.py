@@ -180,8 +180,8 @@ async def test_the_same_request_gives_the_same_bytes(stub: Stub, home: Path) -> 
 async def test_a_cleared_negative_prompt_changes_the_picture(stub: Stub, home: Path) -> None:
     token = cleared(home, "prompt", prompt=PROMPT.encode(), negative_prompt=b"blue square")
 
-    plain = await render(stub, creation(home))
-    steered = await render(stub, creation(home, negative_prompt="blue square", clearances=[token]))
+    plain = await render(stub, creation(home, guidance=2.0))
+    steered = await render(stub, creation(home, guidance=2.0, negative_prompt="blue square", clearances=[token]))
 
     assert plain[-1].image.image != steered[-1].image.image
     assert plain[-1].image.request_digest != steered[-1].image.request_digest

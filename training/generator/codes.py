@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from services.generator.scene_latents import GROUND, MIDDLING, OFFSET, RADIUS, SLOT, SLOTS
+from services.generator.scene_latents import GROUND, MIDDLING, OFFSET, RADIUS, SLOT, SLOTS, STRENGTH
 from training.generator.grounds import COLOURS, GROUNDS
 from training.generator.render import NOTHING, coverage, painted
 from training.generator.scenes import Item, Scene
@@ -24,8 +24,7 @@ from training.generator.shapes import SHAPES
 SIDE = 8  # positions
 _SHOWN = 0.01  # of a position that an object must reach into to be said there
 _FINE = 4  # samples of coverage a side of a position
-_STRENGTH = 1.5
-TEXTURE_CODES = {"": torch.zeros(1), "striped": torch.tensor([_STRENGTH]), "dotted": torch.tensor([-_STRENGTH])}
+TEXTURE_CODES = {"": torch.zeros(1), "striped": torch.tensor([STRENGTH]), "dotted": torch.tensor([-STRENGTH])}
 
 
 def _words(width: int, count: int) -> Tensor:
@@ -34,8 +33,8 @@ def _words(width: int, count: int) -> Tensor:
     return torch.tensor(words[:count])
 
 
-SHAPE_CODES = dict(zip(SHAPES, _STRENGTH * _words(5, len(SHAPES)), strict=True))
-COLOUR_CODES = dict(zip(COLOURS, _STRENGTH * _words(4, len(COLOURS)), strict=True))
+SHAPE_CODES = dict(zip(SHAPES, STRENGTH * _words(5, len(SHAPES)), strict=True))
+COLOUR_CODES = dict(zip(COLOURS, STRENGTH * _words(4, len(COLOURS)), strict=True))
 GROUND_CODES = dict(zip(GROUNDS, _words(GROUND, len(GROUNDS)), strict=True))
 
 

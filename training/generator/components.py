@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -130,20 +131,24 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def save(folder: Path, **parts: Any) -> None:
-    """Writes diffusers' layout: a folder a part; weights as safetensors."""
+    """Writes diffusers' layout: a folder a part, their classes into `model_index.json`, beside what is there already.
+
+    Weights are safetensors in float16, half as large.
+    """
     for name, part in parts.items():
-        part.save_pretrained(folder / name)
+        light = copy.deepcopy(part).half() if hasattr(part, "half") else part
+        light.save_pretrained(folder / name)
+    index = folder / "model_index.json"
+    known = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"_class_name": "DiffusionPipeline"}
+    known |= {name: _class(part) for name, part in parts.items()}
+    index.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def index(folder: Path) -> None:
-    """Writes `model_index.json`, which says the library and the class that a loader knows each part by."""
-    classes = {
-        "scheduler": ("diffusers", "DDIMScheduler"),
-        "text_encoder": ("transformers", "CLIPTextModel"),
-        "tokenizer": ("transformers", "PreTrainedTokenizerFast"),
-        "unet": ("diffusers", "UNet2DConditionModel"),
-        "vae": ("portcullis", "SceneAutoencoder"),
-    }
-    (folder / "model_index.json").write_text(
-        json.dumps({"_class_name": "DiffusionPipeline", **classes}, indent=2) + "\n"
-    )
+def _class(part: Any) -> tuple[str, str]:
+    """The library and the name that a loader knows the part's class by."""
+    from transformers import PreTrainedTokenizerFast
+
+    if isinstance(part, PreTrainedTokenizerFast):
+        return "transformers", "PreTrainedTokenizerFast"  # in whatever class this version of transformers keeps it
+    package = type(part).__module__.partition(".")[0]
+    return "portcullis" if package == "services" else package, type(part).__name__

@@ -16,7 +16,7 @@ from training.generator.scenes import Item, Scene, can_be, draw_known
 from training.generator.shapes import SHAPES
 
 FAMILY = 4
-SHARES = (0.3, 0.45, 0.25)  # of the scenes have one, two, three objects
+SHARES = (0.15, 0.25, 0.6)  # of the scenes have one, two, three objects; three are the hardest
 
 
 def draw_pool(rng: np.random.Generator, count: int) -> list[Scene]:

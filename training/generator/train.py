@@ -34,7 +34,7 @@ from training.generator.scenes import Scene, lay_out
 from training.manifest import record
 
 BATCH = 64
-SAY, SHOW = 0.55, 0.4  # of the scenes come with their caption alone, with what another picture shows alone
+SAY, SHOW = 0.5, 0.45  # of the scenes come with their caption alone, with what another picture shows alone
 SNR = (0.05, 1.0)  # signal to noise, between which lessons count by its square root
 OBJECT_WEIGHT = 3.0  # positions that show objects count so much more than the ground
 SAVE_EVERY = 250
@@ -118,8 +118,9 @@ def train(out: Path, lessons: Lessons, rng: np.random.Generator, steps: int, sta
 
 def finish(out: Path, vae: Path) -> None:
     """Puts the autoencoder and the card beside the trained parts and, where the model ships with the house, digests."""
-    shutil.copytree(vae, out / "vae", dirs_exist_ok=True)
-    components.index(out)
+    from services.generator.scene_autoencoder import SceneAutoencoder
+
+    components.save(out, vae=SceneAutoencoder.from_pretrained(vae, use_safetensors=True))
     shutil.copy(Path(__file__).with_name("portcullis.json"), out)
     if out.resolve().is_relative_to(MODELS):
         record(*(path for path in out.rglob("*") if path.is_file() and path.suffix != ".md"))

@@ -15,7 +15,7 @@ from services.generator.engine import UNWATCHED, Engine
 from services.generator.families import build_family
 from services.generator.job import Job
 from services.generator.pixels import to_bytes
-from services.generator.scene_latents import OFFSET, SHAPE, SLOT, agreed
+from services.generator.scene_latents import OFFSET, SHAPE, SLOT, agreed, things
 from training.generator import zero_shot
 from training.generator.captions import caption, plain_caption, words
 from training.generator.codes import SHAPE_CODES, codes
@@ -137,12 +137,34 @@ def test_the_shipped_clip_finds_the_caption_of_a_picture() -> None:
     assert figures["clip_shape"] >= 0.85
 
 
-def test_the_shipped_model_draws_what_it_is_told() -> None:
-    engine = Engine(build_family(load_checkpoint("models/scenes", "", torch.device("cpu"))))
-    card = engine.family.card
-    rng = np.random.default_rng(4)
+@pytest.fixture(scope="module")
+def shipped() -> Engine:
+    return Engine(build_family(load_checkpoint("models/scenes", "", torch.device("cpu"))))
+
+
+def test_the_shipped_model_paints_what_latents_say(shipped: Engine) -> None:
+    drawn = [scene for objects in (1, 2, 3) for scene in scenes(objects, 6)]
+
+    with torch.inference_mode():
+        pictures = to_bytes(shipped.family.decode(codes(drawn))).numpy()
+
+    assert all(says(scene, read(picture))["all"] for scene, picture in zip(drawn, pictures, strict=True))
+
+
+def test_the_shipped_model_sees_what_pictures_show(shipped: Engine) -> None:
+    drawn = [scene for objects in (1, 2, 3) for scene in scenes(objects, 20)]
+
+    with torch.inference_mode():
+        seen = things(shipped.family.encode(render(drawn, 256)[0]), 45)
+
+    away = (seen - things(codes(drawn), 45)).abs().amax(dim=1)
+    assert (away < 1).float().mean() >= 0.8
+
+
+def test_the_shipped_model_draws_what_it_is_told(shipped: Engine) -> None:
+    card = shipped.family.card
     right = []
-    for scene in scenes(1, 12) + scenes(2, 12):
-        job = Job("create", plain_caption(scene), "", None, None, 1, card.size, card.steps, seed=int(rng.integers(99)))
-        right.append(says(scene, read(engine.render(job, UNWATCHED)[0]))["all"])
+    for seed, scene in enumerate(scenes(1, 10) + scenes(2, 10)):
+        job = Job("create", plain_caption(scene), "", None, None, 1, card.size, card.steps, seed=seed)
+        right.append(says(scene, read(shipped.render(job, UNWATCHED)[0]))["all"])
     assert np.mean(right) >= 0.8
