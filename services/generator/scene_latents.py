@@ -21,6 +21,7 @@ _SHOWN = 0.75  # of a code's channels, from which on it is one
 _WIDTHS = (1.0, 0.8, 0.65, 0.65)  # of what is nearly the same, each time that positions agree
 _NEAR = 0.8  # from each other, once they have, are those that say the same
 _SLANT = 0.3  # of a way across counts as a way down, for the order that one reads in
+_APART = 1.5  # middles count so much more, or two things of a kind would become one between them
 _SEEN = 3  # positions that an object must be said at to be one
 
 
@@ -74,10 +75,12 @@ def _agreed_objects(latents: Tensor) -> tuple[Tensor, Tensor]:
     """Both objects of all positions (N, 2·S·S, 13), their middles as places in the picture; which of them there are."""
     said = (latents[:, : SLOTS * SLOT].unflatten(1, (SLOTS, SLOT)) + _here(latents)).movedim(2, -1).flatten(1, 3)
     there = is_object(said)
-    said = _shifted(said, there)
+    weights = torch.ones(SLOT, device=said.device)
+    weights[-3:-1] = _APART
+    said = _shifted(said * weights, there)
     alike = (torch.cdist(said, said) < _NEAR) & there[:, None]
     there = there & (alike.sum(dim=-1) >= _SEEN)
-    return torch.where(there[..., None], said, 0), there
+    return torch.where(there[..., None], said / weights, 0), there
 
 
 def _here(latents: Tensor) -> Tensor:

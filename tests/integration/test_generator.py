@@ -323,7 +323,7 @@ async def test_leaving_the_call_frees_the_place(stub: Stub, home: Path) -> None:
 
 
 async def test_a_full_line_refuses_with_a_retry_hint(stub: Stub, home: Path) -> None:
-    long = creation(home, count=4, steps=30)
+    long = creation(home, count=4, steps=30, guidance=2.0)  # two of them fill the machine
     calls = [stub.Generate(long, timeout=110) for _ in range(2)]
     for call in calls:
         assert (await call.read()).HasField("progress")
