@@ -2,8 +2,8 @@
 
 A point is coloured by what its position says: of each object a silhouette, a function of the point's place in it (in
 radii from its middle) and of the shape's code; a colour, a function of its code and the point; below all the ground.
-After DeepSDF (Park et al., 2019), LIIF (Chen, Liu, Wang, 2021) and GIRAFFE (Niemeyer, Geiger, 2021). All of it is
-learnt.
+These functions are learnt, after DeepSDF (Park et al., 2019), LIIF (Chen, Liu, Wang, 2021) and GIRAFFE (Niemeyer,
+Geiger, 2021).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Painter(nn.Module):  # type: ignore[misc]  # as torch has here
     """Latents (N, 31, S, S) → pictures (N, 3, side, side), about −1 … 1."""
 
     def __init__(self) -> None:
-        """0.05 million parameters."""
+        """0.09 million parameters."""
         super().__init__()
         self.silhouette = Layers(SHAPE + 2 + 4 * _FINE, (128, 128, 128), 1)
         self.object_paint = Layers(LOOK + 4 * _FINE, (64, 64, 64), 3)

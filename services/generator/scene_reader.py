@@ -19,7 +19,7 @@ class Reader(nn.Module):  # type: ignore[misc]  # as torch has here
     """
 
     def __init__(self, channels: int) -> None:
-        """5 million parameters; so many channels of latents."""
+        """3.7 million parameters; so many channels of latents."""
         super().__init__()
         self.trunk = Trunk(_TRUNK)
         self.conv_in = nn.Conv2d(_TRUNK * (16 + 8 + 16 + 32), _WIDTH, 1)

@@ -138,10 +138,19 @@ def save(folder: Path, **parts: Any) -> None:
     for name, part in parts.items():
         light = copy.deepcopy(part).half() if hasattr(part, "half") else part
         light.save_pretrained(folder / name)
+        _forget_where(folder / name / "config.json")
     index = folder / "model_index.json"
     known = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"_class_name": "DiffusionPipeline"}
     known |= {name: _class(part) for name, part in parts.items()}
     index.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _forget_where(config: Path) -> None:
+    """Takes out the path that the part was loaded from, which diffusers writes down."""
+    if config.exists():
+        known = json.loads(config.read_text(encoding="utf-8"))
+        known.pop("_name_or_path", None)
+        config.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _class(part: Any) -> tuple[str, str]:

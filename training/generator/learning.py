@@ -24,11 +24,10 @@ def learn(
     error: Callable[[], Tensor],
     steps: int,
     rate: float,
-    keep: Callable[[Network], None] | None = None,
 ) -> Network:
     """Steps `learning` down the error; the mean of `live`'s weights over the last steps, in evaluation mode.
 
-    `rate` is Muon's; it falls over the second half. `keep` gets that mean at each tenth of the way.
+    `rate` is Muon's; it falls over the second half.
     """
     mean = copy.deepcopy(live).eval().requires_grad_(False)
     optimiser = MuonAdamW(list(learning), muon_rate=rate, adam_rate=1.5e-3)
@@ -42,8 +41,6 @@ def learn(
         if step % _TELL == 0:
             print(f"{name}: step {step} error {total / _TELL:.4f} seconds {time.monotonic() - begun:.0f}", flush=True)
             total = 0.0
-        if keep and step % max(1, steps // 10) == 0:
-            keep(mean)
     return mean
 
 
