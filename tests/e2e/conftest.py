@@ -30,6 +30,7 @@ SETTINGS = {
 }
 # No case is drawn for a second look by chance.
 ONE_LOOK = "\nreview: {queues: {default: {second_review: 0.0}, reports: {second_review: 0.0}}}\n"
+POLICY = DEFAULT_POLICY.read_text(encoding="utf-8") + ONE_LOOK
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,7 @@ def collector() -> Iterator[Collector]:
 def house(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[RunningHouse]:
     settings = {**SETTINGS, "PORTCULLIS_OTLP_ENDPOINT": collector.endpoint}
     with running_house(tmp_path_factory.mktemp("e2e") / "home", print, settings) as running:
-        activate(running, DEFAULT_POLICY.read_text(encoding="utf-8") + ONE_LOOK)
+        activate(running, POLICY)
         yield running
 
 

@@ -18,7 +18,7 @@ from portcullis import Client, PortcullisError
 from portcullis.v1 import checks_pb2, gateway_pb2
 from portcullis.v1.provenance_pb2 import Origin
 from portcullis.v1.review_pb2 import ItemState, Resolution
-from services.commands.default_policy import DEFAULT_POLICY
+from tests.e2e.conftest import POLICY
 
 PORTCULLIS = Path(sys.executable).with_name("portcullis")
 DOUBTFUL = "a blue square on an election poster"
@@ -83,10 +83,9 @@ def activate(house, client: Client, policy: str, path: Path) -> None:
 
 @pytest.fixture
 def outputs_are_held(house, client, tmp_path) -> Iterator[None]:
-    default = DEFAULT_POLICY.read_text(encoding="utf-8")
-    activate(house, client, default.replace("rules:\n", RULE, 1), tmp_path / "policy.yaml")
+    activate(house, client, POLICY.replace("rules:\n", RULE, 1), tmp_path / "policy.yaml")
     yield
-    activate(house, client, default, tmp_path / "policy.yaml")
+    activate(house, client, POLICY, tmp_path / "policy.yaml")
 
 
 def test_a_held_prompt_is_released_and_its_picture_arrives_once(client, stranger, release):

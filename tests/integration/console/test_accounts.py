@@ -36,6 +36,7 @@ async def audited(running, action):
 async def test_an_account_is_found_and_shown_by_keyboard_alone(running, page):
     await scenes.strike(running, "warned")
     await sign_in(page, running.url, await running.person("alice", "senior"), "/accounts")
+    await page.locator("input:focus").wait_for()
     await page.keyboard.type("user-1")
     await press(page, "Enter")
     shown = await page.inner_text("main")

@@ -27,6 +27,7 @@ async def test_an_invitation_makes_an_account_and_opens_the_door(running, page):
     await page.goto(f"{running.url}/join/{token}")
     await picture(page, "join")
     secret = (await page.inner_text(".key")).replace(" ", "")
+    await page.locator("input:focus").wait_for()
     await page.keyboard.type(PASSWORD)
     await page.keyboard.press("Tab")
     await page.keyboard.type(PASSWORD)
