@@ -88,7 +88,7 @@ def shadow_blocks() -> float:
     return REGISTRY.get_sample_value("portcullis_shadow_verdicts_total", labels) or 0.0
 
 
-async def until(condition, seconds: float = 10) -> None:
+async def until(condition, seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - what is waited for happens elsewhere
             await asyncio.sleep(0.2)
