@@ -17,6 +17,7 @@ LATENTS = SLOTS * SLOT + GROUND
 OFFSET, RADIUS, MIDDLING = 6.0, 12.0, 0.24  # so that these channels span as much as the others
 STRENGTH = 1.5  # of codes of shape, colour and texture, either way
 THINGS = 4  # objects that a picture's embedding tells, at most
+THIRD, LARGE = 0.25, 0.26  # of the side: as far from the middle is beside it; radii of large objects are above
 _SHOWN = 0.75  # of a code's channels, from which on it is one
 _WIDTHS = (1.0, 0.8, 0.65, 0.65)  # of what is nearly the same, each time that positions agree
 _NEAR = 0.8  # from each other, once they have, are those that say the same
@@ -40,9 +41,9 @@ def agreed(latents: Tensor) -> Tensor:
 
 
 def things(latents: Tensor, width: int) -> Tensor:
-    """What latents (N, 31, S, S) show, wherever it stands: up to four objects in reading order, the ground.
+    """What latents (N, 31, S, S) show: up to four objects in reading order, the ground, roughly where each object is.
 
-    (N, width), of which 45 are used.
+    (N, width), of which 57 are used: the codes (10) of four objects, of the ground (5), four places (3).
     """
     said, left = _agreed_objects(latents)
     alike = torch.cdist(said, said) < _NEAR
@@ -51,19 +52,28 @@ def things(latents: Tensor, width: int) -> Tensor:
     for _ in range(THINGS):
         best, some = (count * left).argmax(dim=1), left.any(dim=1)
         one = said[each, best]
-        told.append(_word(one[:, : SHAPE + LOOK]) * some[:, None])
+        told.append(torch.cat([_word(one), _place(one)], dim=1) * some[:, None])
         order.append(torch.where(some, one[:, -2] + _SLANT * one[:, -3], torch.inf))
         left = left & ~alike[each, best]
     read = torch.stack(told, dim=1)[each[:, None], torch.stack(order, dim=1).argsort(dim=1)]
-    all_told = torch.cat([read.flatten(1), latents[:, SLOTS * SLOT :].mean(dim=(2, 3))], dim=1)
+    words, places = read.split((SHAPE + LOOK, 3), dim=-1)
+    ground = latents[:, SLOTS * SLOT :].mean(dim=(2, 3))
+    all_told = torch.cat([words.flatten(1), ground, places.flatten(1)], dim=1)
     return functional.pad(all_told, (0, width - all_told.shape[1]))
 
 
 def _word(said: Tensor) -> Tensor:
-    """The codes (…, 10) that are meant: all of ±1.5 but the texture's, which may be 0."""
-    codes = STRENGTH * said.sign()
-    codes[..., -1] = STRENGTH * (said[..., -1] / STRENGTH).round().clamp(-1, 1)
+    """The codes (…, 10) that objects (…, 13) mean: all of ±1.5 but the texture's, which may be 0."""
+    codes = STRENGTH * said[..., : SHAPE + LOOK].sign()
+    codes[..., -1] = STRENGTH * (said[..., SHAPE + LOOK - 1] / STRENGTH).round().clamp(-1, 1)
     return codes
+
+
+def _place(said: Tensor) -> Tensor:
+    """Of objects (…, 13) which third of the picture they are in, across and down, and whether large, (…, 3)."""
+    thirds = ((said[..., -3:-1] / OFFSET - 0.5) / THIRD).round().clamp(-1, 1)
+    large = (said[..., -1:] / RADIUS + MIDDLING - LARGE).sign()
+    return STRENGTH * torch.cat([thirds, large], dim=-1)
 
 
 def is_object(said: Tensor) -> Tensor:

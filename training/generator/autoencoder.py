@@ -15,7 +15,7 @@ import torch
 from services.core.torch_compat import guard_torchvision
 from training.generator.clip import load_clip
 from training.generator.painting import train_painter
-from training.generator.reading import train_reader
+from training.generator.reading import begun, train_reader
 
 
 def main() -> None:
@@ -23,8 +23,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/scenes/vae"), help="where the autoencoder goes")
     parser.add_argument("--clip", type=Path, default=Path("models/scenes-clip"), help="the tiny CLIP")
-    parser.add_argument("--painter-steps", type=int, default=2000, help="steps for each of the painter's three parts")
-    parser.add_argument("--reader-steps", type=int, default=9000, help="steps of 32 pictures for the reader")
+    parser.add_argument("--init", type=Path, help="an autoencoder whose reader learns on; its painter stays")
+    parser.add_argument("--painter-steps", type=int, default=6000, help="steps for each of the painter's three parts")
+    parser.add_argument("--reader-steps", type=int, default=12_000, help="steps of 32 pictures for the reader")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -34,9 +35,13 @@ def main() -> None:
     guard_torchvision()
     from services.generator.scene_autoencoder import SceneAutoencoder
 
-    autoencoder = SceneAutoencoder()
-    autoencoder.painter = train_painter(arguments.painter_steps)
-    autoencoder.reader = train_reader(load_clip(arguments.clip), rng, arguments.reader_steps)
+    if arguments.init:
+        autoencoder = SceneAutoencoder.from_pretrained(arguments.init, torch_dtype=torch.float32)
+    else:
+        autoencoder = SceneAutoencoder()
+        autoencoder.painter = train_painter(arguments.painter_steps)
+        autoencoder.reader = begun(load_clip(arguments.clip))
+    autoencoder.reader = train_reader(autoencoder.reader, rng, arguments.reader_steps)
     autoencoder.save_pretrained(arguments.out)
 
 

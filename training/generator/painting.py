@@ -22,7 +22,7 @@ from training.generator.scenes import Item
 from training.generator.shapes import REACH, TEMPLATES
 
 PLACES, DEEPEST = 1024, 0.2  # places in each shape a step; radii from the edge beyond which all is as deep
-SIDE, POINTS = 256, 1024  # of pictures; points of each a step
+SIDE, POINTS = 256, 65_536  # of pictures; points of all together a step
 NOISE = 0.2  # at most, on what latents say
 
 Colour = Callable[[Tensor, Tensor], Tensor]
@@ -35,7 +35,7 @@ def train_painter(steps: int) -> Painter:
     objects, grounds = looks(), torch.stack([ground(name, SIDE) for name in GROUND_CODES])
     painter.object_paint = train_colours(painter.object_paint, painter.object_colour, *objects, steps)
     words = torch.stack(list(GROUND_CODES.values()))
-    painter.ground_paint = train_colours(painter.ground_paint, painter.ground_colour, words, grounds, steps)
+    painter.ground = train_colours(painter.ground, painter.ground, words, grounds, steps)
     return painter.eval()
 
 
@@ -64,12 +64,13 @@ def looks() -> tuple[Tensor, Tensor]:
 
 def train_colours(part: nn.Module, colour: Colour, words: Tensor, pictures: Tensor, steps: int) -> nn.Module:
     """What gives each point of `pictures` (N, 3, S, S) its colour, told only the words (N, C) of the picture."""
+    each = POINTS // len(words)
 
     def error() -> Tensor:
-        chosen = torch.randint(SIDE**2, (len(words), POINTS))
+        chosen = torch.randint(SIDE**2, (len(words), each))
         wanted = pictures.flatten(2).gather(2, chosen[:, None].expand(-1, 3, -1)).transpose(1, 2)
         points = torch.stack([(chosen % SIDE + 0.5) / SIDE, (chosen // SIDE + 0.5) / SIDE], dim=-1)
-        difference = colour(_noisy(words, POINTS), points) - wanted
+        difference = colour(_noisy(words, each), points) - wanted
         return (difference.abs() + difference.square()).mean()
 
     return learn("colours", part, [part], error, steps, rate=0.01)

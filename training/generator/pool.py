@@ -17,15 +17,25 @@ from training.generator.shapes import SHAPES
 
 FAMILY = 4
 SHARES = (0.15, 0.25, 0.6)  # of the scenes have one, two, three objects; three are the hardest
+HIDING = 0.4  # of all scenes have one object inside or behind another, the hardest to draw and to read
 
 
 def draw_pool(rng: np.random.Generator, count: int) -> list[Scene]:
     """`count` scenes in families of four, none held out."""
     scenes: list[Scene] = []
     while len(scenes) < count:
-        first = draw_known(rng, SHARES)
+        first = draw_taught(rng)
         scenes += [first, *(_sibling(rng, first) for _ in range(FAMILY - 1))]
     return scenes[:count]
+
+
+def draw_taught(rng: np.random.Generator) -> Scene:
+    """A scene to learn from."""
+    scene = draw_known(rng, SHARES)
+    if rng.random() < HIDING:
+        while scene.relation not in ("inside", "behind"):
+            scene = draw_known(rng, (0.0, 1.0, 0.0))
+    return scene
 
 
 def pictures(scenes: Sequence[Scene], side: int) -> Tensor:
@@ -45,7 +55,7 @@ def _sibling(rng: np.random.Generator, scene: Scene) -> Scene:
         other = _CHANGES[int(rng.integers(len(_CHANGES)))](rng, scene)
         if other != scene and not other.held_out() and can_be(other):
             return other
-    return draw_known(rng, SHARES)
+    return draw_taught(rng)
 
 
 def _recoloured(rng: np.random.Generator, scene: Scene) -> Scene:

@@ -13,10 +13,9 @@ from services.generator.scene_latents import LATENTS, LOOK, SHAPE, SLOT, SLOTS
 from services.generator.scene_reader import Reader
 from training.generator.codes import COLOUR_CODES, GROUND_CODES, SHAPE_CODES, TEXTURE_CODES, codes
 from training.generator.learning import learn
-from training.generator.pool import SHARES
+from training.generator.pool import draw_taught
 from training.generator.precision import fast
 from training.generator.render import render
-from training.generator.scenes import draw_known
 
 BATCH = 32
 # Positions that show an object, and one behind it too, count so much more: the latter are few, and a small object
@@ -25,15 +24,20 @@ OBJECT_WEIGHT, BOTH_WEIGHT = 3.0, 8.0
 TELL_WEIGHT = 0.3
 
 
-def train_reader(clip: Any, rng: np.random.Generator, steps: int) -> Reader:
-    """A trained reader, in evaluation mode; `clip` is the network of scenes-clip."""
+def begun(clip: Any) -> Reader:
+    """A reader that sees what CLIP sees; `clip` is the network of scenes-clip."""
     reader = Reader(LATENTS)
     reader.trunk.load_state_dict(clip.visual.state_dict(), strict=False)  # its pooling is left out
+    return reader
+
+
+def train_reader(reader: Reader, rng: np.random.Generator, steps: int) -> Reader:
+    """A trained reader, in evaluation mode."""
     reader.to(memory_format=torch.channels_last).train()
     reader.trunk.eval()  # its batch norms keep CLIP's statistics
 
     def error() -> Tensor:
-        scenes = [draw_known(rng, SHARES) for _ in range(BATCH)]
+        scenes = [draw_taught(rng) for _ in range(BATCH)]
         truth = codes(scenes)
         with fast():
             said = reader(render(scenes)[0].contiguous(memory_format=torch.channels_last))

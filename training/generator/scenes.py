@@ -33,6 +33,7 @@ HELD_OUT = 10  # one combination in ten is never trained on
 MARGIN = 0.02  # of the side, free around every object
 # Middles lie on a raster, half a latent position wide, and radii are few: so that a shape has few faces to be learnt.
 RASTER = 16
+_TRIES = 10  # for another layout
 _ANYWHERE, _TEXTURED = 0.35, 0.25  # of the single objects: no place is said; stripes or dots
 
 
@@ -100,6 +101,16 @@ def lay_out(rng: np.random.Generator, scene: Scene) -> Scene:
     return _placed(scene, places)
 
 
+def lay_out_anew(rng: np.random.Generator, scene: Scene) -> Scene:
+    """The same things in places that differ roughly, where the relation allows it."""
+    other = scene
+    for _ in range(_TRIES):
+        other = lay_out(rng, scene)
+        if _roughly(other) != _roughly(scene):
+            break
+    return other
+
+
 def draw_known(rng: np.random.Generator, shares: tuple[float, float, float]) -> Scene:
     """A scene to train on: none that is held out, of one, two or three objects with these chances."""
     while (scene := draw_scene(rng, int(rng.choice([1, 2, 3], p=shares)))).held_out():
@@ -122,6 +133,11 @@ def can_be(scene: Scene) -> bool:
     if scene.relation in ("inside", "behind") and first.colour == last.colour:
         return False
     return {"inside": last.shape in CONTAINERS, "behind": first.shape in BEHIND}.get(scene.relation, True)
+
+
+def _roughly(scene: Scene) -> list[int]:
+    """In which third of the picture each object is, across and down."""
+    return [round((middle - 0.5) / 0.25) for item in scene.items for middle in (item.x, item.y)]
 
 
 def _shapes(relation: str, index: int) -> tuple[str, ...]:

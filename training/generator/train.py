@@ -30,7 +30,7 @@ from training.generator.learning import EMA, follow
 from training.generator.optimiser import MuonAdamW
 from training.generator.pool import draw_pool
 from training.generator.precision import fast
-from training.generator.scenes import Scene, lay_out
+from training.generator.scenes import Scene, lay_out_anew
 from training.manifest import record
 
 BATCH = 64
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, default=Path("out/scenes/vae"), help="from training.generator.autoencoder")
     parser.add_argument("--init", type=Path, help="a model to go on from")
     parser.add_argument("--state", type=Path, default=Path("out/scenes/diffusion.pt"), help="what was reached so far")
-    parser.add_argument("--steps", type=int, default=12_000, help=f"steps of {BATCH} scenes")
+    parser.add_argument("--steps", type=int, default=20_000, help=f"steps of {BATCH} scenes")
     parser.add_argument("--scenes", type=int, default=60_000, help="scenes drawn once and seen again and again")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--threads", type=int, default=1)
@@ -81,7 +81,7 @@ def prepare(rng: np.random.Generator, count: int) -> Lessons:
     for at in range(0, count, 500):
         part = scenes[at : at + 500]
         latents.append(codes(part).half())
-        elsewhere = codes([lay_out(rng, scene) for scene in part])
+        elsewhere = codes([lay_out_anew(rng, scene) for scene in part])
         shown.append(things(elsewhere, components.IMAGE_EMBEDDING))
     print(f"lessons: {count} scenes in {time.monotonic() - begun:.0f} seconds", flush=True)
     return Lessons(scenes, torch.cat(latents), torch.cat(shown))
@@ -112,7 +112,8 @@ def train(out: Path, lessons: Lessons, rng: np.random.Generator, steps: int, sta
             print(f"diffusion: step {step} loss {total / 50:.4f} seconds {time.monotonic() - begun:.0f}", flush=True)
             total = 0.0
         if _rank() == 0 and (step % SAVE_EVERY == 0 or step == steps):
-            components.save(out, tokenizer=tokenizer, text_encoder=mean[0], unet=mean[1], scheduler=scheduler)
+            fresh = components.build_tokenizer()  # one that was used keeps how it was
+            components.save(out, tokenizer=fresh, text_encoder=mean[0], unet=mean[1], scheduler=scheduler)
             _keep(state, step, live, mean, optimiser)
 
 

@@ -15,13 +15,13 @@ from services.generator.engine import UNWATCHED, Engine
 from services.generator.families import build_family
 from services.generator.job import Job
 from services.generator.pixels import to_bytes
-from services.generator.scene_latents import OFFSET, SHAPE, SLOT, agreed, things
+from services.generator.scene_latents import LOOK, OFFSET, SHAPE, SLOT, STRENGTH, agreed, things
 from training.generator import zero_shot
 from training.generator.captions import caption, plain_caption, words
 from training.generator.codes import SHAPE_CODES, codes
 from training.generator.parse import read, says
 from training.generator.render import render
-from training.generator.scenes import Item, Scene, can_be, draw_known, draw_scene, lay_out
+from training.generator.scenes import Item, Scene, can_be, draw_known, draw_scene, lay_out, lay_out_anew
 
 seeds = st.integers(0, 2**32 - 1)
 counts = st.integers(1, 3)
@@ -76,6 +76,29 @@ def test_another_layout_shows_the_same_things(seed: int, objects: int) -> None:
         (one.colour, one.shape) for one in scene.items
     )
     assert (other.ground, other.relation) == (scene.ground, scene.relation)
+
+
+@given(seeds)
+def test_three_things_laid_out_anew_change_rows_and_keep_their_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = draw_scene(rng, 3)
+
+    other = lay_out_anew(rng, scene)
+
+    assert [item.y for item in other.items] != [item.y for item in scene.items]
+    assert [item.shape for item in other.items] == [item.shape for item in scene.items]
+
+
+def test_an_embedding_tells_words_in_reading_order_and_roughly_where() -> None:
+    ring = Item("blue", "ring", 0.5, 0.75, 0.3)
+    star = Item("red", "star", 0.25, 0.25, 0.14)
+
+    (told,) = things(codes([Scene((ring, star), "below", "white")]), 192)
+
+    assert torch.equal(told[:SHAPE], SHAPE_CODES["star"])
+    assert torch.equal(told[SHAPE + LOOK :][:SHAPE], SHAPE_CODES["ring"])
+    assert (told[45:51] / STRENGTH).tolist() == [-1, -1, -1, 0, 1, 1]  # up on the left and small; low and large
+    assert not told[51:].any()
 
 
 @given(seeds)
@@ -155,9 +178,9 @@ def test_the_shipped_model_sees_what_pictures_show(shipped: Engine) -> None:
     drawn = [scene for objects in (1, 2, 3) for scene in scenes(objects, 20)]
 
     with torch.inference_mode():
-        seen = things(shipped.family.encode(render(drawn, 256)[0]), 45)
+        seen = things(shipped.family.encode(render(drawn, 256)[0]), 57)
 
-    away = (seen - things(codes(drawn), 45)).abs().amax(dim=1)
+    away = (seen - things(codes(drawn), 57)).abs().amax(dim=1)
     assert (away < 1).float().mean() >= 0.8
 
 
