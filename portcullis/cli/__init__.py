@@ -22,7 +22,7 @@ HELP = """The safety layer between a platform and its image generator.
 
 Start a house with [bold]portcullis up[/], then in another terminal:
 
-  portcullis create "a red circle above a blue square on a yellow background" -o out/
+  portcullis create "a yellow sun above a red house in a meadow" -o out/
   portcullis check prompt "a quiet harbour at dawn"
   portcullis inspect out/….png
 

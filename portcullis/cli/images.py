@@ -44,7 +44,7 @@ def create(
 ) -> None:
     """Make pictures of a text, checked, signed and registered.
 
-    Example: portcullis create "a red circle above a blue square on a yellow background" -o out/ --count 2
+    Example: portcullis create "a yellow sun above a red house in a meadow" -o out/ --count 2
     """
     with Client() as client:
         events = client.create_images(

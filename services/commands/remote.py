@@ -30,7 +30,7 @@ from services.commands.findings import Finding, Level
 _Response = CheckPromptResponse | CheckUploadResponse | CheckPairResponse
 
 ACCOUNT = "doctor"
-PROMPT = "a red circle above a blue square on a yellow background"
+PROMPT = "a yellow sun above a red house in a meadow"
 _DATA = Path(__file__).parent / "data"
 UPLOAD, MASK = _DATA / "doctor-upload.png", _DATA / "doctor-mask.png"  # a soft gradient, and its middle
 

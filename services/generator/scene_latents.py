@@ -17,7 +17,7 @@ LATENTS = SLOTS * SLOT + GROUND
 OFFSET, RADIUS, MIDDLING = 6.0, 12.0, 0.24  # so that these channels span as much as the others
 STRENGTH = 1.5  # of codes of shape, colour and texture, either way
 THINGS = 4  # objects that a picture's embedding tells, at most
-THIRD, LARGE = 0.25, 0.26  # of the side: as far from the middle is beside it; radii of large objects are above
+ASIDE, LARGE = 0.1875, 0.26  # of the side: as far from the picture's middle is aside; radii of large objects are above
 _SHOWN = 0.75  # of a code's channels, from which on it is one
 _WIDTHS = (1.0, 0.8, 0.65, 0.65)  # of what is nearly the same, each time that positions agree
 _NEAR = 0.8  # from each other, once they have, are those that say the same
@@ -70,10 +70,10 @@ def _word(said: Tensor) -> Tensor:
 
 
 def _place(said: Tensor) -> Tensor:
-    """Of objects (…, 13) which third of the picture they are in, across and down, and whether large, (…, 3)."""
-    thirds = ((said[..., -3:-1] / OFFSET - 0.5) / THIRD).round().clamp(-1, 1)
+    """To which side of the picture's middle objects (…, 13) are, across and down, and whether large, (…, 3)."""
+    sides = ((said[..., -3:-1] / OFFSET - 0.5) / ASIDE).round().clamp(-1, 1)
     large = (said[..., -1:] / RADIUS + MIDDLING - LARGE).sign()
-    return STRENGTH * torch.cat([thirds, large], dim=-1)
+    return STRENGTH * torch.cat([sides, large], dim=-1)
 
 
 def is_object(said: Tensor) -> Tensor:
@@ -111,15 +111,25 @@ def _shifted(said: Tensor, there: Tensor) -> Tensor:
 
 
 def _spread(said: Tensor) -> Tensor:
-    """Objects (N, 2, 13, S, S), each also where only a neighbour knows of it: it may reach over a little."""
+    """Objects (N, 2, 13, S, S), each also where only a neighbour knows of it: it may reach over a little.
+
+    What lies before this position's front object there does so here; else it goes where there is none yet.
+    """
     side = said.shape[-1]
     padded = functional.pad(said, (1, 1, 1, 1))
     shifts = [(1, 1), (0, 1), (1, 0), (1, 2), (2, 1), (0, 0), (0, 2), (2, 0), (2, 2)]
-    near = [padded[..., y : y + side, x : x + side].movedim(2, -1) for y, x in shifts]
-    front, back = near[0].unbind(1)
-    for known in (slot for neighbour in near[1:] for slot in neighbour.unbind(1)):
+    here, *around = [padded[..., y : y + side, x : x + side].movedim(2, -1) for y, x in shifts]
+    front, back = here.unbind(1)
+    for before, behind in (neighbour.unbind(1) for neighbour in around):
+        covers = (is_object(before) & is_object(front) & ~is_object(back) & _is_same(behind, front))[..., None]
+        front, back = torch.where(covers, before, front), torch.where(covers, front, back)
+    for known in (slot for neighbour in around for slot in neighbour.unbind(1)):
         there = is_object(known)
         front = torch.where((there & ~is_object(front))[..., None], known, front)
-        other = (known - front).square().sum(dim=-1) > _NEAR**2
-        back = torch.where((there & other & ~is_object(back))[..., None], known, back)
+        back = torch.where((there & ~_is_same(known, front) & ~is_object(back))[..., None], known, back)
     return torch.stack([front, back], dim=1).movedim(-1, 2)
+
+
+def _is_same(one: Tensor, other: Tensor) -> Tensor:
+    """Whether objects (…, 13) are the same, (…)."""
+    return (one - other).square().sum(dim=-1) <= _NEAR**2

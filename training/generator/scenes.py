@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from services.generator.scene_latents import ASIDE, LARGE
 from training.generator.grounds import COLOURS, GROUNDS, fits
 from training.generator.shapes import SHAPES
 
@@ -33,7 +34,7 @@ HELD_OUT = 10  # one combination in ten is never trained on
 MARGIN = 0.02  # of the side, free around every object
 # Middles lie on a raster, half a latent position wide, and radii are few: so that a shape has few faces to be learnt.
 RASTER = 16
-_TRIES = 10  # for another layout
+_TRIES = 100  # for another layout
 _ANYWHERE, _TEXTURED = 0.35, 0.25  # of the single objects: no place is said; stripes or dots
 
 
@@ -102,12 +103,15 @@ def lay_out(rng: np.random.Generator, scene: Scene) -> Scene:
 
 
 def lay_out_anew(rng: np.random.Generator, scene: Scene) -> Scene:
-    """The same things in places that differ roughly, where the relation allows it."""
-    other = scene
+    """The same things laid out otherwise: a single one opposite, three in the other rows, one behind on its other side.
+
+    So that which goes where follows from the one layout for the other, as far as one can be another at all.
+    """
+    other = lay_out(rng, scene)
     for _ in range(_TRIES):
-        other = lay_out(rng, scene)
-        if _roughly(other) != _roughly(scene):
+        if _is_otherwise(scene, other):
             break
+        other = lay_out(rng, scene)
     return other
 
 
@@ -135,9 +139,23 @@ def can_be(scene: Scene) -> bool:
     return {"inside": last.shape in CONTAINERS, "behind": first.shape in BEHIND}.get(scene.relation, True)
 
 
-def _roughly(scene: Scene) -> list[int]:
-    """In which third of the picture each object is, across and down."""
-    return [round((middle - 0.5) / 0.25) for item in scene.items for middle in (item.x, item.y)]
+def _is_otherwise(scene: Scene, other: Scene) -> bool:
+    first, there = scene.items[0], other.items[0]
+    match scene.relation:
+        case "and":
+            return other.items[1].y != scene.items[1].y
+        case "behind":
+            return (first.x < 0.5) != (there.x < 0.5)
+        case "":
+            opposite = [-step for step in _sides(first)]
+            centred = not any(opposite)
+            return _sides(there) == opposite and not (centred and (first.radius > LARGE) == (there.radius > LARGE))
+    return True
+
+
+def _sides(item: Item) -> list[int]:
+    """To which side of the picture's middle it is, across and down, −1 … 1."""
+    return [max(-1, min(1, round((middle - 0.5) / ASIDE))) for middle in (item.x, item.y)]
 
 
 def _shapes(relation: str, index: int) -> tuple[str, ...]:

@@ -89,6 +89,17 @@ def test_three_things_laid_out_anew_change_rows_and_keep_their_order(seed: int) 
     assert [item.shape for item in other.items] == [item.shape for item in scene.items]
 
 
+@given(seeds)
+def test_a_single_thing_is_laid_out_anew_on_the_opposite_side(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = draw_scene(rng, 1)
+
+    (item,), (there,) = scene.items, lay_out_anew(rng, scene).items
+
+    for one, other in ((item.x - 0.5, there.x - 0.5), (item.y - 0.5, there.y - 0.5)):
+        assert one * other <= 0 or max(abs(one), abs(other)) < 0.1
+
+
 def test_an_embedding_tells_words_in_reading_order_and_roughly_where() -> None:
     ring = Item("blue", "ring", 0.5, 0.75, 0.3)
     star = Item("red", "star", 0.25, 0.25, 0.14)
@@ -150,8 +161,20 @@ def test_positions_agree_about_what_noise_made_them_say(seed: int, objects: int)
 
     said = agreed(truth + noise)
 
-    away = ((said - truth)[:, :SLOT] * shown).abs().amax(dim=(1, 2, 3))
-    assert away < 0.5
+    slots = said[:, : 2 * SLOT].unflatten(1, (2, SLOT))  # a neighbour's object may have come before this one
+    away = ((slots - truth[:, None, :SLOT]) * shown[:, None]).abs().amax(dim=2).amin(dim=1)
+    assert away.max() < 0.5
+
+
+def test_what_reaches_over_from_a_neighbour_stays_in_front() -> None:
+    disc, star = Item("blue", "circle", 0.5, 0.5, 0.4), Item("red", "star", 0.5, 0.5, 0.14)
+    said, alone = codes([Scene((star, disc), "inside", "white"), Scene((disc,), "", "white")])
+    (row, column) = (said[:SHAPE].movedim(0, -1) == SHAPE_CODES["star"]).all(dim=-1).nonzero()[0].tolist()
+    said[:, row, column] = alone[:, row, column]  # as if it had not been seen to reach there
+
+    front = agreed(said[None])[0, :SHAPE, row, column]
+
+    assert torch.allclose(front, SHAPE_CODES["star"], atol=0.1)
 
 
 def test_the_shipped_clip_finds_the_caption_of_a_picture() -> None:
