@@ -20,14 +20,13 @@ from rich.console import Console
 from benchmarks.rendering import probes, speed
 from benchmarks.rendering.storm import Outcome, storm
 from benchmarks.report.table import Figure, record, table
-from services.core.artifacts import MODELS
 from services.generator.checkpoint import load_checkpoint
 from services.generator.engine import Engine
 from services.generator.families import build_family
 from services.generator.pace import warm_up
 
 RESULTS = Path(__file__).parent / "results"
-MODEL = "scenes"
+MODEL = "models/scenes"
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     torch.set_num_threads(1)
-    engine = Engine(build_family(load_checkpoint(f"models/{MODEL}", "", torch.device("cpu"))))
+    engine = Engine(build_family(load_checkpoint(MODEL, "", torch.device("cpu"))))
     figures = [
         *measure(engine, arguments.requests),
         *weathered(asyncio.run(storm(engine, arguments.storm)), arguments.storm),
@@ -70,13 +69,11 @@ def measure(engine: Engine, requests: int) -> list[Figure]:
         added = probes.overhead(engine, paces, pictures, 20)
         what = f"a step of {pictures} pictures: time beyond the model's own pass"
         figures.append(Figure(what, 19, added, 0.1, at_most=True))
-    return figures + beside(probes.beside_diffusers(engine, MODELS / MODEL, 5))
+    return figures + beside(probes.beside_diffusers(engine, MODEL, 5))
 
 
-def beside(peer: probes.Peer | None) -> list[Figure]:
-    """Diffusers' own pipeline on the same checkpoint, where it has one."""
-    if peer is None:
-        return []
+def beside(peer: probes.Peer) -> list[Figure]:
+    """Diffusers' own pipeline on the same checkpoint."""
     return [
         Figure("one request alone, seconds", 5, peer.ours, form="{:.2f}"),
         Figure("… in diffusers' own pipeline, seconds", 5, peer.theirs, form="{:.2f}"),

@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from benchmarks.rendering.loads import ENDLESS_SECONDS, job
 from services.generator.batch import Batch
+from services.generator.checkpoint import load_checkpoint
 from services.generator.engine import UNWATCHED, Engine
 from services.generator.family import Family
 from services.generator.job import Job
@@ -26,11 +26,11 @@ from services.generator.ticket import Progress, Ticket
 
 
 class TimedFamily:
-    """A model that notes how long its own passes take."""
+    """A model that notes when its own passes begin and end; on a CPU two may run side by side."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
-        self.seconds = 0.0
+        self.moments: list[float] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._family, name)
@@ -41,7 +41,7 @@ class TimedFamily:
         guess: Tensor = self._family.predict(*arguments)
         if guess.is_cuda:
             torch.cuda.synchronize(guess.device)
-        self.seconds += time.perf_counter() - begun
+        self.moments += [begun, time.perf_counter()]
         return guess
 
 
@@ -66,10 +66,11 @@ def overhead(engine: Engine, paces: Mapping[Shape, Pace], pictures: int, steps: 
         batch.begin(Ticket(job(engine, number, steps), _silent, time.monotonic() + ENDLESS_SECONDS))
     shares = []
     for _ in range(steps - 1):  # the last decodes
-        before, begun = family.seconds, time.perf_counter()
+        begun = time.perf_counter()
         batch.step()
-        model = family.seconds - before
+        model = max(family.moments) - min(family.moments)
         shares.append((time.perf_counter() - begun - model) / model)
+        family.moments.clear()
     return statistics.median(shares)
 
 
@@ -105,11 +106,9 @@ class Peer:
     difference: float
 
 
-def beside_diffusers(engine: Engine, folder: Path, runs: int) -> Peer | None:
-    """The same requests through `StableDiffusionPipeline`; None where the model is of another make."""
-    if not (folder / "unet").is_dir() or not (folder / "vae").is_dir():
-        return None
-    pipe, ours, theirs, most = _pipeline(folder), [], [], 0.0
+def beside_diffusers(engine: Engine, model: str, runs: int) -> Peer:
+    """The same requests through `StableDiffusionPipeline`, with the parts of the embedded model."""
+    pipe, ours, theirs, most = _pipeline(model), [], [], 0.0
     for number in range(runs):
         wanted = job(engine, number)
         begun = time.perf_counter()
@@ -139,23 +138,32 @@ def _drawn(engine: Engine, wanted: Job) -> Tensor:
         return (engine.family.decode(picture.latents) / 2 + 0.5).clamp(0, 1)
 
 
-def _pipeline(folder: Path) -> Any:
+def _pipeline(model: str) -> Any:
     import diffusers
-    import transformers
 
     diffusers.utils.logging.set_verbosity_error()
     warnings.simplefilter("ignore", FutureWarning)  # it prints all of a scheduler's numbers
-    index = diffusers.DiffusionPipeline.load_config(folder)
-    parts = {}
-    for name in ("vae", "text_encoder", "tokenizer", "unet", "scheduler"):
-        library, kind = index[name]
-        module = diffusers if library == "diffusers" else transformers
-        parts[name] = getattr(module, kind).from_pretrained(folder / name, local_files_only=True)
+    loaded = load_checkpoint(model, "", torch.device("cpu")).parts
+    parts = {name: loaded[name] for name in ("vae", "text_encoder", "tokenizer", "unet", "scheduler")}
+    _suit(parts["vae"], parts["unet"])
     pipe = diffusers.StableDiffusionPipeline(
         **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _suit(vae: Any, unet: Any) -> None:
+    """Gives that pipeline what it asks of a VAE beyond ours, and the UNet the picture that it does not give: none."""
+    decode, width = vae.decode, unet.config.cross_attention_dim
+    levels = vae.config.factor.bit_length()
+    vae.register_to_config(block_out_channels=(1,) * levels, scaling_factor=1.0)
+    vae.decode = lambda latents, **_asked: (decode(latents).sample,)
+
+    def show_nothing(_unet: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return given, named | {"added_cond_kwargs": {"image_embeds": torch.zeros(len(given[0]), width)}}
+
+    unet.register_forward_pre_hook(show_nothing, with_kwargs=True)
 
 
 def _silent(_progress: Progress) -> None:

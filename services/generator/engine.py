@@ -7,6 +7,7 @@ asks the model about any of them, `Picture.take` is their step, `finish` makes p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ from services.generator.picture import Canvas, Picture, Row
 from services.generator.pixels import to_bytes, to_unit
 from services.generator.region import centre_square, put_back, square_around
 from services.generator.ticket import Cancelled
+
+_SHARED = 4  # rows from which on two cores are sooner done than one
 
 
 class Spoilt(PortcullisError):
@@ -47,6 +50,7 @@ class Engine:
 
     def __init__(self, family: Family) -> None:
         self.family = family
+        self._halves = ThreadPoolExecutor(2, "half")
 
     def guidance(self, job: Job) -> float:
         """The scale that the job's pictures are guided with."""
@@ -74,7 +78,14 @@ class Engine:
             return list(torch.cat(passes).split([picture.width for picture in pictures]))
 
     def look(self, rows: Sequence[Row]) -> Tensor:
-        """One forward pass: (rows, C, H, W)."""
+        """One forward pass: (rows, C, H, W). On a CPU of which torch uses one core, two take half of its rows each."""
+        if len(rows) < _SHARED or self.family.device.type != "cpu" or torch.get_num_threads() > 1:
+            return self._pass(rows)
+        middle = len(rows) // 2
+        with torch.inference_mode():
+            return torch.cat(list(self._halves.map(self._pass, (rows[:middle], rows[middle:]))))
+
+    def _pass(self, rows: Sequence[Row]) -> Tensor:
         with torch.inference_mode():
             latents = torch.cat([row.latents for row in rows])
             times = torch.stack([row.time for row in rows]).to(self.family.device)
