@@ -1,7 +1,6 @@
 """Trains what makes pixels of latents, and what reads them in pictures: `python -m training.generator.autoencoder`.
 
-Neither needs the other, nor the diffusion model, as what latents say is known of every scene. What lies in OUT is not
-made again.
+Neither needs the other, nor the diffusion model, as what latents say is known of every scene.
 """
 
 from __future__ import annotations
