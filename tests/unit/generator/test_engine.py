@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from diffusers import EulerAncestralDiscreteScheduler
 
 from services.generator.checkpoint import Checkpoint
@@ -122,6 +123,18 @@ def test_a_picture_is_the_same_whatever_shares_its_passes(engine: Engine, operat
     company = [replace(CREATE, words="a blue star", steps=steps, seed=steps) for steps in (2, 3, 9)]
     alone, together = latents(engine, jobs[operation], ()), latents(engine, jobs[operation], company)
     assert farthest(alone, together) <= 1e-5
+
+
+def test_two_cores_make_of_a_pass_what_one_makes(engine: Engine) -> None:
+    pictures = [engine.begin(replace(CREATE, count=1, seed=seed))[0] for seed in range(5)]
+    rows = [row for picture in pictures for row in picture.rows()]
+    assert len(rows) >= 4
+    assert torch.get_num_threads() == 1
+
+    shared = engine.look(rows)
+
+    alone = torch.cat([engine.look([row]) for row in rows])
+    assert torch.allclose(shared, alone, atol=1e-5)
 
 
 def test_a_stochastic_scheduler_draws_from_the_pictures_own_seed(tiny: Checkpoint) -> None:
